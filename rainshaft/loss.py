@@ -1,0 +1,104 @@
+"""The loss: every term one function, all in mm/day over valid cells.
+
+    L = lambda_rec L_rec + lambda_mass L_mass + lambda_grad L_grad + beta L_kl
+        + lambda_crps (L_crps + crps_pool L_crps_pool + crps_grad L_crps_grad)
+
+L_rec, L_mass and L_grad judge one draw from the posterior, the CRPS terms members from the prior.
+The data terms are divided by the mean rain of the training days, so that weights mean the same everywhere.
+
+Shapes: B day, M member, H W fine grid.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CRPS_ALPHA = 0.95  # Lang et al. 2024
+POOL_SIZES = (2, 4, 8)  # fine cells
+TERMS = ("L_rec", "L_mass", "L_grad", "L_kl", "L_crps", "L_crps_pool", "L_crps_grad")
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the cells where mask is 1; mask is broadcast against values."""
+    mask = mask.expand_as(values)
+    return (values * mask).sum() / mask.sum().clamp(min=1)
+
+
+def intensity_weighted_mae(
+    y: Tensor, y_hat: Tensor, valid: Tensor, scale: float, w_min: float, w_max: float, tail_boost: float, p99: float
+) -> Tensor:
+    """L_rec = sum(w |y^ - y|) / sum(w) with w = clip(y / scale, w_min, w_max), times tail_boost where y >= p99.
+
+    All (B, 1, H, W); y, y_hat, scale and p99 in mm/day.
+    """
+    weight = (y / scale).clamp(w_min, w_max) * torch.where(y >= p99, tail_boost, 1.0) * valid
+    return (weight * (y_hat - y).abs()).sum() / weight.sum().clamp(min=1e-6)
+
+
+def mass_loss(y: Tensor, y_hat: Tensor, valid: Tensor) -> Tensor:
+    """L_mass = |sum over valid cells of y^ - y| over their number, mean over the days, mm/day; all (B, 1, H, W)."""
+    cells = valid.expand_as(y).sum((1, 2, 3)).clamp(min=1)
+    return (((y_hat - y) * valid).sum((1, 2, 3)).abs() / cells).mean()
+
+
+def gradient_loss(y_true: Tensor, y_hat: Tensor, valid: Tensor) -> Tensor:
+    """L_grad = mean ||D_x y| - |D_x y^|| + mean ||D_y y| - |D_y y^||, mm/day a cell; all (B, 1, H, W).
+
+    Image gradient difference loss with alpha = 1 (Mathieu et al. 2016, eq. 6). A pair of neighbours counts
+    where both are valid.
+    """
+    terms = []
+    for axis in (-1, -2):
+        d_true, d_hat = y_true.diff(dim=axis).abs(), y_hat.diff(dim=axis).abs()
+        terms.append(masked_mean((d_hat - d_true).abs(), _pairs(valid, axis)))
+    return terms[0] + terms[1]
+
+
+def _pairs(valid: Tensor, axis: int) -> Tensor:
+    """1 where a cell and its neighbour along the axis are both valid."""
+    size = valid.shape[axis]
+    return valid.narrow(axis, 1, size - 1) * valid.narrow(axis, 0, size - 1)
+
+
+def almost_fair_crps(members_BMHW: Tensor, y_B1HW: Tensor, mask_B1HW: Tensor, alpha: float = CRPS_ALPHA) -> Tensor:
+    """Almost-fair CRPS (Lang et al. 2024, eq. 4), mean over the masked cells; for M = 1 the MAE.
+
+    afCRPS = mean_m |x_m - y| - (1 - (1 - alpha) / M) / (2 M (M - 1)) sum_{m, n} |x_m - x_n|
+    """
+    m = members_BMHW.shape[1]
+    score = (members_BMHW - y_B1HW).abs().mean(1, keepdim=True)
+    if m > 1:
+        # sum over pairs from the ranks: sum_{i<j} |x_i - x_j| = sum_k (2 k - m - 1) x_(k)
+        ranks = torch.arange(1, m + 1, device=score.device, dtype=score.dtype)
+        factors = (2 * ranks - m - 1).view(1, m, 1, 1)
+        pairs = (members_BMHW.sort(dim=1).values * factors).sum(1, keepdim=True)
+        score = score - (1 - (1 - alpha) / m) * pairs / (m * (m - 1))
+    return masked_mean(score, mask_B1HW)
+
+
+def pooled_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor) -> Tensor:
+    """L_crps_pool: the same on means over blocks of 2, 4 and 8 cells, summed; blocks with no valid cell are left out."""
+    total = torch.zeros((), device=y_B1HW.device)
+    for size in POOL_SIZES:
+        if min(y_B1HW.shape[-2:]) < size:
+            continue
+        share = F.avg_pool2d(valid_B1HW, size)
+        members = F.avg_pool2d(members_BMHW * valid_B1HW, size) / share.clamp(min=1e-6)
+        truth = F.avg_pool2d(y_B1HW * valid_B1HW, size) / share.clamp(min=1e-6)
+        total = total + almost_fair_crps(members, truth, share)  # a block counts by its valid cells
+    return total
+
+
+def gradient_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor) -> Tensor:
+    """L_crps_grad: the same on signed differences of neighbours, mean of both axes: a proper score of gradients."""
+    axes = (-1, -2)
+    return (
+        sum(almost_fair_crps(members_BMHW.diff(dim=a), y_B1HW.diff(dim=a), _pairs(valid_B1HW, a)) for a in axes) / 2
+    )
+
+
+def free_nats_kl(kl_by_scale: Tensor, free_nats: float) -> Tensor:
+    """L_kl = sum over scales of max(KL, free nats), nats per fine cell (free bits, Kingma et al. 2016, eq. 15)."""
+    return kl_by_scale.clamp(min=free_nats).sum()

@@ -1,0 +1,279 @@
+"""The conditional VAE: coarse climate fields in, fine rain fields out, in mm/day.
+
+A hierarchy of latent maps, one a scale, from the coarse grid to the fine one (Sonderby et al. 2016, "Ladder
+variational autoencoders"; Child 2021, "Very deep VAEs"), fully convolutional, so that it works on any domain.
+Dry is exactly 0 in every space the network works in: rain is log1p(mm/day) over a scale, never minus a mean,
+and the output is ReLU(b + r (1 + b)) with b the bilinear coarse rain and r the network.
+
+Shapes: B day, M member, C channel, S static map, H W fine grid, y x coarse grid; H = factor y, W = factor x.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LOG_VARIANCE_RANGE = (-6.0, 3.0)
+LEAST_SHARE_OF_MASS = 0.02  # of a coarse cell that the network itself must place; see conserve_cells
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """All that is needed to build the network; kept beside the weights.
+
+    `channels` and `statics` name the inputs, `rain_channel` the one that is coarse rain ("" for none).
+    """
+
+    channels: tuple[str, ...]
+    statics: tuple[str, ...]
+    rain_channel: str
+    factor: int
+    width: int
+    d_z: tuple[int, ...]
+    prior: str
+    conserve: str
+
+    def to_dict(self) -> dict:
+        """As plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict) -> Architecture:
+        """From what `to_dict` gave."""
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The factor as primes, largest first: the refinement from each scale to the next."""
+        primes, rest, p = [], self.factor, 2
+        while rest > 1:
+            while rest % p == 0:
+                primes.append(p)
+                rest //= p
+            p += 1
+        return tuple(sorted(primes, reverse=True))
+
+    @property
+    def latent_channels(self) -> tuple[int, ...]:
+        """Channels of the latent map at each scale, coarse to fine."""
+        return tuple(self.d_z[min(level, len(self.d_z) - 1)] for level in range(len(self.steps) + 1))
+
+    def latent_shapes(self, rows: int, columns: int) -> list[tuple[int, int, int]]:
+        """Shape (C, h, w) of the latent map at each scale for a coarse domain of rows x columns, coarse to fine."""
+        shapes, size = [], 1
+        for channels, step in zip(self.latent_channels, (*self.steps, 1), strict=True):
+            shapes.append((channels, rows * size, columns * size))
+            size *= step
+        return shapes
+
+
+class ChannelNorm(nn.Module):
+    """Layer norm over channels, cell by cell: no cell sees another, so tiles agree at their seams (Ba et al. 2016)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+
+    def forward(self, h_BCHW: Tensor) -> Tensor:
+        h_BHWC = F.layer_norm(h_BCHW.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias)
+        return h_BHWC.permute(0, 3, 1, 2)
+
+
+class Block(nn.Module):
+    """Two 3 x 3 convolutions. The first has one part for each input, so that what members share is computed once."""
+
+    def __init__(self, channels: int, *inputs: int):
+        super().__init__()
+        self.first = nn.ModuleList(nn.Conv2d(i, channels, 3, padding=1, bias=n == 0) for n, i in enumerate(inputs))
+        self.norm = ChannelNorm(channels)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        largest = max(len(h) for h in inputs)
+        parts = [conv(h) for conv, h in zip(self.first, inputs, strict=True)]
+        h = sum(part.repeat_interleave(largest // len(part), 0) for part in parts)
+        return F.silu(self.second(F.silu(self.norm(h))))
+
+
+class Pyramid(nn.Module):
+    """Features at every scale, coarse to fine."""
+
+    def __init__(self, inputs: int, widths: list[int], steps: tuple[int, ...]):
+        super().__init__()
+        self.steps = steps[::-1]
+        fine_first = widths[::-1]
+        self.blocks = nn.ModuleList(
+            Block(w, i) for i, w in zip([inputs, *fine_first[:-1]], fine_first, strict=True)
+        )
+
+    def forward(self, h: Tensor) -> list[Tensor]:
+        features = []
+        for level, block in enumerate(self.blocks):
+            h = block(F.avg_pool2d(h, self.steps[level - 1]) if level else h)
+            features.append(h)
+        return features[::-1]
+
+
+@dataclass
+class Given:
+    """What the members of a day share: features of x at every scale, and its coarse rain."""
+
+    features: list[Tensor]
+    rain_B1yx: Tensor | None
+    smooth_B1HW: Tensor
+    valid_B1HW: Tensor
+
+
+class RainCVAE(nn.Module):
+    """p(y | x) as a hierarchy of latent maps z_l: prior p(z_l | z_<l, x), posterior q(z_l | z_<l, x, y).
+
+    The statistics of the training days are part of the module (buffers), so the weights file says it all.
+    """
+
+    def __init__(self, architecture: Architecture, channel_mean: Tensor, channel_std: Tensor, rain_log_std: float):
+        super().__init__()
+        self.architecture = a = architecture
+        self.register_buffer("channel_mean", channel_mean.float().view(1, -1, 1, 1))
+        self.register_buffer("channel_std", channel_std.float().view(1, -1, 1, 1))
+        self.register_buffer("rain_log_std", torch.tensor(float(rain_log_std)))
+        scales = len(a.steps) + 1
+        # half of the scales, the coarse ones, where cells are few, are twice as wide
+        widths = [a.width * (2 if level < (scales + 1) // 2 else 1) for level in range(scales)]
+        self.x_pyramid = Pyramid(len(a.channels) + len(a.statics), widths, a.steps)
+        self.y_pyramid = Pyramid(len(a.channels) + len(a.statics) + 1, widths, a.steps)
+        below = [0, *widths[:-1]]
+        z = a.latent_channels
+        self.prior = nn.ModuleList(nn.Conv2d(b + w, 2 * c, 1) for b, w, c in zip(below, widths, z, strict=True))
+        self.posterior = nn.ModuleList(nn.Conv2d(b + 2 * w, 2 * c, 1) for b, w, c in zip(below, widths, z, strict=True))
+        self.decode = nn.ModuleList(Block(w, w, b + c) for b, w, c in zip(below, widths, z, strict=True))
+        self.out = nn.Conv2d(widths[-1], 1, 3, padding=1)
+        nn.init.zeros_(self.out.weight)  # the first forecast is the bilinear one
+        nn.init.zeros_(self.out.bias)
+
+    def given(self, coarse_BCyx: Tensor, statics_BSHW: Tensor, valid_B1HW: Tensor) -> Given:
+        """What the members of these days share.
+
+        Parameters
+        ----------
+        coarse_BCyx
+            predictors in their physical units; the rain channel in mm/day
+        statics_BSHW
+            static maps, ready for the network
+        valid_B1HW
+            1 where rain is observed, 0 elsewhere
+        """
+        rain, smooth = None, torch.zeros_like(valid_B1HW)
+        if self.architecture.rain_channel:
+            i = self.architecture.channels.index(self.architecture.rain_channel)
+            rain = coarse_BCyx[:, i : i + 1]
+            smooth = bilinear(rain, self.architecture.factor)
+        features = self.x_pyramid(self._inputs(coarse_BCyx, statics_BSHW))
+        return Given(features, rain, smooth, valid_B1HW)
+
+    def observed(self, coarse_BCyx: Tensor, statics_BSHW: Tensor, rain_B1HW: Tensor) -> list[Tensor]:
+        """Features of x and the observed rain (mm/day, 0 where not valid) together, for the posterior."""
+        y = torch.log1p(rain_B1HW) / self.rain_log_std
+        return self.y_pyramid(torch.cat([self._inputs(coarse_BCyx, statics_BSHW), y], 1))
+
+    def _inputs(self, coarse_BCyx: Tensor, statics_BSHW: Tensor) -> Tensor:
+        """Predictors on the fine grid, normalised, and the static maps: (B, C + S, H, W)."""
+        fine = bilinear(coarse_BCyx, self.architecture.factor)
+        if self.architecture.rain_channel:
+            i = self.architecture.channels.index(self.architecture.rain_channel)
+            fine = torch.cat([fine[:, :i], torch.log1p(fine[:, i : i + 1]), fine[:, i + 1 :]], 1)
+        return torch.cat([(fine - self.channel_mean) / self.channel_std, statics_BSHW], 1)
+
+    def forward(
+        self, given: Given, noise: list[Tensor], observed: list[Tensor] | None = None, temperature: float = 1.0
+    ) -> tuple[Tensor, Tensor | None]:
+        """Draw members.
+
+        Parameters
+        ----------
+        given
+            from `given`, for B days
+        noise
+            standard normal, (B M, C, h, w) at each scale, coarse to fine; the members of a day stand together
+        observed
+            from `observed`: draw from the posterior; without it from the prior
+        temperature
+            factor on the standard deviation of the latents
+
+        Returns
+        -------
+        rain
+            (B, M, H, W) in mm/day
+        kl
+            KL(q || p) at each scale in nats per fine cell, mean over the batch, (scales,); None for the prior
+        """
+        members = len(noise[0]) // len(given.smooth_B1HW)
+        h, kls = None, []
+        for level, fx in enumerate(given.features):
+            if h is not None:
+                h = F.interpolate(h, scale_factor=float(self.architecture.steps[level - 1]), mode="nearest")
+            own = [] if h is None else [h]
+            fx_members = fx.repeat_interleave(members, 0)
+            prior = mean, log_variance = self._gaussian(self.prior[level], [*own, fx_members])
+            if self.architecture.prior == "standard":
+                prior = mean, log_variance = torch.zeros_like(mean), torch.zeros_like(log_variance)
+            if observed is not None:
+                fy_members = observed[level].repeat_interleave(members, 0)
+                mean, log_variance = self._gaussian(self.posterior[level], [*own, fx_members, fy_members])
+                kls.append(gaussian_kl((mean, log_variance), prior).sum((1, 2, 3)).mean())
+            z = mean + temperature * torch.exp(0.5 * log_variance) * noise[level]
+            h = self.decode[level](fx, torch.cat([*own, z], 1))
+        r = self.out(h).float()
+        rain = self._rain(r.view(len(given.smooth_B1HW), members, *r.shape[-2:]), given)
+        cells = r.shape[-2] * r.shape[-1]
+        return rain, torch.stack(kls) / cells if kls else None
+
+    @staticmethod
+    def _gaussian(head: nn.Conv2d, inputs: list[Tensor]) -> tuple[Tensor, Tensor]:
+        mean, log_variance = head(torch.cat(inputs, 1)).float().chunk(2, 1)
+        return mean, log_variance.clamp(*LOG_VARIANCE_RANGE)
+
+    def _rain(self, r_BMHW: Tensor, given: Given) -> Tensor:
+        """From the network's output to mm/day."""
+        rain = F.relu(given.smooth_B1HW + r_BMHW * (1 + given.smooth_B1HW)) * given.valid_B1HW
+        if self.architecture.conserve == "cells":
+            assert given.rain_B1yx is not None  # the config sees to it
+            rain = conserve_cells(rain, given.rain_B1yx, given.valid_B1HW, self.architecture.factor)
+        return rain
+
+
+def bilinear(coarse_BCyx: Tensor, factor: int) -> Tensor:
+    """Bilinear interpolation to the fine grid, (B, C, factor y, factor x); the edge is held constant."""
+    return F.interpolate(coarse_BCyx, scale_factor=float(factor), mode="bilinear", align_corners=False)
+
+
+def block_sum(fine_BCHW: Tensor, factor: int) -> Tensor:
+    """Sum over each coarse cell, (B, C, y, x)."""
+    return F.avg_pool2d(fine_BCHW, factor, divisor_override=1)
+
+
+def conserve_cells(rain_BMHW: Tensor, coarse_B1yx: Tensor, valid_B1HW: Tensor, factor: int) -> Tensor:
+    """Scale the fine rain so that its mean over the valid cells of each coarse cell is the coarse rain.
+
+    Zeros stay zeros, and a dry coarse cell is dry throughout. Only where the network leaves a wet coarse cell
+    (almost) empty, with less than LEAST_SHARE_OF_MASS of its rain, the missing share is spread evenly first:
+    the mass has to fall somewhere, and the factor stays below 1 / LEAST_SHARE_OF_MASS.
+    """
+    cells = block_sum(valid_B1HW, factor).clamp(min=1)
+    lacking = F.relu(LEAST_SHARE_OF_MASS * coarse_B1yx - block_sum(rain_BMHW, factor) / cells)
+    rain_BMHW = rain_BMHW + repeat_cells(lacking, factor) * valid_B1HW
+    ratio = coarse_B1yx / (block_sum(rain_BMHW, factor) / cells).clamp(min=1e-6)
+    return rain_BMHW * repeat_cells(ratio, factor)
+
+
+def repeat_cells(coarse_BCyx: Tensor, factor: int) -> Tensor:
+    """Each coarse value on all its fine cells, (B, C, factor y, factor x)."""
+    return F.interpolate(coarse_BCyx, scale_factor=float(factor), mode="nearest")
+
+
+def gaussian_kl(q: tuple[Tensor, Tensor], p: tuple[Tensor, Tensor]) -> Tensor:
+    """KL(q || p) of diagonal Gaussians given as (mean, log variance), element by element, in nats."""
+    (mean_q, log_q), (mean_p, log_p) = q, p
+    return 0.5 * (log_p - log_q + (log_q.exp() + (mean_q - mean_p) ** 2) / log_p.exp() - 1)
