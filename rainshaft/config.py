@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, ValidationError, model_validator
 
+from rainshaft.errors import UserError
+
 SLUG = r"[a-z0-9]+(?:-[a-z0-9]+)*"
 RESERVED_NAMES = ("data", "comparison", "logs", "benchmarks")
 
 Name = Annotated[str, Field(pattern=f"^{SLUG}$")]
-Number = StrictInt | StrictFloat  # YAML's true and "2" are not numbers
+Number = StrictFloat  # takes 2 and 2.0, and makes both 2.0; "2" and true are no numbers
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError):
     """The configuration cannot be used; the message has one line for each fault."""
 
 
@@ -139,7 +140,7 @@ class Dataset(Section):
     elevation: StaticFile | None = None
     """height of the ground in m"""
     land: StaticFile | None = None
-    """1 on land, 0 on sea; without it land is where rain is observed or elevation is above 0 m"""
+    """1 (or percent) on land, 0 on sea; without it land is where elevation, if given, is above 0 m and rain is observed"""
     split: Split
     heavy_percentile: Number = Field(90, gt=0, lt=100)
     """percentile of the daily maxima that makes a cell heavy"""
@@ -315,7 +316,11 @@ class Experiment(Section):
 class Baselines(Section):
     """What a user would pick instead, scored beside the experiments."""
 
-    names: tuple[Literal["bilinear", "quantile-mapping", "rainfarm"], ...] = ("bilinear", "quantile-mapping", "rainfarm")
+    names: tuple[Literal["bilinear", "quantile-mapping", "rainfarm"], ...] = (
+        "bilinear",
+        "quantile-mapping",
+        "rainfarm",
+    )
     """`rainfarm` needs pysteps and is left out, with a word, where it is not installed"""
     K: StrictInt = Field(10, ge=2)
     """members a day of those that make an ensemble"""
@@ -414,24 +419,45 @@ def _validate(raw: dict[str, Any]) -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        lines = dict.fromkeys(_line(fault) for fault in error.errors())  # unions report a key once a member
-        raise ConfigError("\n".join(lines)) from None
+        raise ConfigError("\n".join(_lines(error.errors()))) from None
 
 
-def _line(fault: dict[str, Any]) -> str:
-    """One fault of pydantic in one line in the user's words."""
-    keys = [str(key) for key in fault["loc"] if not _is_union_branch(key)]
-    if keys and keys[-1] == "[key]":
-        keys.pop()
-        return f"{'.'.join(keys)}: a name is lower-case letters, digits and single hyphens, for example `my-run`"
-    where, kind, context = ".".join(keys), fault["type"], fault.get("ctx", {})
+def _lines(faults: list[Any]) -> list[str]:
+    """The faults in the user's words, one line a key; a key of several types is a fault once, not once a type."""
+    found: dict[str, list[Any]] = {}
+    for fault in faults:
+        where = ".".join(str(key) for key in fault["loc"] if not _is_union_branch(key))
+        found.setdefault(where, []).append(fault)
+    lines = []
+    for where, here in found.items():
+        inside = any(other.startswith(f"{where}.") for other in found)
+        if where and inside and all(fault["type"] == "literal_error" for fault in here):
+            continue  # `predictors` may be a word or a list: the fault is inside the list
+        lines.append(_line(where, here))
+    return lines
+
+
+def _line(where: str, faults: list[Any]) -> str:
+    """One key and all that pydantic says against it, in one line."""
+    first = faults[0]
+    kind, context = first["type"], first.get("ctx", {})
+    if where.endswith(".[key]"):
+        where = where.removesuffix(".[key]")
+        return f"{where}: a name is lower-case letters, digits and single hyphens, for example `my-run`"
     if kind == "extra_forbidden":
-        return f"{where}: unknown key{_nearest(keys[-1], _keys_beside(fault['loc'])) or '; remove it'}"
+        return f"{where}: unknown key{_nearest(where.split('.')[-1], _keys_beside(first['loc'])) or '; remove it'}"
     if kind == "missing":
         return f"{where}: missing; it has no default"
     if kind == "value_error":
         return f"{where}: {context['error']}" if where else str(context["error"])
-    expected = {
+    expected = dict.fromkeys(_expected(fault) for fault in faults)
+    return f"{where}: found {first['input']!r}, expected {' or '.join(expected)}"
+
+
+def _expected(fault: Any) -> str:
+    """What pydantic wanted, in words."""
+    context = fault.get("ctx", {})
+    words = {
         "int_type": "a whole number",
         "float_type": "a number",
         "bool_type": "true or false",
@@ -446,13 +472,13 @@ def _line(fault: dict[str, Any]) -> str:
         "less_than": f"less than {context.get('lt')}",
         "less_than_equal": f"{context.get('le')} or less",
         "string_pattern_mismatch": f"text like {context.get('pattern')}",
-    }.get(kind, fault["msg"])
-    return f"{where}: found {fault['input']!r}, expected {expected}"
+    }
+    return words.get(fault["type"]) or fault["msg"]
 
 
 def _is_union_branch(key: int | str) -> bool:
     """Whether pydantic put the name of a type, not a key of the user, into the location."""
-    return isinstance(key, str) and (key in ("int", "float") or "[" in key and key != "[key]")
+    return isinstance(key, str) and (key == "float" or ("[" in key and key != "[key]"))
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
@@ -491,8 +517,8 @@ def reference() -> str:
     lines = [
         "# Configuration reference",
         "",
-        "Generated from `rainshaft/config.py`; do not edit. The sections `model`, `loss`, `train` and `sampling` at the top",
-        "level are the defaults of every experiment; an entry of `experiments` overrides the keys it names.",
+        "Generated from `rainshaft/config.py`; do not edit. The top-level sections `model`, `loss`, `train` and",
+        "`sampling` are the defaults of every experiment; an entry of `experiments` overrides the keys it names.",
     ]
     sections = {"": Config, "datasets.NAME": Dataset, "datasets.NAME.rain": RainFiles}
     sections |= {"datasets.NAME.predictors[]": PredictorFiles, "datasets.NAME.elevation, .land": StaticFile}
@@ -531,7 +557,13 @@ def _allowed(model: type[Section], key: str) -> str:
             return "`" + part["pattern"].replace("|", "\\|") + "`"
         if part.get("type") == "array":
             return f"list of {words(part.get('items', {}))}"
-        names = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true, false", "null": "nothing"}
+        names = {
+            "integer": "whole number",
+            "number": "number",
+            "string": "text",
+            "boolean": "true, false",
+            "null": "nothing",
+        }
         bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
         limits = [f"{sign} {part[bound]:g}" for bound, sign in bounds.items() if bound in part]
         return " ".join([names.get(part.get("type", ""), "section"), *limits])

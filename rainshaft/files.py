@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import xarray as xr
+
+CHUNK_BYTES = 1_000_000  # of a chunk on disk, uncompressed
+RAIN_ATTRIBUTES = {
+    "standard_name": "lwe_precipitation_rate",
+    "long_name": "daily precipitation",
+    "units": "mm/day",
+    "cell_methods": "time: mean",
+}
 
 
 @contextmanager
@@ -52,6 +61,9 @@ def netcdf_encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
             encoding[str(name)] = {"dtype": "float32", "_FillValue": float("nan")}
             if variable.ndim:
                 encoding[str(name)] |= {"zlib": True, "complevel": 1, "shuffle": True, "fletcher32": True}
+            if variable.ndim > 1 and variable.dims[0] == "time":  # a day is what training and scores read
+                days = min(variable.shape[0], max(1, CHUNK_BYTES // (4 * max(1, variable[0].size))))
+                encoding[str(name)]["chunksizes"] = (days, *variable.shape[1:])
         elif variable.dtype.kind in "fiu":
             encoding[str(name)] = {"_FillValue": None}
     return encoding
@@ -63,3 +75,52 @@ def write_netcdf(dataset: xr.Dataset, path: str | Path) -> None:
     dataset.attrs = {"Conventions": "CF-1.11", **dataset.attrs}
     with atomic(path) as temporary:
         dataset.to_netcdf(temporary, engine="netcdf4", encoding=netcdf_encoding(dataset))
+
+
+def write_ensemble(
+    path: str | Path, days: xr.Dataset, members: int, fields: Iterable[np.ndarray], attributes: dict[str, Any]
+) -> None:
+    """Write an ensemble of rain fields day by day, without holding it in memory.
+
+    Parameters
+    ----------
+    days
+        the coordinates: `time` with `split` and `category`, and `lat`, `lon`
+    members
+        members a day
+    fields
+        for each of the days in turn its members in mm/day, (member, lat, lon), NaN where not valid
+    attributes
+        global attributes
+    """
+    import netCDF4
+    import numpy as np
+    import xarray as xr
+
+    number = np.arange(members, dtype="i4")
+    coordinates = {"member": ("member", number, {"standard_name": "realization"})}
+    header = xr.Dataset(
+        coords={**{name: days[name] for name in ("time", "split", "category", "lat", "lon")}, **coordinates}
+    )
+    header.attrs = {"Conventions": "CF-1.11", **attributes}
+    header = header.drop_encoding()
+    shape = (header.sizes["time"], members, header.sizes["lat"], header.sizes["lon"])
+    with atomic(path) as temporary:
+        header.to_netcdf(temporary, engine="netcdf4", encoding=netcdf_encoding(header))
+        with netCDF4.Dataset(temporary, "a") as file:
+            rain = file.createVariable(
+                "pr",
+                "f4",
+                ("time", "member", "lat", "lon"),
+                compression="zlib",
+                complevel=1,
+                fletcher32=True,
+                chunksizes=(1, *shape[1:]),
+                fill_value=np.float32("nan"),
+            )
+            rain.setncatts(RAIN_ATTRIBUTES | {"coordinates": "split category"})
+            written = 0
+            for written, field in enumerate(fields, start=1):
+                rain[written - 1] = field
+            if written != shape[0]:
+                raise RuntimeError(f"{path}: {written} fields for {shape[0]} days")

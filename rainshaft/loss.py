@@ -79,7 +79,7 @@ def almost_fair_crps(members_BMHW: Tensor, y_B1HW: Tensor, mask_B1HW: Tensor, al
 
 
 def pooled_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor) -> Tensor:
-    """L_crps_pool: the same on means over blocks of 2, 4 and 8 cells, summed; blocks with no valid cell are left out."""
+    """L_crps_pool: the same on means over blocks of 2, 4 and 8 cells, summed; a block counts by its valid cells."""
     total = torch.zeros((), device=y_B1HW.device)
     for size in POOL_SIZES:
         if min(y_B1HW.shape[-2:]) < size:
@@ -87,16 +87,14 @@ def pooled_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor) -> Ten
         share = F.avg_pool2d(valid_B1HW, size)
         members = F.avg_pool2d(members_BMHW * valid_B1HW, size) / share.clamp(min=1e-6)
         truth = F.avg_pool2d(y_B1HW * valid_B1HW, size) / share.clamp(min=1e-6)
-        total = total + almost_fair_crps(members, truth, share)  # a block counts by its valid cells
+        total = total + almost_fair_crps(members, truth, share)
     return total
 
 
 def gradient_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor) -> Tensor:
     """L_crps_grad: the same on signed differences of neighbours, mean of both axes: a proper score of gradients."""
     axes = (-1, -2)
-    return (
-        sum(almost_fair_crps(members_BMHW.diff(dim=a), y_B1HW.diff(dim=a), _pairs(valid_B1HW, a)) for a in axes) / 2
-    )
+    return sum(almost_fair_crps(members_BMHW.diff(dim=a), y_B1HW.diff(dim=a), _pairs(valid_B1HW, a)) for a in axes) / 2
 
 
 def free_nats_kl(kl_by_scale: Tensor, free_nats: float) -> Tensor:

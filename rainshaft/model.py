@@ -105,9 +105,7 @@ class Pyramid(nn.Module):
         super().__init__()
         self.steps = steps[::-1]
         fine_first = widths[::-1]
-        self.blocks = nn.ModuleList(
-            Block(w, i) for i, w in zip([inputs, *fine_first[:-1]], fine_first, strict=True)
-        )
+        self.blocks = nn.ModuleList(Block(w, i) for i, w in zip([inputs, *fine_first[:-1]], fine_first, strict=True))
 
     def forward(self, h: Tensor) -> list[Tensor]:
         features = []

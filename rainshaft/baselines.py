@@ -1,0 +1,282 @@
+"""What a user would pick instead of a model: bilinear interpolation, quantile mapping and RainFARM.
+
+Inputs: canonical fields with a channel of coarse rain, and the statistics of the dataset. Output: an ensemble file
+of the test days, rain in mm/day, that is scored just as the models are. Days are made one at a time.
+
+Shapes: h w the coarse grid, H W the fine grid (factor times as large), K members.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import itertools
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from rainshaft import __version__, intensity
+from rainshaft.errors import UserError
+from rainshaft.files import write_ensemble
+
+Array = NDArray[np.floating]
+
+SOURCES = {
+    "bilinear": "bilinear interpolation of the coarse rain",
+    "quantile-mapping": "bilinear interpolation, then quantile mapping to the rain of the training days",
+    "rainfarm": "RainFARM (Rebora et al. 2006; D'Onofrio et al. 2014), pysteps",
+}
+RAINFARM_DRY = 0.1  # mm/day: RainFARM, a log-normal cascade, never is 0; below this it is taken as dry
+RAINFARM_DAYS = 200  # training days from which the range of its spectral slope is taken
+RAINFARM_SLOPE = 2.7  # ASSUME where no training day gives a slope: the median of daily rain over central India
+
+
+def available(name: str) -> bool:
+    """Whether a baseline can be made here: `rainfarm` needs pysteps."""
+    return name != "rainfarm" or importlib.util.find_spec("pysteps") is not None
+
+
+def make(
+    name: str,
+    fields: Sequence[Path],
+    statistics: Path,
+    path: Path,
+    K: int,
+    seed: int,
+    config_fingerprint: str = "",
+) -> None:
+    """Write the ensemble file of a baseline for all test days.
+
+    Parameters
+    ----------
+    name
+        `bilinear`, `quantile-mapping` (one member) or `rainfarm` (K members).
+    fields
+        Canonical fields of all years.
+    statistics
+        Statistics of the dataset: which days are for training and test.
+    path
+        The file to write.
+    K
+        Members of `rainfarm`.
+    seed
+        Seed of `rainfarm`; a member depends on seed, date and its number alone.
+    config_fingerprint
+        Written into the file.
+
+    Raises
+    ------
+    UserError
+        The dataset has no coarse rain, a day is not in the fields, or pysteps is not installed.
+    """
+    if not available(name):
+        raise UserError(f"baselines.names: {name} needs pysteps, which is not installed; install pysteps or remove it")
+    with xr.open_dataset(statistics) as opened:
+        known = opened[["valid"]].load().assign_coords({c: opened[c].load() for c in ("split", "category")})
+        known.attrs = opened.attrs
+    if not known.attrs["rain_channel"]:
+        raise UserError(
+            f"{statistics}: the dataset has no coarse rain, which the baseline {name} refines; give one of its "
+            "predictors `quantity: rain`, or write `baselines: {names: []}`"
+        )
+    days = _Days(fields, known)
+    test = known.isel(time=np.flatnonzero(known["split"].values.astype(str) == "test"))
+    members = K if name == "rainfarm" else 1
+
+    def rain() -> Iterator[NDArray[np.float32]]:
+        if name == "quantile-mapping":
+            transfer = fit_quantile_mapping(days)
+        elif name == "rainfarm":
+            slopes = _slopes(days)
+        for date, coarse in days.coarse("test"):
+            if name == "rainfarm":
+                fine = np.stack([rainfarm(coarse, days.factor, slopes, (seed, date, k)) for k in range(K)])
+            else:
+                fine = bilinear(coarse, days.factor)[None]
+                if name == "quantile-mapping":
+                    fine = np.interp(fine, intensity.EDGES, transfer)
+            yield np.where(days.valid, fine, np.nan).astype(np.float32)
+
+    attributes = {
+        "source": f"rainshaft baseline: {SOURCES[name]}",
+        "mode": "baseline",
+        "seed": seed,
+        "config_fingerprint": config_fingerprint,
+        "rainshaft_version": __version__,
+    }
+    write_ensemble(path, test, members, rain(), attributes)
+
+
+class _Days:
+    """The days of the canonical fields, one at a time in the order of the statistics."""
+
+    def __init__(self, fields: Sequence[Path], known: xr.Dataset):
+        self.valid = known["valid"].values.astype(bool)
+        self.factor = int(known.attrs["factor"])
+        self.rain_channel = known.attrs["rain_channel"]
+        self._dates = np.array(_dates(known))
+        self._split = known["split"].values.astype(str)
+        self._where: dict[str, tuple[Path, int]] = {}
+        for path in fields:
+            with xr.open_dataset(path) as source:
+                self._where |= {date: (path, i) for i, date in enumerate(_dates(source))}
+
+    def coarse(self, split: str) -> Iterator[tuple[int, Array]]:
+        """Date as a number YYYYMMDD, and coarse rain (h, w)."""
+        for date, source, i in self._each(split):
+            values = source["predictors"][i].sel(channel=self.rain_channel).values.astype(np.float64)
+            if not np.isfinite(values).all():
+                raise UserError(
+                    f"{source.encoding['source']}: the coarse rain of {date} has NaN; expected a value everywhere"
+                )
+            yield int(date.replace("-", "")), values
+
+    def truth(self, split: str) -> Iterator[Array]:
+        """Observed rain at the valid cells (N,)."""
+        for _, source, i in self._each(split):
+            values = source["pr"][i].values[self.valid]
+            yield values[np.isfinite(values)]
+
+    def _each(self, split: str) -> Iterator[tuple[str, xr.Dataset, int]]:
+        dates = self._dates[self._split == split]
+        if missing := [date for date in dates if date not in self._where]:
+            raise UserError(f"{len(missing)} {split} days are not in the fields, first: {missing[0]}; prepare its year")
+        for path, days in itertools.groupby(dates, key=lambda date: self._where[date][0]):
+            with xr.open_dataset(path) as source:
+                for date in days:
+                    yield date, source, self._where[date][1]
+
+
+def _dates(source: xr.Dataset) -> list[str]:
+    return list(source.indexes["time"].strftime("%Y-%m-%d"))
+
+
+def bilinear(coarse: Array, factor: int) -> Array:
+    """Bilinear interpolation from cell centres to cell centres; outside the outermost centres the value is kept.
+
+    The same as `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`.
+
+    Parameters
+    ----------
+    coarse
+        (h, w).
+    factor
+        Fine cells along one side of a coarse cell.
+
+    Returns
+    -------
+    (h * factor, w * factor).
+    """
+
+    def weights(cells: int) -> Array:
+        centre = np.clip((np.arange(cells * factor) + 0.5) / factor - 0.5, 0, cells - 1)
+        return np.maximum(0, 1 - np.abs(centre[:, None] - np.arange(cells)))
+
+    rows, columns = coarse.shape
+    return weights(rows) @ coarse @ weights(columns).T
+
+
+def fit_quantile_mapping(days: _Days) -> Array:
+    """Fit empirical quantile mapping from bilinear to observed rain, on the training days, all valid cells pooled.
+
+    Returns
+    -------
+    The mapped value at each of `intensity.EDGES`, mm/day, to interpolate between.
+    """
+    smooth = np.zeros(len(intensity.EDGES) - 1)
+    truth = np.zeros_like(smooth)
+    for _, coarse in days.coarse("train"):
+        smooth += intensity.histogram(bilinear(coarse, days.factor)[days.valid])
+    for rain in days.truth("train"):
+        truth += intensity.histogram(rain)
+    return quantile_transfer(smooth, truth)
+
+
+def quantile_transfer(source: Array, target: Array) -> Array:
+    """Map each edge of the bins to the target's value at the same quantile (Panofsky and Brier 1968).
+
+    As many cells stay dry as in the target, or all that are 0 in the source if those are more. Above the largest
+    value of the source the correction is its factor there.
+
+    Parameters
+    ----------
+    source, target
+        Counts in the bins of `intensity`.
+    """
+    top_source, top_target = (intensity.EDGES[np.flatnonzero(counts).max() + 1] for counts in (source, target))
+    mapped = intensity.quantile(target, intensity.cumulative(source))
+    return np.where(top_source > intensity.EDGES, mapped, top_target * intensity.EDGES / top_source)
+
+
+def rainfarm(coarse: Array, factor: int, slopes: Array, key: tuple[int, ...]) -> Array:
+    """Draw a RainFARM member: a log-normal field with the spectral slope of the coarse rain, carrying its mass.
+
+    pysteps takes domains that are not square and any whole factor. Smoothed with its Gaussian kernel, so that
+    coarse cells leave no edges; then every coarse cell is scaled to its mass.
+
+    Parameters
+    ----------
+    coarse
+        (h, w), mm/day.
+    factor
+        Fine cells along one side of a coarse cell.
+    slopes
+        Least, usual and largest spectral slope. The day's own is used within these bounds, the usual one where
+        the day gives none.
+    key
+        Seed of the member.
+    """
+    if not coarse.any():
+        return np.zeros((coarse.shape[0] * factor, coarse.shape[1] * factor))
+    least, usual, largest = slopes
+    slope = spectral_slope(coarse)
+    slope = float(np.clip(slope, least, largest)) if np.isfinite(slope) else usual
+    with _quiet_and_seeded(key):
+        fine = _pysteps_downscale()(coarse, factor, alpha=slope, kernel_type="gaussian")
+    fine[fine < RAINFARM_DRY] = 0
+    h, w = coarse.shape
+    mass = fine.reshape(h, factor, w, factor).mean((1, 3))
+    # A coarse cell with no fine cell above the threshold stays dry: its rain is below the threshold itself.
+    scale = np.divide(coarse, mass, out=np.zeros_like(coarse), where=mass > 0)
+    return fine * np.kron(scale, np.ones((factor, factor)))
+
+
+def spectral_slope(coarse: Array) -> float:
+    """Spectral slope of coarse rain as pysteps estimates it; NaN where it cannot (even fields, a few cells)."""
+    with _quiet_and_seeded((0,)):
+        try:
+            return float(_pysteps_downscale()(coarse, 1, return_alpha=True)[1])
+        except (TypeError, ValueError, np.linalg.LinAlgError):  # no wavenumber is left to fit
+            return float("nan")
+
+
+def _slopes(days: _Days) -> Array:
+    """5th, 50th and 95th percentile of the slopes of training days: one day's fit to a few wavenumbers is noisy."""
+    every = max(1, int((days._split == "train").sum()) // RAINFARM_DAYS)
+    slopes = [spectral_slope(c) for _, c in itertools.islice(days.coarse("train"), 0, None, every) if c.any()]
+    finite = [s for s in slopes if np.isfinite(s) and s > 0]
+    return np.percentile(finite, [5, 50, 95]) if finite else np.full(3, RAINFARM_SLOPE)
+
+
+def _pysteps_downscale():
+    with contextlib.redirect_stdout(io.StringIO()):  # pysteps greets on import
+        from pysteps.downscaling.rainfarm import downscale
+    return downscale
+
+
+@contextlib.contextmanager
+def _quiet_and_seeded(key: tuple[int, ...]) -> Iterator[None]:
+    """Seed NumPy's global generator, which pysteps uses, and put it back afterwards; no numerical warnings."""
+    before = np.random.get_state()
+    np.random.seed(np.random.SeedSequence(key).generate_state(4))
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        np.random.set_state(before)

@@ -1,0 +1,158 @@
+"""Training and validation batches: patches of days, drawn by category, the same for the same seed and step.
+
+Input: the canonical fields and the statistics of a dataset. Output: tensors in the units of the fields (rain in
+mm/day, 0 where not valid; the model normalises). Shapes: B patch, C channel, S static map, H W fine, y x coarse.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from rainshaft.config import Train
+
+SHARE_OF_DEVICE = 0.5  # of the free device memory that the data may take
+VALIDATION_PATCHES = 128  # at most: enough for a steady mean, few enough for a short epoch
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step sees."""
+
+    coarse_BCyx: Tensor
+    statics_BSHW: Tensor
+    rain_B1HW: Tensor
+    valid_B1HW: Tensor
+
+
+@dataclass(frozen=True)
+class Record:
+    """All days of one split, on the device where they fit, and the maps that they share.
+
+    `days` holds the indices of the days of each category: heavy, moderate, dry.
+    """
+
+    rain_THW: Tensor
+    coarse_TCyx: Tensor
+    statics_SHW: Tensor
+    valid_HW: Tensor
+    factor: int
+    days: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.rain_THW)
+
+    @property
+    def domain(self) -> tuple[int, int]:
+        """Rows and columns of the coarse grid."""
+        return self.coarse_TCyx.shape[-2], self.coarse_TCyx.shape[-1]
+
+
+def load_record(fields: Sequence[Path], statistics: xr.Dataset, split: str, device: torch.device) -> Record:
+    """Read the days of one split, a year at a time, and put them on the device if they fit."""
+    part = statistics.time.values[statistics.split.values == split]
+    rain, coarse = [], []
+    for path in fields:
+        with xr.open_dataset(path) as year:
+            year = year.sel(time=year.time.isin(part))
+            rain.append(torch.from_numpy(np.nan_to_num(year.pr.values)))
+            coarse.append(torch.from_numpy(year.predictors.values))
+    category = statistics.category.values[statistics.split.values == split]
+    kinds = {"heavy": ("heavy-coast", "heavy-interior"), "moderate": ("moderate",), "dry": ("dry",)}
+    days = {kind: np.flatnonzero(np.isin(category, names)) for kind, names in kinds.items()}
+    tensors = [torch.cat(rain), torch.cat(coarse)]
+    if fits(sum(t.nbytes for t in tensors), device):
+        tensors = [t.to(device) for t in tensors]
+    maps = [torch.from_numpy(statistics[name].values.astype("f4")).to(device) for name in ("static_maps", "valid")]
+    return Record(*tensors, *maps, int(statistics.attrs["factor"]), days)
+
+
+def fits(size: int, device: torch.device) -> bool:
+    """Whether data of this size, in bytes, may live on the device."""
+    if device.type == "cpu":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return size < SHARE_OF_DEVICE * free
+
+
+@dataclass(frozen=True)
+class Patches:
+    """How patches are cut: side in coarse cells, patches a batch and steps an epoch."""
+
+    rows: int
+    columns: int
+    batch_size: int
+    steps_per_epoch: int
+
+    @classmethod
+    def of(cls, record: Record, settings: Train) -> Patches:
+        """Square patches of `settings.patch` fine cells, rounded down to coarse cells and to the domain."""
+        side = max(1, settings.patch // record.factor)
+        rows, columns = (min(side, extent) for extent in record.domain)
+        tiles = (record.domain[0] * record.domain[1]) / (rows * columns)
+        return cls(rows, columns, settings.batch_size, max(1, round(len(record) * tiles / settings.batch_size)))
+
+
+def training_batch(
+    record: Record, patches: Patches, settings: Train, seed: int, step: int, device: torch.device
+) -> Batch:
+    """The batch of one step: a function of the seed and the step alone, so that a resumed run repeats nothing.
+
+    Days are drawn by category, so that a batch has at least `min_heavy_fraction` of heavy and at most
+    `max_dry_fraction` of dry ones; where the record has no day of a category, the others take its place.
+    """
+    rng = np.random.default_rng((seed, step))
+    days = np.concatenate(
+        [rng.choice(record.days[kind], count) for kind, count in category_counts(record, settings).items() if count]
+    )
+    return _cut(record, patches, days, rng, settings.flips, device)
+
+
+def category_counts(record: Record, settings: Train) -> dict[str, int]:
+    """How many patches of a batch come from heavy, moderate and dry days."""
+    size, total = settings.batch_size, len(record)
+    share = {kind: len(days) / total for kind, days in record.days.items()}
+    heavy = math.ceil(size * max(share["heavy"], settings.min_heavy_fraction)) if share["heavy"] else 0
+    dry = math.floor(size * min(share["dry"], settings.max_dry_fraction))
+    moderate = size - heavy - dry
+    if not share["moderate"]:
+        heavy, dry, moderate = (size - dry, dry, 0) if share["heavy"] else (0, size, 0)
+    return {"heavy": heavy, "moderate": moderate, "dry": dry}
+
+
+def validation_batches(record: Record, patches: Patches, device: torch.device) -> Iterator[Batch]:
+    """The same patches every epoch: days spread evenly over the split, every category as often as it occurs."""
+    count = min(len(record), VALIDATION_PATCHES)
+    days = np.linspace(0, len(record) - 1, count).round().astype(int)
+    rng = np.random.default_rng(0)
+    for start in range(0, count, patches.batch_size):
+        yield _cut(record, patches, days[start : start + patches.batch_size], rng, False, device)
+
+
+def _cut(
+    record: Record, patches: Patches, days: np.ndarray, rng: np.random.Generator, flips: bool, device: torch.device
+) -> Batch:
+    """A patch at a random place of each day, on coarse cells, mirrored at random if asked."""
+    f, columns = record.factor, {name: [] for name in Batch.__dataclass_fields__}
+    for day in days.tolist():
+        i = int(rng.integers(record.domain[0] - patches.rows + 1))
+        j = int(rng.integers(record.domain[1] - patches.columns + 1))
+        coarse = slice(i, i + patches.rows), slice(j, j + patches.columns)
+        fine = tuple(slice(s.start * f, s.stop * f) for s in coarse)
+        patch = {
+            "coarse_BCyx": record.coarse_TCyx[day][:, *coarse],
+            "statics_BSHW": record.statics_SHW[:, *fine],
+            "rain_B1HW": record.rain_THW[day][None, *fine],
+            "valid_B1HW": record.valid_HW[None, *fine],
+        }
+        axes = [axis for axis in (-2, -1) if flips and rng.random() < 0.5]
+        for name, values in patch.items():
+            columns[name].append(values.flip(axes) if axes else values)
+    return Batch(**{name: torch.stack(values).to(device, non_blocking=True) for name, values in columns.items()})

@@ -1,0 +1,339 @@
+"""What training and evaluation need to know of a record: split, normalisation, thresholds, kinds of days.
+
+In: the canonical fields of all years (`ingest`). Out: one small dataset, `statistics.nc`. Rain in mm/day, distances in
+km. All numbers come from the training days; only the split and the category are given for every day. Days stream
+through memory in slabs, so a record may be of any length.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from rainshaft import intensity
+from rainshaft.config import Dataset, Split
+from rainshaft.errors import UserError
+
+PARTS = ("train", "validation", "test")
+UNUSED = "unused"  # days of years that `split` does not name
+CATEGORIES = ("heavy-coast", "heavy-interior", "moderate", "dry")
+WET = 1.0  # mm/day
+COAST_SCALE = 50.0  # km; how far inland the network can tell the coast from the interior
+SLAB_VALUES = 4_000_000  # fine cells times days in memory at once: some 100 MB with all intermediate results
+
+
+# -------------------------------------------------------------------------------------------- split
+
+
+def split_days(time: Any, split: Split) -> NDArray[np.str_]:
+    """Say for each day whether it is for training, validation or test.
+
+    Parameters
+    ----------
+    time
+        Days as datetime64 or cftime: an array, an index or a DataArray.
+    split
+        By whole years, or by blocks of `block_days` days counted from the first day and dealt out in turn.
+
+    Returns
+    -------
+    `train`, `validation`, `test` or, for years that the split does not name, `unused` (day).
+    """
+    index = _index(time)
+    if split.by == "blocks":
+        block = np.asarray((index - index.min()).days) // split.block_days
+        return np.array(split.cycle)[block % len(split.cycle)]
+    part_of = {year: part for part in PARTS for year in getattr(split, part)}
+    return np.array([part_of.get(int(year), UNUSED) for year in index.year], dtype="<U10")
+
+
+def _index(time: Any) -> pd.Index:
+    """The days as an index with `year` and differences, whatever the calendar."""
+    return xr.Dataset(coords={"time": ("time", np.asarray(time))}).indexes["time"]
+
+
+def _require_days(part: NDArray[np.str_], index: pd.Index, split: Split) -> None:
+    for name in PARTS:
+        if not (part == name).any():
+            key = "split.cycle" if split.by == "blocks" else f"split.{name}"
+            raise UserError(
+                f"{key}: found no {name} day in the {len(index)} days from {index.min():%Y-%m-%d} to "
+                f"{index.max():%Y-%m-%d}, expected at least one; "
+                + ("use a shorter block_days" if split.by == "blocks" else "name a year that has data")
+            )
+
+
+# --------------------------------------------------------------------------------------- statistics
+
+
+def fit_statistics(fields: Sequence[Path], dataset: Dataset) -> xr.Dataset:
+    """Fit normalisation and thresholds to the training days, and sort all days into categories.
+
+    Parameters
+    ----------
+    fields
+        Canonical fields, one file a year, in the order that the days shall have.
+    dataset
+        Its split and the settings of the categories.
+
+    Returns
+    -------
+    Content of `statistics.nc`. The rain channel has `channel_mean` 0 and as `channel_std` the standard deviation of
+    log1p(mm/day): dry stays exactly zero. Cells are valid when they are valid in every year.
+
+    Raises
+    ------
+    UserError
+        A part of the split without a day, no rain to learn from, or years on different grids.
+    """
+    record = _open_record(fields)
+    index = _index(record.time)
+    split = split_days(record.time, dataset.split)
+    _require_days(split, index, dataset.split)
+
+    moments = _Moments()
+    highest = np.empty(len(index))
+    digest = _Digest(record)
+    for days, rain, predictors in _slabs(record):
+        digest.update(rain, predictors)
+        cells = rain[:, record.valid]
+        highest[days] = cells.max(axis=1)
+        training = split[days] == "train"
+        if training.any():
+            moments.update(cells[training], predictors[training], record.rain_channel_index)
+    if not np.isfinite(highest).all():
+        day = index[int(np.argmin(np.isfinite(highest)))]
+        raise UserError(f"{day:%Y-%m-%d}: rain is missing in a valid cell; prepare the fields of that year again")
+    if not moments.intensity.any():
+        raise UserError(
+            f"split.train: the {int((split == 'train').sum())} training days have no cell with {WET:g} mm/day or more "
+            f"(highest value: {highest[split == 'train'].max():g} mm/day), expected rain; check rain.units, or name "
+            "other years"
+        )
+
+    # The percentile of the maxima of a desert is next to nothing; what is not wet cannot be heavy.
+    percentiles = [dataset.heavy_percentile, dataset.extreme_percentile]
+    heavy, extreme = (max(float(p), WET) for p in np.percentile(highest[split == "train"], percentiles))
+    category = _categories(record, heavy, extreme, dataset)
+    channel_mean, channel_std = moments.of_channels(record.rain_channel_index)
+    static = _static_maps(record.ground)
+    mm_day = {"units": "mm/day"}
+    return xr.Dataset(
+        {
+            "channel_mean": ("channel", channel_mean, {"long_name": "mean over training days; 0 for the rain channel"}),
+            "channel_std": (
+                "channel",
+                channel_std,
+                {"long_name": "standard deviation over training days; of log1p(mm/day) for the rain channel"},
+            ),
+            "static_maps": (("static", "lat", "lon"), np.stack(list(static.values())) if static else record.no_maps()),
+            "valid": (("lat", "lon"), record.valid.astype("i1"), {"long_name": "1 where every year has rain"}),
+            "rain_mean": ((), moments.rain_mean, mm_day | {"long_name": "mean rain of the training days"}),
+            "rain_log_std": (
+                (),
+                moments.rain_log_std,
+                {"long_name": "standard deviation of log1p(mm/day) of the rain"},
+            ),
+            "p99_wet": ((), moments.p99_wet, mm_day | {"long_name": "99th percentile of values >= 1 mm/day"}),
+            "heavy_threshold": ((), heavy, mm_day | {"long_name": f"P{percentiles[0]:g} of daily maxima, at least 1"}),
+            "extreme_threshold": (
+                (),
+                extreme,
+                mm_day | {"long_name": f"P{percentiles[1]:g} of daily maxima, at least 1"},
+            ),
+        },
+        {
+            "time": ("time", record.time, record.ground.time.attrs),
+            "split": ("time", split),
+            "category": ("time", category),
+            "channel": record.ground.channel,
+            "static": ("static", np.array(list(static), dtype="<U16")),
+            "lat": record.ground.lat,
+            "lon": record.ground.lon,
+        },
+        {
+            "title": "Statistics of the training days",
+            "factor": int(record.ground.attrs["factor"]),
+            "rain_channel": record.ground.attrs["rain_channel"],
+            "data_fingerprint": digest.hexdigest(),
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Record:
+    """All years together, their fields still on disk."""
+
+    fields: Sequence[Path]
+    ground: xr.Dataset
+    """the first year without its fields"""
+    time: NDArray[Any]
+    valid: NDArray[np.bool_]
+
+    @property
+    def rain_channel_index(self) -> int | None:
+        """Which channel is coarse rain."""
+        name = self.ground.attrs["rain_channel"]
+        return list(self.ground.channel.values).index(name) if name else None
+
+    def no_maps(self) -> NDArray[np.float32]:
+        """An empty stack of maps."""
+        return np.empty((0, *self.valid.shape), "f4")
+
+
+def _open_record(fields: Sequence[Path]) -> _Record:
+    """Read all but the fields, and see that the years lie on one grid."""
+    ground, times, valid = None, [], None
+    for path in fields:
+        with xr.open_dataset(path) as year:
+            times.append(year.time.values)
+            if ground is None or valid is None:
+                ground = year.drop_vars(["pr", "predictors"]).load()
+                valid = ground.valid.values == 1
+                continue
+            for name in ("lat", "lon", "y", "x", "channel", "channel_units"):
+                if not np.array_equal(year[name].values, ground[name].values):
+                    raise UserError(
+                        f"{path}: {name} differs from that in {fields[0]}, expected one grid and one set of predictors "
+                        "for all years; look at the raw files of that year"
+                    )
+            valid &= year.valid.values == 1
+    if ground is None or valid is None:
+        raise UserError("years: found no fields, expected at least one year")
+    if not valid.any():
+        raise UserError("rain.files: no cell has rain in every year; leave out the years with most gaps")
+    return _Record(fields, ground, np.concatenate(times), valid)
+
+
+def _slabs(record: _Record) -> Iterator[tuple[slice, NDArray[np.float32], NDArray[np.float32]]]:
+    """Go through the record a few days at a time: their place in the record, rain and predictors."""
+    at_once, first = max(1, SLAB_VALUES // record.valid.size), 0
+    for path in record.fields:
+        with xr.open_dataset(path) as year:
+            for start in range(0, year.sizes["time"], at_once):
+                slab = year[["pr", "predictors"]].isel(time=slice(start, start + at_once))
+                count = slab.sizes["time"]
+                yield slice(first, first + count), slab.pr.values, slab.predictors.values
+                first += count
+
+
+class _Moments:
+    """Sums over the training days."""
+
+    def __init__(self) -> None:
+        self.rain = np.zeros(3)  # values, sum of log1p and of its square; the rain itself is summed apart
+        self.rain_sum = 0.0
+        self.intensity = np.zeros(len(intensity.EDGES) - 1, dtype=np.int64)
+        self.channels: Any = 0.0
+
+    def update(self, rain: NDArray[np.float32], predictors: NDArray[np.float32], rain_channel: int | None) -> None:
+        """Add days: rain (day, valid cell) and predictors (day, channel, y, x)."""
+        log_rain = np.log1p(rain)
+        self.rain += _sums(log_rain[None], axis=(1, 2))[:, 0]
+        self.rain_sum += rain.sum(dtype=np.float64)
+        self.intensity += intensity.histogram(rain[rain >= WET])
+        if rain_channel is not None:
+            predictors = predictors.copy()
+            predictors[:, rain_channel] = np.log1p(predictors[:, rain_channel].clip(min=0))
+        self.channels = self.channels + _sums(predictors, axis=(0, 2, 3))
+
+    @property
+    def rain_mean(self) -> float:
+        """Mean rain, mm/day."""
+        return float(self.rain_sum / self.rain[0])
+
+    @property
+    def rain_log_std(self) -> float:
+        """Standard deviation of log1p(mm/day)."""
+        return float(_std(*self.rain))
+
+    @property
+    def p99_wet(self) -> float:
+        """99th percentile of the values of 1 mm/day or more."""
+        return float(intensity.quantile(self.intensity, 0.99))
+
+    def of_channels(self, rain_channel: int | None) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Mean and standard deviation of each channel."""
+        count, total, _ = self.channels
+        mean, std = total / count, _std(*self.channels)
+        if rain_channel is not None:
+            mean[rain_channel] = 0.0
+        return mean, np.where(std > 1e-6 * np.abs(mean), std, 1.0)  # a constant predictor becomes 0
+
+
+def _sums(values: NDArray[np.float32], axis: tuple[int, ...]) -> NDArray[np.float64]:
+    """Number of values, their sum and the sum of their squares."""
+    wide = values.astype(np.float64)
+    total = wide.sum(axis=axis)
+    return np.stack([np.full_like(total, values.size / total.size), total, np.square(wide).sum(axis=axis)])
+
+
+def _std(count: Any, total: Any, squares: Any) -> Any:
+    return np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0))
+
+
+def _categories(record: _Record, heavy: float, extreme: float, dataset: Dataset) -> NDArray[np.str_]:
+    """Sort days into heavy-coast, heavy-interior, moderate and dry.
+
+    A day is heavy when `heavy_min_cells` cells reach the threshold `heavy` or one reaches `extreme`, and coastal when
+    its heavy cells lie within `coast_km` of the coast on average; dry when few cells have 1 mm/day.
+    """
+    coast = record.ground.coast_distance.values[record.valid].astype(np.float64)
+    category = np.empty(len(record.time), dtype="<U14")
+    for days, rain, _ in _slabs(record):
+        cells = rain[:, record.valid]
+        is_heavy = cells >= min(heavy, extreme)
+        count = is_heavy.sum(axis=1)
+        heavy_day = ((cells >= heavy).sum(axis=1) >= dataset.heavy_min_cells) | (cells >= extreme).any(axis=1)
+        coastal = is_heavy @ coast / np.maximum(count, 1) < dataset.coast_km  # without a coast NaN, so interior
+        dry = (cells >= WET).mean(axis=1) < dataset.dry_wet_fraction
+        category[days] = np.select(
+            [heavy_day & coastal, heavy_day, dry], ["heavy-coast", "heavy-interior", "dry"], "moderate"
+        )
+    return category
+
+
+def _static_maps(ground: xr.Dataset) -> dict[str, NDArray[np.float32]]:
+    """Maps for the network, of order 1; a map without variation says nothing and is left out."""
+    elevation = ground.elevation.values.astype(np.float64)
+    maps = {"land": ground.land.values, "coast": np.exp(-ground.coast_distance.values / COAST_SCALE)}
+    if elevation.std() > 0:
+        maps = {"elevation": (elevation - elevation.mean()) / elevation.std(), **maps}
+    return {name: values.astype("f4") for name, values in maps.items() if np.ptp(values) > 0}
+
+
+class _Digest:
+    """SHA-256 of the contents of all fields, blind to how they are cut into files and to how those are written."""
+
+    def __init__(self, record: _Record) -> None:
+        self.rain, self.predictors, self.rest = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
+        ground = record.ground
+        for name in ("elevation", "land", "coast_distance", "lat", "lon", "y", "x"):
+            self.rest.update(_bytes(ground[name].values))
+        self.rest.update(_bytes(record.valid))
+        words = [str(day)[:10] for day in record.time] + [*map(str, ground.channel.values), str(ground.attrs["factor"])]
+        self.rest.update("\n".join(words).encode())
+
+    def update(self, rain: NDArray[np.float32], predictors: NDArray[np.float32]) -> None:
+        """Add days."""
+        self.rain.update(_bytes(rain))
+        self.predictors.update(_bytes(predictors))
+
+    def hexdigest(self) -> str:
+        """One digest for all."""
+        return hashlib.sha256(self.rain.digest() + self.predictors.digest() + self.rest.digest()).hexdigest()
+
+
+def _bytes(values: NDArray[Any]) -> bytes:
+    """Bytes of an array as float32 on any machine, with one bit pattern for NaN."""
+    plain = np.array(values, dtype="<f4")
+    plain[np.isnan(plain)] = np.nan
+    return plain.tobytes()

@@ -1,0 +1,519 @@
+"""Raw netCDF files to canonical fields, one file a year; every change of the input is said in words.
+
+Input: the files that a `Dataset` names, in whatever units, order, calendar and packing people have them.
+Output: the fields file of a year (`prepare_year`): rain in mm/day, temperatures in K, north first, west first,
+one stamp a day at 00:00, coarse predictors on blocks of `factor` x `factor` cells of the rain, coast distance in km.
+
+This module is imported while the workflow is parsed, so it imports the heavy libraries in the functions that need
+them; `rawfiles` reads one file, `grids` relates the grids.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from rainshaft.config import Dataset
+from rainshaft.errors import UserError
+from rainshaft.files import write_netcdf
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
+
+    from rainshaft.grids import Coarse, Mapping
+    from rainshaft.rawfiles import Raw, Record
+
+CHUNK_BYTES = 16e6  # of one variable in memory at a time and thread; sets the days in a chunk
+TINY_NEGATIVE = -0.1  # mm/day; packing and spectral models leave such values  # ASSUME
+MOST_RAIN = 2000.0  # mm/day; the highest daily total ever measured is 1825 mm  # ASSUME
+LEAST_RAIN = 1.0  # mm/day; a year in which no cell reaches this has wrong units, or no rain to learn from  # ASSUME
+MOST_GAPS = 0.2  # share of the cells with rain that may miss some days  # ASSUME
+TEMPERATURES = (100.0, 400.0)  # K; outside of this the units are wrong  # ASSUME
+NO_VALUE = 1e15  # larger numbers are fill values that the file does not declare  # ASSUME
+
+
+class InputError(UserError):
+    """A raw file cannot be used; one line a fault: file, variable, found, expected, what to do."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One variable of the raw files, as the configuration names it."""
+
+    key: str
+    """its key in the configuration"""
+    name: str
+    """what sentences call it"""
+    patterns: tuple[str, ...]
+    variable: str
+    quantity: Literal["rain", "temperature", "other", "elevation", "land"]
+    units: str | None = None
+
+    @property
+    def static(self) -> bool:
+        """Whether it does not change with time."""
+        return self.quantity in ("elevation", "land")
+
+    @property
+    def files_key(self) -> str:
+        """Key of the patterns in the configuration."""
+        return f"{self.key}.{'file' if self.static else 'files'}"
+
+
+def source_files(dataset: Dataset, year: int | None = None) -> list[Path]:
+    """Every raw file that the dataset names, sorted, each once.
+
+    Parameters
+    ----------
+    dataset
+        The dataset. The files of a synthetic one are named without a look at the disk.
+    year
+        The year that `{year}` stands for; all years of the dataset if None.
+
+    Raises
+    ------
+    InputError
+        One line for each pattern that no file matches and each environment variable that is not set.
+    """
+    faults = _Faults()
+    found: set[Path] = set()
+    for source in _sources(dataset):
+        for each in dataset.years if year is None else (year,):
+            with faults.collect():
+                found.update(_files(source, each, check=dataset.synthetic is None))
+    faults.throw()
+    return sorted(found)
+
+
+def check_sources(dataset: Dataset) -> None:
+    """Check the headers of all raw files of a dataset before any job; no bulk data is read.
+
+    Files, variables, units, days, calendars and grids of every configured year. A synthetic dataset has no files
+    yet and passes.
+
+    Raises
+    ------
+    InputError
+        One line for each fault.
+    """
+    if dataset.synthetic is not None:
+        return
+    faults = _Faults()
+    first: Record | None = None
+    with _opened_files() as opened:
+        for year in dataset.years:
+            with faults.collect():
+                rain = _plan(dataset, year, opened).rain
+                first = first or rain
+                rain.require_grid_of(first)
+    faults.throw()
+
+
+def prepare_year(dataset: Dataset, year: int, path: Path) -> None:
+    """Write the canonical fields of one year; the file is whole or absent.
+
+    Memory holds a few chunks of days at a time, whatever the length of the record; the input is read twice, once
+    to check it and once to write it.
+
+    Parameters
+    ----------
+    dataset
+        The dataset.
+    year
+        The year; no other day is read.
+    path
+        The netCDF file to write.
+
+    Raises
+    ------
+    InputError
+        One line for each fault of the input.
+    """
+    with _opened_files() as opened:
+        plan = _plan(dataset, year, opened)
+        write_netcdf(_fields(dataset, year, plan), path)
+
+
+# ------------------------------------------------------------------------------------------ names of files
+
+
+def _sources(dataset: Dataset) -> list[Source]:
+    """Rain, predictors, elevation and land, in this order."""
+    rain = dataset.rain
+    sources = [Source("rain", "rain", rain.files, rain.variable, "rain", rain.units)]
+    if dataset.predictors != "coarsened":
+        for i, p in enumerate(dataset.predictors):
+            name = f"predictor {p.variable}"
+            sources.append(Source(f"predictors.{i}", name, p.files, p.variable, p.quantity, p.units))
+    if dataset.elevation:
+        sources.append(
+            Source("elevation", "elevation", (dataset.elevation.file,), dataset.elevation.variable, "elevation")
+        )
+    if dataset.land:
+        sources.append(Source("land", "land", (dataset.land.file,), dataset.land.variable, "land"))
+    return sources
+
+
+def _files(source: Source, year: int, check: bool = True) -> list[Path]:
+    """The files of one variable for one year."""
+    found: set[Path] = set()
+    for pattern in source.patterns:
+        expanded = _expand(pattern, source.files_key).replace("{year}", str(year))
+        if Path(expanded).is_file() or not check:
+            matches = [expanded]
+        else:
+            matches = [m for m in glob.glob(expanded, recursive=True) if Path(m).is_file()]
+        if not matches:
+            raise InputError(
+                f"{source.files_key}: found no file for {pattern!r} (looked for {expanded}), expected at least one; "
+                "correct the pattern or put the files there"
+            )
+        found.update(map(Path, matches))
+    return sorted(found)
+
+
+def _expand(pattern: str, key: str) -> str:
+    """The pattern with `$VAR`, `${VAR}` and `~` filled in."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name in os.environ:
+            return os.environ[name]
+        if name == "RAINSHAFT_DATA":
+            return str(Path(__file__).resolve().parent.parent / "data")
+        raise InputError(
+            f"{key}: found ${name} in {pattern!r}, expected an environment variable of that name; "
+            f"set it (export {name}=/path/to/data) or write the path itself"
+        )
+
+    return os.path.expanduser(re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, pattern))
+
+
+@dataclass
+class _Faults:
+    """Gathers faults, so that a user sees all of them at once."""
+
+    lines: dict[str, None] = field(default_factory=dict)
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        try:
+            yield
+        except InputError as error:
+            self.lines.update(dict.fromkeys(str(error).split("\n")))
+
+    def throw(self) -> None:
+        if self.lines:
+            raise InputError("\n".join(self.lines))
+
+
+# ------------------------------------------------------------------------------------------ headers of a year
+
+
+Opened = dict[tuple[Path, str], "Raw"]
+
+
+@contextmanager
+def _opened_files() -> Iterator[Opened]:
+    """Files by path and key, each opened once, all closed at the end."""
+    opened: Opened = {}
+    try:
+        yield opened
+    finally:
+        for raw in opened.values():
+            raw.file.close()
+
+
+@dataclass
+class _Plan:
+    """What the headers say about one year: where each variable lies and how it gets to the coarse grid."""
+
+    rain: Record
+    coarse: Coarse
+    predictors: list[tuple[Record, Mapping]]
+    elevation: Raw | None
+    land: Raw | None
+    channels: list[tuple[str, str]]
+    """name and units"""
+    rain_channel: str
+    notes: dict[str, None]
+    """sentences about changes of the input, each once, in order"""
+
+
+def _plan(dataset: Dataset, year: int, opened: Opened) -> _Plan:
+    """Open all files of a year and relate them to each other; `opened` keeps headers for the next year."""
+    from rainshaft.grids import coarse_grid, map_to_coarse
+    from rainshaft.rawfiles import open_raw, read_year
+
+    faults = _Faults()
+    records: dict[str, Record] = {}
+    static: dict[str, Raw] = {}
+    centre = None
+    for source in _sources(dataset):
+        with faults.collect():
+            files = _files(source, year)
+            if source.static:
+                if (files[0], source.key) not in opened:
+                    opened[files[0], source.key] = open_raw(source, files[0], centre)
+                static[source.key] = opened[files[0], source.key]
+                static[source.key].require_place_on(records["rain"].grid if "rain" in records else None)
+            else:
+                records[source.key] = read_year(source, files, year, centre, opened)
+        if "rain" in records and centre is None:
+            centre = records["rain"].grid.centre
+    if "rain" in records:
+        for record in list(records.values())[1:]:
+            with faults.collect():
+                record.require_calendar_of(records["rain"])
+    faults.throw()
+
+    rain, *predictors = records.values()
+    coarse = coarse_grid(rain, predictors, dataset.factor)
+    notes = dict.fromkeys([*rain.notes, *coarse.notes])
+    mapped = []
+    for record in predictors:
+        with faults.collect():
+            mapping = map_to_coarse(record, rain, coarse)
+            mapped.append((replace(record, window=mapping.window), mapping))
+            notes |= dict.fromkeys([*record.notes, mapping.note])
+    faults.throw()
+    for raw in static.values():
+        notes |= dict.fromkeys(raw.notes)
+    if dataset.predictors == "coarsened":
+        channels, rain_channel = [("pr", "mm/day")], "pr"
+        notes[f"Predictor pr made from the rain: means over blocks of {dataset.factor} x {dataset.factor} cells."] = (
+            None
+        )
+    else:
+        channels = [(record.source.variable, record.units) for record in predictors]
+        rain_channel = next((r.source.variable for r in predictors if r.source.quantity == "rain"), "")
+    return _Plan(rain, coarse, mapped, static.get("elevation"), static.get("land"), channels, rain_channel, notes)
+
+
+# ------------------------------------------------------------------------------------------ content of a year
+
+
+def _fields(dataset: Dataset, year: int, plan: _Plan) -> xr.Dataset:
+    """Check the content of a year and lay out its fields, rain and predictors still on the disk."""
+    import numpy as np
+    import xarray as xr
+
+    from rainshaft.grids import coast_distance
+
+    rain = plan.rain.lazy(CHUNK_BYTES)
+    predictors = [(record, mapping, record.lazy(CHUNK_BYTES)) for record, mapping in plan.predictors]
+    content = _read_content(rain, plan, predictors)
+
+    faults = _Faults()
+    valid, observed = None, None
+    with faults.collect():
+        valid, observed = _mask(plan.rain, content["rain"], plan.notes)
+    for record, name in [(plan.rain, "rain"), *((r, r.source.key) for r, _, _ in predictors)]:
+        with faults.collect():
+            _check_values(record, content[name], plan.notes)
+    faults.throw()
+
+    elevation = plan.elevation.values(plan.rain.grid, plan.notes) if plan.elevation else np.zeros(valid.shape)
+    land = _land(plan, elevation, observed)
+    distance = coast_distance(land, plan.rain.grid)
+
+    crop = plan.coarse.crop
+    window = {"lat": crop[0], "lon": crop[1]}
+    pr = rain.isel(window).clip(min=0).where(xr.DataArray(valid[crop], dims=("lat", "lon")))
+    fields = xr.Dataset(
+        {
+            "pr": pr.astype("float32"),
+            "predictors": _coarse_fields(dataset, plan, predictors, pr),
+            "channel_units": ("channel", [units for _, units in plan.channels]),
+            "valid": (("lat", "lon"), valid[crop].astype("int8")),
+            "elevation": (("lat", "lon"), elevation[crop].astype("float32")),
+            "land": (("lat", "lon"), land[crop].astype("float32")),
+            "coast_distance": (("lat", "lon"), distance[crop].astype("float32")),
+        },
+        coords={"channel": [name for name, _ in plan.channels], **plan.coarse.coordinates},
+        attrs={"title": f"canonical fields of {year}", "factor": dataset.factor, "rain_channel": plan.rain_channel},
+    )
+    fields.attrs["ingest"] = json.dumps(list(plan.notes))
+    return _describe(fields, plan.rain)
+
+
+def _read_content(
+    rain: xr.DataArray, plan: _Plan, predictors: list[tuple[Record, Mapping, xr.DataArray]]
+) -> dict[str, xr.Dataset]:
+    """Read all data once and keep counts and extremes, by day and, for rain, by cell."""
+    import dask
+    import numpy as np
+    import xarray as xr
+
+    def summary(data: xr.DataArray) -> xr.Dataset:
+        days = {"finite": np.isfinite(data).sum(("lat", "lon")), "negative": (data < 0).sum(("lat", "lon"))}
+        return xr.Dataset(days | {"low": data.min(("lat", "lon")), "high": data.max(("lat", "lon"))})
+
+    asked = {"rain": summary(rain).assign(days_with_rain=np.isfinite(rain).sum("time"))}
+    asked |= {record.source.key: summary(data) for record, _, data in predictors}
+    try:
+        (content,) = dask.compute(asked)
+    except (RuntimeError, OSError):
+        for record in [plan.rain, *(r for r, _, _ in predictors)]:
+            record.find_unreadable()
+        raise
+    return content
+
+
+def _mask(rain: Record, content: xr.Dataset, notes: dict[str, None]) -> tuple[np.ndarray, np.ndarray]:
+    """Cells with rain on all days, and cells with rain on any day."""
+    days = content.sizes["time"]
+    empty = content["finite"].values == 0
+    if empty.any():
+        raise rain.fault(
+            int(empty.argmax()),
+            f"no value at all on {empty.sum()} day(s), the first is {rain.date(int(empty.argmax()))}",
+            "rain on every day of the year",
+            "fill or leave out the year",
+        )
+    count = content["days_with_rain"].values
+    valid, observed = count == days, count > 0
+    gaps = int((observed & ~valid).sum())
+    if gaps > MOST_GAPS * observed.sum():
+        cell = next(zip(*(observed & ~valid).nonzero(), strict=True))
+        raise rain.fault(
+            None,
+            f"{gaps} of {observed.sum()} cells miss some days (the first, row {cell[0]} column {cell[1]}, has "
+            f"{count[cell]} of {days})",
+            f"at most {MOST_GAPS:.0%} of the cells with gaps",
+            "fill the gaps or leave out the year",
+        )
+    if gaps:
+        notes[f"Rain: {gaps} of {observed.sum()} cells miss some days and count as not valid."] = None
+    if not observed.all():
+        notes[f"Rain: {int((~observed).sum())} of {observed.size} cells never have a value and count as not valid."] = (
+            None
+        )
+    return valid, observed
+
+
+def _check_values(record: Record, content: xr.Dataset, notes: dict[str, None]) -> None:
+    """Refuse values that cannot be, with the likely cause."""
+    import numpy as np
+
+    source = record.source
+    low, high = content["low"].values, content["high"].values
+    units = f"its units {record.raw_units!r}" if record.raw_units else "its units"
+    if source.key != "rain":
+        cells = record.window_size
+        lacking = content["finite"].values < cells
+        if lacking.any():
+            first = int(lacking.argmax())
+            raise record.fault(
+                first,
+                f"missing values on {lacking.sum()} day(s), the first is {record.date(first)} with "
+                f"{cells - int(content['finite'].values[first])} of {cells} cells",
+                "a value in every cell of the domain",
+                "fill them or leave the predictor out",
+            )
+    absolute = np.fmax(np.abs(low), np.abs(high))
+    if (absolute > NO_VALUE).any():
+        first = int((absolute > NO_VALUE).argmax())
+        raise record.fault(
+            first, f"{absolute[first]:g} on {record.date(first)}", "numbers", "declare the fill value as _FillValue"
+        )
+    if source.quantity == "rain":
+        lowest, highest = int(np.nanargmin(low)), int(np.nanargmax(high))
+        if low[lowest] <= TINY_NEGATIVE:
+            raise record.fault(
+                lowest,
+                f"{low[lowest]:g} mm/day on {record.date(lowest)}",
+                "no negative rain",
+                "correct the data; if it marks missing values, declare it as _FillValue",
+            )
+        if high[highest] > MOST_RAIN:
+            raise record.fault(
+                highest,
+                f"{high[highest]:g} mm/day on {record.date(highest)}",
+                f"at most {MOST_RAIN:g} mm/day",
+                f"check {units}",
+            )
+        if source.key == "rain" and high[highest] < LEAST_RAIN:
+            raise record.fault(
+                highest,
+                f"no value over {high[highest]:g} mm/day in the whole year",
+                f"rain of {LEAST_RAIN:g} mm/day somewhere",
+                f"check {units}",
+            )
+        if negative := int(content["negative"].sum()):
+            notes[f"{_upper(source.name)}: {negative} values between {TINY_NEGATIVE} and 0 mm/day set to 0."] = None
+    if source.quantity == "temperature":
+        cold, hot = int(np.nanargmin(low)), int(np.nanargmax(high))
+        for day, value in ((cold, low[cold]), (hot, high[hot])):
+            if not TEMPERATURES[0] <= value <= TEMPERATURES[1]:
+                raise record.fault(
+                    day,
+                    f"{value:g} K on {record.date(day)}",
+                    "{:g} to {:g} K".format(*TEMPERATURES),
+                    f"check {units}",
+                )
+
+
+def _land(plan: _Plan, elevation: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """True on land: from its file, else above sea level and where rain is observed."""
+    import numpy as np
+
+    if plan.land:
+        return np.nan_to_num(plan.land.values(plan.rain.grid, plan.notes)) > 0.5
+    land = np.ones(observed.shape, bool)
+    if plan.elevation:
+        land &= elevation > 0  # ASSUME no land below sea level
+    return land & observed  # ASSUME rain without values is over the sea
+
+
+def _coarse_fields(
+    dataset: Dataset, plan: _Plan, predictors: list[tuple[Record, Mapping, xr.DataArray]], pr: xr.DataArray
+) -> xr.DataArray:
+    """The predictors on the coarse grid: time, channel, y, x."""
+    import xarray as xr
+
+    if dataset.predictors == "coarsened":
+        blocks = pr.coarsen(lat=dataset.factor, lon=dataset.factor).mean().fillna(0)
+        channels = [blocks.rename(lat="y", lon="x").drop_vars(["y", "x"], errors="ignore")]
+    else:
+        channels = []
+        for record, mapping, data in predictors:
+            data = data.clip(min=0) if record.source.quantity == "rain" else data
+            channels.append(mapping.apply(data).assign_coords(time=pr["time"]))
+    stacked = xr.concat(channels, "channel", join="exact", coords="minimal", compat="override")
+    return stacked.transpose("time", "channel", "y", "x").astype("float32").chunk(channel=-1)
+
+
+def _describe(fields: xr.Dataset, rain: Record) -> xr.Dataset:
+    """Add CF attributes and the map projection, if any."""
+    attributes = {
+        "pr": {"standard_name": "lwe_precipitation_rate", "long_name": "daily rain", "units": "mm/day"},
+        "predictors": {"long_name": "coarse predictors; units in channel_units"},
+        "channel": {"long_name": "predictor"},
+        "channel_units": {"long_name": "units of the predictor"},
+        "valid": {"long_name": "rain on every day of the year", "units": "1"},
+        "elevation": {"standard_name": "surface_altitude", "long_name": "elevation", "units": "m"},
+        "land": {"standard_name": "land_binary_mask", "long_name": "1 on land, 0 on sea", "units": "1"},
+        "coast_distance": {"long_name": "distance to the nearest cell of the other kind, land or sea", "units": "km"},
+        "time": {"standard_name": "time", "long_name": "date", "axis": "T"},
+    }
+    attributes["pr"]["cell_methods"] = "time: mean"
+    for name, values in attributes.items():
+        fields[name].attrs = values
+    if rain.grid.crs is not None:
+        fields["crs"] = rain.grid.crs
+        for name in ("pr", "valid", "elevation", "land", "coast_distance"):
+            fields[name].attrs["grid_mapping"] = "crs"
+    return fields
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]

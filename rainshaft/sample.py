@@ -1,0 +1,169 @@
+"""Draw members from a trained model: from the prior (downscaling) or the posterior (variations of observed days).
+
+Input: weights, canonical fields, statistics. Output: an ensemble file, rain in mm/day, (time, member, lat, lon).
+The noise of a member is a function of (seed, date, member): the same members come out whatever the batch size and
+whichever other days are drawn.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from rainshaft.errors import UserError
+from rainshaft.files import write_ensemble
+from rainshaft.model import RainCVAE
+
+log = logging.getLogger("rainshaft")
+
+VALIDATION_DAYS = 90  # at most, spread evenly: enough to match a wet fraction to 1 %
+
+
+def choose_days(statistics: xr.Dataset, wanted: str) -> np.ndarray:
+    """Which days to draw: all test days, some validation days for `pixel_threshold: auto`, and those wanted.
+
+    Parameters
+    ----------
+    wanted
+        `heavy_only`, `split:NAME` or `file:PATH` with one date (YYYY-MM-DD) a line
+
+    Returns
+    -------
+    chosen
+        True for each chosen day of `statistics.time`
+
+    Raises
+    ------
+    UserError
+        If the file is not there, or names a date that the dataset does not have.
+    """
+    split, category = statistics.split.values, statistics.category.values
+    validation = np.flatnonzero(split == "validation")
+    few = np.linspace(0, len(validation) - 1, min(len(validation), VALIDATION_DAYS)).round().astype(int)
+    chosen = split == "test"
+    chosen[validation[few]] = True
+    if wanted == "heavy_only":
+        return chosen | np.char.startswith(category.astype(str), "heavy")
+    if wanted.startswith("split:"):
+        return chosen | (split == wanted.removeprefix("split:"))
+    path = Path(wanted.removeprefix("file:"))
+    if not path.exists():
+        raise UserError(f"sampling.days: found {wanted!r}, but there is no file {path}; write one date a line in it")
+    dates = path.read_text().split()
+    known = statistics.time.dt.strftime("%Y-%m-%d").values
+    if missing := sorted(set(dates) - set(known)):
+        raise UserError(
+            f"{path}: {len(missing)} of {len(dates)} dates are not in the dataset, the first is {missing[0]!r}; "
+            f"expected YYYY-MM-DD from {known[0]} to {known[-1]}"
+        )
+    return chosen | np.isin(known, dates)
+
+
+def day_noise(model: RainCVAE, seed: int, date: int, members: int, rows: int, columns: int) -> list[np.ndarray]:
+    """Noise for all members of a day, (member, C, h, w) at each scale; `date` is days since 1850-01-01."""
+    shapes = model.architecture.latent_shapes(rows, columns)
+    streams = [np.random.default_rng((seed, date, member)) for member in range(members)]
+    return [np.stack([rng.standard_normal(shape, dtype="f4") for rng in streams]) for shape in shapes]
+
+
+@torch.no_grad()
+def draw(
+    model: RainCVAE, days: xr.Dataset, maps: xr.Dataset, mode: str, settings: dict[str, Any], dates: Sequence[int]
+) -> np.ndarray:
+    """Members of a few days.
+
+    Parameters
+    ----------
+    days
+        canonical fields of the days
+    maps
+        statistics, for the static maps and the valid mask
+    mode
+        `prior` or `posterior`; the posterior sees the observed rain
+    settings
+        `seed`, `K`, `temperature`
+    dates
+        days since 1850-01-01, the keys of the noise
+
+    Returns
+    -------
+    rain
+        (time, member, lat, lon) in mm/day, 0 where not valid
+    """
+    device = model.rain_log_std.device
+    coarse = torch.from_numpy(days.predictors.values).to(device)
+    statics = torch.from_numpy(maps.static_maps.values.astype("f4")).to(device).expand(len(coarse), -1, -1, -1)
+    valid = torch.from_numpy(maps.valid.values.astype("f4")).to(device).expand(len(coarse), 1, -1, -1)
+    observed = None
+    if mode == "posterior":
+        rain = torch.from_numpy(np.nan_to_num(days.pr.values))[:, None].to(device)
+        observed = model.observed(coarse, statics, rain)
+    noise = [day_noise(model, settings["seed"], d, settings["K"], *coarse.shape[-2:]) for d in dates]
+    scales = [torch.from_numpy(np.concatenate(scale)).to(device) for scale in zip(*noise, strict=True)]
+    members, _ = model(model.given(coarse, statics, valid), scales, observed, settings["temperature"])
+    return members.cpu().numpy()
+
+
+def sample(
+    model: RainCVAE,
+    settings: dict[str, Any],
+    mode: str,
+    fields: Sequence[Path],
+    statistics: xr.Dataset,
+    path: Path,
+    attributes: dict[str, Any],
+) -> None:
+    """Draw K members of every chosen day and stream them to an ensemble file.
+
+    Parameters
+    ----------
+    settings
+        the frozen `sample` slice: seed, K, days, temperature, min_threshold, batch_size
+    attributes
+        provenance for the file
+    """
+    chosen = statistics.isel(time=choose_days(statistics, settings["days"]))
+    dropped = []
+
+    def members() -> Iterator[np.ndarray]:
+        valid = statistics.valid.values.astype(bool)
+        for days in _day_batches(fields, chosen.time.values, settings["batch_size"]):
+            rain = draw(model, days, statistics, mode, settings, _dates(days.time))
+            rain[..., ~valid] = np.nan
+            if mode == "posterior" and settings["min_threshold"]:
+                lost = _lost_mass(rain, days.pr.values, settings["min_threshold"])
+                rain[lost] = np.nan
+                dropped.append(lost.sum())
+            yield from rain
+
+    write_ensemble(path, chosen, settings["K"], members(), {"mode": mode, **attributes})
+    log.info("%d days, %d members each, from the %s", chosen.sizes["time"], settings["K"], mode)
+    if dropped:
+        share = settings["min_threshold"]
+        log.info("%d members dropped: less than %g of the observed mass (min_threshold)", sum(dropped), share)
+
+
+def _day_batches(fields: Sequence[Path], wanted: np.ndarray, size: int) -> Iterator[xr.Dataset]:
+    """The wanted days in time order, a few at a time."""
+    for path in fields:
+        with xr.open_dataset(path) as year:
+            days = np.flatnonzero(year.time.isin(wanted).values)
+            for start in range(0, len(days), size):
+                yield year.isel(time=days[start : start + size]).load()
+
+
+def _dates(time: xr.DataArray) -> list[int]:
+    """Days since 1850-01-01 in the calendar of the record."""
+    start = xr.date_range("1850-01-01", periods=1, calendar=time.dt.calendar, use_cftime=time.dtype == object)[0]
+    return [(t - start).days for t in time.to_index()]
+
+
+def _lost_mass(rain_tmHW: np.ndarray, observed_tHW: np.ndarray, share: float) -> np.ndarray:
+    """Members (time, member) with less than this share of the observed mass."""
+    return np.nansum(rain_tmHW, (-2, -1)) < share * np.nansum(observed_tHW, (-2, -1))[:, None]

@@ -1,0 +1,64 @@
+"""The pixel threshold: cells with less rain than it are set to exactly 0, before anything is scored.
+
+Input: an ensemble file. Output: the ensemble file that the user takes away; all scores are taken on it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from rainshaft.files import write_ensemble
+
+log = logging.getLogger("rainshaft")
+
+BIN_EDGES = np.concatenate([[0.0], np.geomspace(1e-3, 1e3, 2001)])  # mm/day, 0.7 % wide
+
+
+def matching_threshold(samples: xr.Dataset, fields: Sequence[Path], wet_threshold: float) -> float:
+    """The threshold at which the members are wet as often as the truth on the validation days, mm/day.
+
+    Raising the threshold beyond `wet_threshold` dries cells; below it nothing changes. So the result is the
+    quantile of the members' rain at the observed dry fraction, or 0 where the members are not too wet.
+    """
+    days = samples.isel(time=np.flatnonzero(samples.split.values == "validation"))
+    counts, wet, cells = np.zeros(len(BIN_EDGES) - 1), 0, 0
+    for path in fields:
+        with xr.open_dataset(path) as year:
+            for time in year.time.values[year.time.isin(days.time).values]:
+                truth = year.pr.sel(time=time).values
+                wet += np.count_nonzero(truth > wet_threshold)
+                cells += np.count_nonzero(np.isfinite(truth))
+                counts += np.histogram(days.pr.sel(time=time).values, BIN_EDGES)[0]
+    drier_than = np.cumsum(counts) / counts.sum()
+    threshold = float(np.interp(1 - wet / cells, drier_than, BIN_EDGES[1:]))
+    return threshold if threshold > wet_threshold else 0.0
+
+
+def apply_threshold(samples_path: Path, settings: dict[str, Any], fields: Sequence[Path], path: Path) -> None:
+    """Write the ensemble with every cell below the threshold at 0, day by day.
+
+    Parameters
+    ----------
+    settings
+        the frozen `threshold` slice: `pixel_threshold` in mm/day or `auto`, and `wet_threshold` for `auto`
+    """
+    with xr.open_dataset(samples_path) as samples:
+        threshold = settings["pixel_threshold"]
+        if threshold == "auto":
+            threshold = matching_threshold(samples, fields, settings["wet_threshold"])
+            log.info("pixel_threshold: auto is %.3g mm/day", threshold)
+        members = samples.pr
+
+        def thresholded():
+            for day in range(samples.sizes["time"]):
+                rain = members[day].values
+                yield np.where(rain < threshold, np.float32(0), rain)
+
+        attributes = {**samples.attrs, "pixel_threshold": float(threshold)}
+        write_ensemble(path, samples, samples.sizes["member"], thresholded(), attributes)

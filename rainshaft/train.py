@@ -1,0 +1,439 @@
+"""The training loop: epochs, log, checkpoints, resume, early stopping.
+
+Everything random is a function of (seed, step): the batch, and the noise of the latents. So a training that was
+killed and resumed from a checkpoint ends with the weights of an undisturbed one, bit for bit on a CPU.
+
+The checkpoint folder is `checkpoints/{fingerprint}`, the fingerprint taken over configuration, data and code. It is
+no declared output of the workflow: it survives failed jobs, retries and edits, and keeps every finished model.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import logging
+import math
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from rainshaft import __version__, loss
+from rainshaft.batches import Batch, Patches, load_record, training_batch, validation_batches
+from rainshaft.config import Loss, Model, Train
+from rainshaft.errors import UserError
+from rainshaft.files import atomic, write_json
+from rainshaft.model import Architecture, RainCVAE
+
+log = logging.getLogger("rainshaft")
+
+CHECKPOINTS_KEPT = 3
+CHECKPOINT_SECONDS = 300  # between checkpoints inside a long epoch
+LEAST_LEARNING_RATE = 0.02  # of the highest, at the end of the cosine
+POSTERIOR_NOISE, PRIOR_NOISE, VALIDATION_NOISE = range(3)  # streams of random numbers
+
+
+class TrainingError(UserError):
+    """The training cannot go on."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the frozen `train` slice says."""
+
+    seed: int
+    model: Model
+    loss: Loss
+    train: Train
+
+    @classmethod
+    def from_slice(cls, content: dict[str, Any]) -> Settings:
+        """From the dictionary of a frozen slice."""
+        sections = {"model": Model, "loss": Loss, "train": Train}
+        return cls(content["seed"], **{key: section(**content[key]) for key, section in sections.items()})
+
+
+@dataclass
+class Progress:
+    """Where the training stands, all that a checkpoint holds besides weights and optimiser."""
+
+    step: int = 0
+    seconds: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_value: float = math.inf
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is a GPU if there is one.
+
+    Raises
+    ------
+    TrainingError
+        If `cuda` is asked for and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("train.device: found `cuda`, but PyTorch sees no GPU here; write `auto`, or use a GPU node")
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def build_model(settings: Model, statistics: xr.Dataset, seed: int) -> RainCVAE:
+    """A network with fresh weights for a dataset."""
+    architecture = Architecture(
+        channels=tuple(statistics.channel.values.tolist()),
+        statics=tuple(statistics.static.values.tolist()),
+        rain_channel=statistics.attrs["rain_channel"],
+        factor=int(statistics.attrs["factor"]),
+        width=settings.width,
+        d_z=settings.d_z,
+        prior=settings.prior,
+        conserve=settings.conserve,
+    )
+    torch.manual_seed(seed)
+    mean, std = (torch.from_numpy(statistics[name].values) for name in ("channel_mean", "channel_std"))
+    return RainCVAE(architecture, mean, std, float(statistics.rain_log_std))
+
+
+class Trainer:
+    """One training: the network, its optimiser, its data and its progress."""
+
+    def __init__(self, settings: Settings, fields: Sequence[Path], statistics: xr.Dataset):
+        self.settings = settings
+        self.device = choose_device(settings.train.device)
+        self.statistics = statistics
+        self.train_record = load_record(fields, statistics, "train", self.device)
+        self.validation_record = load_record(fields, statistics, "validation", self.device)
+        self.patches = Patches.of(self.train_record, settings.train)
+        model = build_model(settings.model, statistics, settings.seed)
+        # channels last: 1.4 times faster convolutions on CPUs, needed for tensor cores on GPUs
+        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.optimiser = torch.optim.AdamW(
+            self.model.parameters(), settings.train.lr, weight_decay=settings.train.weight_decay
+        )
+        self.best = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.progress = Progress()
+
+    # ---------------------------------------------------------------------------------------- one step
+
+    def schedule(self) -> tuple[float, float]:
+        """Learning rate and beta at this step: linear warm-up and cosine decay; linear warm-up."""
+        t, per_epoch = self.settings.train, self.patches.steps_per_epoch
+        step, total = self.progress.step, t.epochs * per_epoch
+        cosine = 0.5 * (1 + math.cos(math.pi * step / total))
+        warm_up = min(1.0, (step + 1) / max(1.0, t.lr_warmup_epochs * per_epoch))
+        beta = min(1.0, step / max(1.0, self.settings.loss.warmup_epochs * per_epoch))
+        lr = t.lr * warm_up * (LEAST_LEARNING_RATE + (1 - LEAST_LEARNING_RATE) * cosine)
+        return lr, self.settings.loss.beta_kl * beta
+
+    def noise(self, stream: int, number: int, members: int) -> list[Tensor]:
+        """Standard normal noise for the latents: a function of (seed, stream, number) alone."""
+        seed = np.random.SeedSequence((self.settings.seed, stream, number)).generate_state(1, np.uint64)[0]
+        generator = torch.Generator(self.device).manual_seed(int(seed >> 1))
+        shapes = self.model.architecture.latent_shapes(self.patches.rows, self.patches.columns)
+        return [torch.randn(members, *shape, generator=generator, device=self.device) for shape in shapes]
+
+    def terms(self, batch: Batch, streams: tuple[int, int], number: int) -> dict[str, Tensor]:
+        """Every term of the loss that has a weight, unweighted."""
+        w, y, valid = self.settings.loss, batch.rain_B1HW, batch.valid_B1HW
+        mean_rain = float(self.statistics.rain_mean)
+        amp = self.settings.train.amp and self.device.type == "cuda"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=amp):
+            given = self.model.given(batch.coarse_BCyx, batch.statics_BSHW, valid)
+            observed = self.model.observed(batch.coarse_BCyx, batch.statics_BSHW, y)
+            y_hat, kl = self.model(given, self.noise(streams[0], number, len(y)), observed)
+            members = None
+            if w.lambda_crps:
+                members, _ = self.model(given, self.noise(streams[1], number, len(y) * w.members))
+        rec = loss.intensity_weighted_mae(
+            y, y_hat, valid, w.scale, w.w_min, w.w_max, w.tail_boost, float(self.statistics.p99_wet)
+        )
+        terms = {
+            "L_rec": rec / mean_rain,
+            "L_mass": loss.mass_loss(y, y_hat, valid) / mean_rain,
+            "L_grad": loss.gradient_loss(y, y_hat, valid) / mean_rain,
+            "L_kl": loss.free_nats_kl(kl, w.free_nats),
+        }
+        if members is not None:
+            terms["L_crps"] = loss.almost_fair_crps(members, y, valid) / mean_rain
+            terms["L_crps_pool"] = loss.pooled_crps(members, y, valid) / mean_rain
+            terms["L_crps_grad"] = loss.gradient_crps(members, y, valid) / mean_rain
+        return terms
+
+    def total(self, terms: dict[str, Tensor], beta: float) -> Tensor:
+        """The loss from its terms."""
+        w = self.settings.loss
+        weights = {"L_rec": w.lambda_rec, "L_mass": w.lambda_mass, "L_grad": w.lambda_grad, "L_kl": beta}
+        weights |= {"L_crps": w.lambda_crps, "L_crps_pool": w.lambda_crps * w.crps_pool}
+        weights |= {"L_crps_grad": w.lambda_crps * w.crps_grad}
+        return sum(weights[name] * value for name, value in terms.items())
+
+    def step(self) -> None:
+        """One step of the optimiser."""
+        p, t = self.progress, self.settings.train
+        lr, beta = self.schedule()
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr
+        batch = training_batch(self.train_record, self.patches, t, self.settings.seed, p.step, self.device)
+        terms = self.terms(batch, (POSTERIOR_NOISE, PRIOR_NOISE), p.step)
+        total = self.total(terms, beta)
+        if not torch.isfinite(total):
+            bad = [name for name, value in terms.items() if not torch.isfinite(value)]
+            raise TrainingError(
+                f"the loss became NaN at step {p.step} (epoch {p.step // self.patches.steps_per_epoch + 1}) through "
+                f"{' and '.join(bad) or 'the weights'}; the checkpoints before it are kept. Try a lower learning rate "
+                f"(train.lr {t.lr / 4:g}) or loss.lambda_grad 0.5"
+            )
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), t.grad_clip)
+        self.optimiser.step()
+        p.step += 1
+        for name, value in {"loss": total, **terms}.items():
+            p.sums[name] = p.sums.get(name, 0.0) + value.item()
+
+    # --------------------------------------------------------------------------------------- one epoch
+
+    @torch.no_grad()
+    def validate(self, beta: float) -> dict[str, float]:
+        """Mean loss terms over the validation patches, with the same noise every epoch."""
+        sums: dict[str, float] = {}
+        count = 0
+        for number, batch in enumerate(validation_batches(self.validation_record, self.patches, self.device)):
+            terms = self.terms(batch, (VALIDATION_NOISE, VALIDATION_NOISE), number)
+            size = len(batch.rain_B1HW)
+            for name, value in {"loss": self.total(terms, beta), **terms}.items():
+                sums[name] = sums.get(name, 0.0) + value.item() * size
+            count += size
+        return {name: value / count for name, value in sums.items()}
+
+    def end_epoch(self, seconds: float) -> None:
+        """Validate, write the row of the log into the history, keep the best weights."""
+        p, metric = self.progress, self.settings.train.early_stopping_metric
+        lr, beta = self.schedule()
+        validation = self.validate(self.settings.loss.beta_kl)  # with the final beta, so that epochs compare
+        row = {"epoch": len(p.history) + 1, "step": p.step, "seconds": round(seconds, 1), "lr": lr, "beta": beta}
+        for name in ("loss", *loss.TERMS):
+            row[f"train_{name}"] = p.sums.get(name, 0.0) / self.patches.steps_per_epoch
+            row[f"val_{name}"] = validation.get(name, 0.0)
+        p.sums = {}
+        p.history.append(row)
+        if row[metric] < p.best_value:
+            p.best_value, p.best_epoch = row[metric], row["epoch"]
+            self.best = {name: value.clone() for name, value in self.model.state_dict().items()}
+
+    @property
+    def finished(self) -> bool:
+        """All epochs done, or no better one for as long as the patience lasts."""
+        p, t = self.progress, self.settings.train
+        return len(p.history) >= t.epochs or len(p.history) - p.best_epoch >= t.early_stopping_patience
+
+    def run(self, checkpoints: Checkpoints, log_path: Path) -> None:
+        """Train to the end, from the newest checkpoint if there is one."""
+        if state := checkpoints.load(self.device):
+            self.load_state(state)
+            log.info("resuming at step %d of %s", self.progress.step, checkpoints.folder)
+        p, started, saved = self.progress, time.monotonic() - self.progress.seconds, time.monotonic()
+
+        def save() -> float:
+            p.seconds = time.monotonic() - started
+            checkpoints.save(self.state(), p.step)
+            return time.monotonic()
+
+        with stop_requests() as stop:
+            while not self.finished:
+                while p.step < (len(p.history) + 1) * self.patches.steps_per_epoch:
+                    self.step()
+                    if stop.is_set():
+                        save()
+                        raise TrainingError(
+                            f"stopped by a signal at step {p.step}; the checkpoint is saved, the same command goes on from it"
+                        )
+                    if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                        saved = save()
+                self.end_epoch(time.monotonic() - started)
+                saved = save()
+                write_log(p.history, log_path)
+                self.report()
+        write_log(p.history, log_path)
+
+    def report(self) -> None:
+        """One line on the epoch, with the time left."""
+        p, epochs = self.progress, self.settings.train.epochs
+        row = p.history[-1]
+        left = row["seconds"] / row["epoch"] * (epochs - row["epoch"])
+        shown = [name for name in ("loss", "L_rec", "L_grad", "L_kl", "L_crps") if row[f"val_{name}"]]
+        log.info(
+            "epoch %d/%d  %s  best epoch %d  %.0f s, %.0f s left",
+            row["epoch"],
+            epochs,
+            "  ".join(f"{name} {row[f'train_{name}']:.3f}|{row[f'val_{name}']:.3f}" for name in shown),
+            p.best_epoch,
+            row["seconds"],
+            left,
+        )
+
+    # --------------------------------------------------------------------------------------- the state
+
+    def state(self) -> dict[str, Any]:
+        """All that a checkpoint holds."""
+        optimiser = self.optimiser.state_dict()
+        return {"model": self.model.state_dict(), "best": self.best, "optimiser": optimiser, **vars(self.progress)}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go back to a checkpoint."""
+        self.model.load_state_dict(state.pop("model"))
+        self.optimiser.load_state_dict(state.pop("optimiser"))
+        self.best = state.pop("best")
+        self.progress = Progress(**state)
+
+
+@contextmanager
+def stop_requests() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGUSR1 set, which a scheduler sends before it ends a job."""
+    stop, before = threading.Event(), {}
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        before[number] = signal.signal(number, lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Checkpoints:
+    """The checkpoints of one training, the newest few, each with its hash in its name."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self, state: dict[str, Any], step: int) -> None:
+        """Add a checkpoint and remove the oldest."""
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        digest = hashlib.sha256(buffer.getbuffer()).hexdigest()[:16]
+        with atomic(self.folder / f"step-{step:08d}-{digest}.pt") as temporary:
+            temporary.write_bytes(buffer.getbuffer())
+        for old in sorted(self.folder.glob("step-*.pt"))[:-CHECKPOINTS_KEPT]:
+            old.unlink()
+
+    def load(self, device: torch.device) -> dict[str, Any] | None:
+        """The newest checkpoint that is whole, or None."""
+        for path in sorted(self.folder.glob("step-*.pt"), reverse=True):
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest()[:16] == path.stem.rsplit("-", 1)[1]:
+                return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+            log.warning("%s: damaged, its hash does not match; using the one before", path)
+        return None
+
+
+def write_log(history: list[dict[str, float]], path: Path) -> None:
+    """The training log as CSV, one row an epoch; whole at any moment."""
+    with atomic(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)
+
+
+def train(
+    settings: Settings,
+    fields: Sequence[Path],
+    statistics: xr.Dataset,
+    checkpoints: Path,
+    weights_path: Path,
+    info_path: Path,
+    log_path: Path,
+) -> None:
+    """Train a model, or take it from `checkpoints` where the same training has been done before.
+
+    Parameters
+    ----------
+    checkpoints
+        folder of this very training (configuration, data and code); see the module's docstring
+    weights_path, info_path
+        the result: the best weights as safetensors, and what is needed to use them, with their SHA-256
+    log_path
+        train_log.csv, written anew after every epoch
+
+    Raises
+    ------
+    TrainingError
+        If the loss is not finite, or the device is not there.
+    """
+    finished = [checkpoints / "model.safetensors", checkpoints / "model.json", checkpoints / "train_log.csv"]
+    if not all(path.exists() for path in finished):
+        trainer = Trainer(settings, fields, statistics)
+        parameters = sum(p.numel() for p in trainer.model.parameters())
+        log.info(
+            "training on %s: %d days, %d parameters, %d steps an epoch of %d patches of %d x %d coarse cells",
+            trainer.device,
+            len(trainer.train_record),
+            parameters,
+            trainer.patches.steps_per_epoch,
+            trainer.patches.batch_size,
+            trainer.patches.rows,
+            trainer.patches.columns,
+        )
+        trainer.run(Checkpoints(checkpoints), log_path)
+        save_model(trainer, *finished)
+    else:
+        log.info("this very model has been trained before: taken from %s", checkpoints)
+    for source, target in zip(finished, (weights_path, info_path, log_path), strict=True):
+        with atomic(target) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def save_model(trainer: Trainer, weights_path: Path, info_path: Path, log_path: Path) -> None:
+    """The finished model in the checkpoint folder; model.json comes last and names the hash of the weights."""
+    p = trainer.progress
+    write_log(p.history, log_path)
+    with atomic(weights_path) as temporary:
+        save_file({name: value.contiguous().cpu() for name, value in trainer.best.items()}, temporary)
+    info = {
+        "architecture": trainer.model.architecture.to_dict(),
+        "weights_sha256": hashlib.sha256(weights_path.read_bytes()).hexdigest(),
+        "parameters": sum(v.numel() for v in trainer.model.parameters()),
+        "epochs": len(p.history),
+        "steps": p.step,
+        "best_epoch": p.best_epoch,
+        "seconds": round(p.seconds, 1),
+        "device": str(trainer.device),
+        "rainshaft_version": __version__,
+        "torch_version": torch.__version__,
+        "data_fingerprint": trainer.statistics.attrs["data_fingerprint"],
+    }
+    write_json(info, info_path)
+
+
+def load_model(weights_path: Path, info_path: Path, device: torch.device) -> RainCVAE:
+    """A trained model.
+
+    Raises
+    ------
+    UserError
+        If the weights are not those that model.json names.
+    """
+    from safetensors.torch import load as load_tensors
+
+    info, content = json.loads(info_path.read_text()), weights_path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != info["weights_sha256"]:
+        raise UserError(f"{weights_path}: the weights are not those that {info_path} names (SHA-256); train again")
+    architecture = Architecture.from_dict(info["architecture"])
+    tensors = load_tensors(content)
+    model = RainCVAE(architecture, tensors["channel_mean"].ravel(), tensors["channel_std"].ravel(), 1.0)
+    model.load_state_dict(tensors)
+    return model.to(device, memory_format=torch.channels_last).eval()

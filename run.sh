@@ -1,0 +1,181 @@
+#!/usr/bin/env bash
+# Sets rainshaft up in .venv (once) and runs it. Needs bash, Python 3.11 to 3.13 and, the first time, the network.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+usage='./run.sh demo [ARGS]   make rain, train, sample, evaluate, compare; ARGS go to snakemake (for example -n)
+./run.sh test [ARGS]   lint and tests; ARGS go to pytest (for example -k loss)
+./run.sh setup         only what both do first: install into .venv (a minute; nothing when it is there)
+./run.sh help          this text
+
+  PYTHON=/path/to/python3.11   the Python to use
+  TORCH="torch==2.13.0"        what pip installs as PyTorch, options such as --index-url may follow; remembered
+  RAINSHAFT_DATA=/path         the folder with your data; ./data if unset'
+
+die() {
+    printf 'run.sh: %s\n' "$@" >&2
+    exit 1
+}
+
+# ---------------------------------------------------------------------------------------------------------- set-up
+log=.venv/setup.log
+builder="" # process that builds pysteps
+lock_folder=""
+
+find_python() { # sets python to the first that will do
+    local name version found="" names=(python3.11 python3.12 python3.13 python3)
+    [ -z "${PYTHON:-}" ] || names=("$PYTHON")
+    for name in "${names[@]}"; do
+        version=$("$name" -c 'import platform; print(platform.python_version())' 2>/dev/null) || continue
+        case $version in 3.11.* | 3.12.* | 3.13.*) python=$name && return ;; esac
+        found+=" $name is $version;"
+    done
+    die "rainshaft needs Python 3.11, 3.12 or 3.13;${found:- ${names[*]}: none of them runs;}" \
+        "install one (on a cluster: module load python) or say where it is: PYTHON=/path/to/python3.11 ./run.sh ..."
+}
+
+stamp() { # what .venv was made from
+    { declare -f install install_lock && echo "$torch" && cat requirements*.lock && "${PYTHON:-.venv/bin/python}" -V; } 2>&1 | cksum
+}
+
+is_set_up() {
+    torch=${TORCH:-$(cat .venv/torch 2>/dev/null || true)}
+    [ "$(cat .venv/stamp 2>/dev/null)" = "$(stamp)" ]
+}
+
+step() { # step WORDS COMMAND...: one line with the seconds; on failure the end of the log and what it means
+    local words=$1 start=$SECONDS reason="the end of the log is above"
+    shift
+    if "$@" >>"$log" 2>&1; then
+        printf '  %-36s %4d s\n' "$words" $((SECONDS - start))
+        return
+    fi
+    tail -n 15 "$log" | sed 's/^/  | /' >&2
+    case $(tail -n 40 "$log") in
+        *"No space left"* | *"Errno 28"* | *"os error 28"*) reason="the disk is full" ;;
+        *ensurepip*) reason="this Python has no venv (Debian, Ubuntu: apt install python3-venv)" ;;
+        *"DO NOT MATCH THE HASHES"* | *"ash mismatch"*) reason="a download differs from the lock: is pip's index a true mirror?" ;;
+        *onnection* | *"name resolution"* | *"timed out"* | *unreachable* | *"dns error"* | *"o matching distribution"*)
+            reason="the download failed: check the network, the proxy and pip's index" ;;
+    esac
+    die "$words failed: $reason" "the whole log is $PWD/$log; run it again to go on, what was downloaded is kept"
+}
+
+pip_install() { .venv/bin/python -m pip install --no-compile "$@"; }
+
+find_uv() { # for its speed: yours, or that of the lock; without it pip does all
+    uv=$(command -v uv) && return
+    awk '/^uv==/ { on = 1 } on { print } on && !/\\$/ { exit }' requirements.lock >.venv/uv.lock
+    if pip_install --no-deps --require-hashes -r .venv/uv.lock; then uv=.venv/bin/uv; fi
+}
+
+install_lock() { # install_lock FILE [OPTIONS]
+    if [ -z "$uv" ] || ! "$uv" pip install --python .venv/bin/python --require-hashes -r "$@"; then
+        pip_install --require-hashes -r "$@"
+    fi
+}
+
+install() {
+    local python uv="" free
+    find_python
+    free=$(df -Pk . | awk 'NR == 2 { print int($4 / 1048576) }')
+    [ "$free" -ge 3 ] || die "set-up needs 3 GB in $PWD, and $free GB are free: make room or move to another disk"
+    [ ! -e .venv ] || [ -e "$log" ] || [ -z "$(ls -A .venv)" ] || die ".venv was not made by run.sh: move it away first"
+    echo "setting up in .venv"
+    mkdir -p .venv
+    find .venv/ -mindepth 1 ! -path .venv/setup.log -delete # a half-made one cannot be told from a whole one
+    date >"$log"
+    echo "$torch" >.venv/torch
+    step "virtual environment" "$python" -m venv .venv
+    find_uv >>"$log" 2>&1
+    step "requirements.lock" install_lock requirements.lock
+    if command -v cc >/dev/null; then # built while torch is unpacked
+        install_lock requirements-rainfarm.lock --no-deps >.venv/rainfarm.log 2>&1 &
+        builder=$!
+    fi
+    # shellcheck disable=SC2086  # options may follow the name; after the lock, so that pip can suit the rest to this torch
+    step "PyTorch" pip_install ${torch:-torch==2.13.0}
+    if [ -z "$builder" ]; then
+        echo "  no C compiler (cc): RainFARM is left out of the comparison"
+    elif wait "$builder"; then
+        echo "  pysteps, for RainFARM"
+    else
+        echo "  pysteps could not be built (see .venv/rainfarm.log): RainFARM is left out of the comparison"
+    fi
+    builder=""
+    step "first import" .venv/bin/python -c 'import snakemake.cli, torch, xarray, matplotlib.pyplot'
+}
+
+lock() { # one set-up at a time
+    local words="waiting for another set-up in this folder"
+    if command -v flock >/dev/null; then
+        exec 9>>.venv.lock
+        flock -n 9 || { echo "$words" && flock 9; }
+    else
+        until mkdir .venv.lock.d 2>/dev/null; do
+            [ -z "$words" ] || echo "$words (if there is none: rmdir .venv.lock.d)"
+            words="" && sleep 1
+        done
+        lock_folder=.venv.lock.d
+    fi
+}
+
+unlock() {
+    [ -z "$builder" ] || kill "$builder" 2>/dev/null || true
+    [ -z "$lock_folder" ] || rmdir "$lock_folder"
+    lock_folder=""
+    exec 9>&-
+}
+
+setup() {
+    unset PYTHONPATH PYTHONHOME # what a module system puts there would shadow .venv
+    export PYTHONNOUSERSITE=1 PATH="$PWD/.venv/bin:$PATH"
+    if is_set_up; then return; fi
+    trap unlock EXIT
+    lock
+    if ! is_set_up; then # another run.sh may have done it meanwhile
+        install
+        stamp >.venv/stamp
+    fi
+    unlock
+    trap - EXIT
+}
+
+# ------------------------------------------------------------------------------------------------------------ words
+demo() {
+    case " $*" in *" -n"* | *" --dry-run"* | *" --dryrun"*) exec snakemake --cores all "$@" ;; esac
+    snakemake --quiet host reason progress --show-failed-logs --cores all "$@"
+    local comparison=results/comparison report=results/report.html
+    [ -e $comparison/table.md ] || return 0 # only a part was asked for
+    [ $report -nt $comparison/table.md ] || snakemake --quiet all --report $report "$@"
+    echo
+    cat $comparison/console.txt 2>/dev/null || cat $comparison/table.md
+    printf '\nfigures     %s\ncomparison  %s\nreport      %s\n' "results/*/visualizations/*/" $comparison/ $report
+}
+
+check() { # check WORDS COMMAND...: one line; the output only if it fails
+    local words=$1 start=$SECONDS output
+    shift
+    output=$("$@" 2>&1) || die "$words failed" "$output"
+    printf '%-16s %4d s\n' "$words" $((SECONDS - start))
+}
+
+tests() {
+    check "ruff check" ruff check .
+    check "ruff format" ruff format --check .
+    check "snakefmt" snakefmt --check Snakefile workflow
+    check "snakemake --lint" snakemake --lint
+    exec python -m pytest "$@"
+}
+
+word=${1:-help}
+shift || true
+case $word in
+    demo | test | setup) setup ;; # alone on its line: `setup && ...` would switch `set -e` off in it
+    help | -h | --help) echo "$usage" ;;
+    *) die "unknown word '$word'" "$usage" ;;
+esac
+case $word in
+    demo) demo "$@" ;;
+    test) tests "$@" ;;
+esac

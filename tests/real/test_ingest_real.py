@@ -1,0 +1,88 @@
+"""Ingest of real files: CHIRPS with ERA5 over central India, SPREAD over the Balearic Islands."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from rainshaft.config import Dataset
+from rainshaft.ingest import InputError, check_sources, prepare_year
+
+DATA = Path(os.environ.get("RAINSHAFT_DATA", Path(__file__).resolve().parents[2] / "data"))
+CHIRPS = DATA / "chirps_mp" / "chirps_mp_2020_daily.nc"
+ERA5 = DATA / "chirps_mp" / "era5_mp_2020_daily_0p1.nc"
+SPREAD = DATA / "spread_balearic"
+
+needs_chirps = pytest.mark.skipif(not CHIRPS.is_file(), reason=f"no {CHIRPS}; set RAINSHAFT_DATA to the real data")
+needs_spread = pytest.mark.skipif(not SPREAD.is_dir(), reason=f"no {SPREAD}; set RAINSHAFT_DATA to the real data")
+
+
+def prepare(folder, year, file, variable, **keys):
+    raw = {"years": [year], "rain": {"files": [str(file)], "variable": variable}, "split": {"by": "blocks"}}
+    dataset = Dataset.model_validate({**raw, **keys})
+    check_sources(dataset)
+    prepare_year(dataset, year, folder / "fields.nc")
+    with xr.open_dataset(folder / "fields.nc") as fields:
+        return fields.load(), json.loads(fields.attrs["ingest"])
+
+
+@needs_chirps
+def test_chirps_coarsened(tmp_path):
+    elevation = {"file": str(CHIRPS), "variable": "orog"}
+    fields, notes = prepare(tmp_path, 2020, CHIRPS, "pr", factor=8, elevation=elevation)
+    with xr.open_dataset(CHIRPS) as raw:
+        np.testing.assert_array_equal(fields.pr, raw.pr)
+        np.testing.assert_array_equal(fields.elevation, raw.orog)
+        means = raw.pr.values.astype("float64").reshape(366, 16, 8, 16, 8).mean((2, 4))
+    np.testing.assert_allclose(fields.predictors[:, 0], means, rtol=1e-4, atol=1e-5)
+    assert fields.valid.all()
+    assert len(notes) == 1
+
+
+@needs_chirps
+def test_chirps_with_era5(tmp_path):
+    era5 = {"files": [str(ERA5)], "variable": "tp", "quantity": "rain"}
+    fields, notes = prepare(tmp_path, 2020, CHIRPS, "pr", factor=8, predictors=[era5])
+    with xr.open_dataset(ERA5) as raw:
+        means = raw.tp.values.astype("float64").reshape(366, 16, 4, 16, 4).mean((2, 4))
+    np.testing.assert_allclose(fields.predictors[:, 0], means, rtol=1e-4, atol=1e-5)
+    assert fields.attrs["rain_channel"] == "tp"
+    assert any("blocks of 4 x 4" in note for note in notes)
+    coarse = fields.pr.coarsen(lat=8, lon=8).mean().values
+    agreement = np.corrcoef(coarse.ravel(), fields.predictors.values.ravel())[0, 1]
+    assert agreement > 0.5
+    assert agreement > np.corrcoef(coarse[:, ::-1].ravel(), fields.predictors.values.ravel())[0, 1]
+
+
+@needs_chirps
+def test_era5_regridded(tmp_path):
+    era5 = {"files": [str(ERA5)], "variable": "tp", "quantity": "rain"}
+    fields, notes = prepare(tmp_path, 2020, CHIRPS, "pr", factor=9, predictors=[era5])
+    assert fields.sizes["y"] == 14
+    assert any("conservative" in note for note in notes)
+    with xr.open_dataset(ERA5) as raw:
+        assert float(fields.predictors.mean()) == pytest.approx(float(raw.tp.mean()), rel=0.05)
+
+
+@needs_spread
+def test_spread_coarsened(tmp_path):
+    fields, notes = prepare(tmp_path, 2005, SPREAD / "pcp_spread.nc", "tp", factor=5)
+    assert fields.pr.shape == (365, 35, 50)
+    assert 200 <= fields.valid.values.sum() <= 211
+    np.testing.assert_array_equal(fields.valid, fields.land)
+    land = fields.land.values == 1
+    assert fields.coast_distance.values[land].max() < 60  # no point of Majorca is farther from the sea
+    assert fields.coast_distance.values[land].min() == pytest.approx(5)
+    assert np.isfinite(fields.pr.values[:, land]).all()
+    assert np.isnan(fields.pr.values[:, ~land]).all()
+    assert any("cropped from 35 x 53" in note for note in notes)
+
+
+@needs_spread
+def test_spread_predictors_need_the_axes_of_the_rain(tmp_path):
+    pressure = {"files": [str(SPREAD / "mslp_ei.nc")], "variable": "msl"}
+    with pytest.raises(InputError, match=r"mslp_ei\.nc, variable msl: found axes of the kind latitude/longitude"):
+        prepare(tmp_path, 2005, SPREAD / "pcp_spread.nc", "tp", factor=5, predictors=[pressure])

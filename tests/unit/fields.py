@@ -1,0 +1,61 @@
+"""Small canonical fields, built by hand for the tests of what comes after `ingest`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from rainshaft.files import write_netcdf
+
+
+def make_fields(
+    path: Path,
+    rain: np.ndarray,
+    start: str = "2001-01-01",
+    *,
+    factor: int = 2,
+    calendar: str = "standard",
+    temperature: np.ndarray | None = None,
+    valid: np.ndarray | None = None,
+    coast_distance: np.ndarray | None = None,
+    elevation: np.ndarray | None = None,
+) -> Path:
+    """Write canonical fields of consecutive days, with the channels pr (block means of the rain) and tas.
+
+    `rain` is (day, row, column) in mm/day, row 0 the north; `temperature` (day, y, x) in K, by default from the day's
+    number. `valid`, `coast_distance` (km) and `elevation` (m) are maps; by default all valid, no coast, flat land.
+    """
+    days, height, width = rain.shape
+    maps = (height, width)
+    valid = np.ones(maps, "i1") if valid is None else valid.astype("i1")
+    coarse = rain.reshape(days, height // factor, factor, width // factor, factor).mean((2, 4))
+    if temperature is None:
+        temperature = np.broadcast_to(285 + np.arange(days)[:, None, None] % 10, coarse.shape)
+    lat, lon = 30 - 0.05 * np.arange(height), 10 + 0.05 * np.arange(width)
+    fields = xr.Dataset(
+        {
+            "pr": (("time", "lat", "lon"), np.where(valid == 1, rain, np.nan).astype("f4"), {"units": "mm/day"}),
+            "predictors": (("time", "channel", "y", "x"), np.stack([coarse, temperature], 1).astype("f4")),
+            "channel_units": ("channel", ["mm/day", "K"]),
+            "valid": (("lat", "lon"), valid),
+            "elevation": (("lat", "lon"), np.zeros(maps, "f4") if elevation is None else elevation.astype("f4")),
+            "land": (("lat", "lon"), np.ones(maps, "f4")),
+            "coast_distance": (
+                ("lat", "lon"),
+                np.full(maps, np.nan, "f4") if coast_distance is None else coast_distance.astype("f4"),
+            ),
+        },
+        {
+            "time": xr.date_range(start, periods=days, calendar=calendar, use_cftime=calendar != "standard"),
+            "channel": ["pr", "tas"],
+            "lat": ("lat", lat, {"standard_name": "latitude", "units": "degrees_north"}),
+            "lon": ("lon", lon, {"standard_name": "longitude", "units": "degrees_east"}),
+            "y": lat.reshape(-1, factor).mean(1),
+            "x": lon.reshape(-1, factor).mean(1),
+        },
+        {"factor": factor, "rain_channel": "pr", "ingest": "[]"},
+    )
+    write_netcdf(fields, path)
+    return path

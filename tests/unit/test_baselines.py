@@ -1,0 +1,189 @@
+import numpy as np
+import pytest
+import xarray as xr
+
+from rainshaft import baselines, intensity, metrics
+from rainshaft.config import Evaluation
+from rainshaft.errors import UserError
+from rainshaft.files import write_netcdf
+
+FACTOR, H, W = 6, 24, 42  # not square, and the factor is no power of 2
+needs_pysteps = pytest.mark.skipif(
+    not baselines.available("rainfarm"), reason="pysteps is not installed: no RainFARM baseline"
+)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """Canonical fields of two years and their statistics; half of the cells of a column are not valid."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(1)
+    times = xr.date_range("2000-12-12", periods=40)
+    noise = rng.standard_normal((40, H, W)) + 1.5 * np.kron(rng.standard_normal((40, 4, 7)), np.ones((6, 6)))
+    truth = np.maximum(4 * np.exp(noise) - 4, 0).astype("f4")
+    truth[33] = 0  # a test day with no rain at all
+    coarse = truth.reshape(40, H // FACTOR, FACTOR, W // FACTOR, FACTOR).mean((2, 4))
+    valid = np.ones((H, W), "i1")
+    valid[:12, 5] = 0
+    coords = {
+        "time": times,
+        "lat": 50 - 0.1 * np.arange(H),
+        "lon": 0.1 * np.arange(W),
+        "channel": ["tas", "pr"],
+        "y": np.arange(H // FACTOR)[::-1].astype(float),
+        "x": np.arange(W // FACTOR).astype(float),
+    }
+    fields = xr.Dataset(
+        {
+            "pr": (("time", "lat", "lon"), np.where(valid, truth, np.nan).astype("f4")),
+            "predictors": (("time", "channel", "y", "x"), np.stack([coarse + 280, coarse], 1).astype("f4")),
+            "valid": (("lat", "lon"), valid),
+        },
+        coords=coords,
+    )
+    paths = []
+    for year in (2000, 2001):
+        paths.append(folder / f"{year}.nc")
+        write_netcdf(fields.isel(time=fields.time.dt.year.values == year), paths[-1])
+    split = np.array(["train"] * 20 + ["test"] * 5 + ["validation"] * 5 + ["test"] * 10, object)
+    known = xr.Dataset(
+        {
+            "valid": (("lat", "lon"), valid),
+            "split": ("time", split),
+            "category": ("time", np.array(["moderate", "heavy-coast"] * 20, object)),
+        },
+        coords={name: coords[name] for name in ("time", "lat", "lon")},
+        attrs={"factor": FACTOR, "rain_channel": "pr"},
+    )
+    write_netcdf(known, folder / "statistics.nc")
+    return paths, folder / "statistics.nc", truth, coarse, valid.astype(bool), split
+
+
+def made(name, dataset, tmp_path, K=3, seed=1):
+    path = tmp_path / f"{name}-{seed}.nc"
+    baselines.make(name, dataset[0], dataset[1], path, K, seed)
+    with xr.open_dataset(path) as source:
+        return path, source.load()
+
+
+@pytest.mark.parametrize("name", ["bilinear", "quantile-mapping", pytest.param("rainfarm", marks=needs_pysteps)])
+def test_an_ensemble_file_of_the_test_days_that_can_be_scored(dataset, tmp_path, name):
+    fields, _, _, _, valid, split = dataset
+    path, found = made(name, dataset, tmp_path)
+    K = 3 if name == "rainfarm" else 1
+    assert found["pr"].dims == ("time", "member", "lat", "lon")
+    assert found["pr"].shape == (15, K, H, W)
+    assert set(found["split"].values) == {"test"}
+    assert found.attrs["mode"] == "baseline"
+    with xr.open_dataset(dataset[1]) as known:
+        assert (found["time"].values == known["time"].values[split == "test"]).all()
+    assert np.isnan(found["pr"].values[..., ~valid]).all()
+    assert (found["pr"].values[..., valid] >= 0).all()
+    assert not found["pr"].values[8][:, valid].any(), "dry in is dry out"
+    statistics, _ = metrics.evaluate(path, fields, Evaluation(bootstrap=10))
+    assert statistics["all_days"]["scores"]["correlation_member_truth"]["value"] > 0.3
+    assert (statistics["mode"], statistics["members"]) == ("baseline", K)
+
+
+def test_bilinear_is_that_of_torch():
+    torch = pytest.importorskip("torch")
+    coarse = np.random.default_rng(0).random((4, 7))
+    for factor in (1, 2, 5, 12):
+        theirs = torch.nn.functional.interpolate(
+            torch.from_numpy(coarse)[None, None], scale_factor=factor, mode="bilinear", align_corners=False
+        )
+        assert baselines.bilinear(coarse, factor) == pytest.approx(theirs[0, 0].numpy())
+
+
+def test_bilinear_of_one_row_and_even_fields():
+    assert baselines.bilinear(np.full((1, 3), 2.5), 4) == pytest.approx(np.full((4, 12), 2.5))
+
+
+def test_bilinear_members_are_in_place(dataset, tmp_path):
+    _, found = made("bilinear", dataset, tmp_path)
+    _, _, _, coarse, valid, split = dataset
+    expected = baselines.bilinear(coarse[split == "test"][6], FACTOR)
+    assert found["pr"].values[6, 0][valid] == pytest.approx(expected[valid], rel=1e-5)
+
+
+def test_quantile_mapping_gives_the_distribution_of_the_truth():
+    rng = np.random.default_rng(2)
+    truth = np.where(rng.random(200_000) < 0.6, 0, rng.gamma(0.7, 12, 200_000))
+    smooth = np.where(rng.random(200_000) < 0.2, 0, rng.gamma(2, 2, 200_000))
+    transfer = baselines.quantile_transfer(intensity.histogram(smooth), intensity.histogram(truth))
+    mapped = np.interp(smooth, intensity.EDGES, transfer)
+    assert (mapped > 0.1).mean() == pytest.approx((truth > 0.1).mean(), abs=0.005)
+    assert mapped.mean() == pytest.approx(truth.mean(), rel=0.01)
+    for share in (0.7, 0.9, 0.99, 0.999):
+        assert np.quantile(mapped, share) == pytest.approx(np.quantile(truth, share), rel=0.02)
+    assert (np.diff(transfer) >= 0).all()
+    assert mapped[smooth == 0].max() == 0
+
+
+def test_quantile_mapping_keeps_zeros_and_its_factor_beyond_the_record():
+    smooth, truth = np.array([0.0, 0, 0, 1, 2]), np.array([0.0, 5, 5, 5, 20])
+    transfer = baselines.quantile_transfer(intensity.histogram(smooth), intensity.histogram(truth))
+    at = np.interp([0.0, 2.0, 8.0], intensity.EDGES, transfer)
+    assert at[0] == 0
+    assert at[1:] == pytest.approx([20, 80], rel=0.02)
+
+
+def test_quantile_mapping_learns_from_training_days_only(dataset, tmp_path):
+    """The wet fraction of the training days comes out; other days have no say."""
+    _, _, truth, coarse, valid, split = dataset
+    with xr.open_dataset(dataset[1]) as opened:
+        known = opened.load()
+    known = known.set_coords(["split", "category"])
+    transfer = baselines.fit_quantile_mapping(baselines._Days(dataset[0], known))
+    smooth = np.stack([baselines.bilinear(c, FACTOR)[valid] for c in coarse[split == "train"]])
+    mapped, observed = np.interp(smooth, intensity.EDGES, transfer), truth[split == "train"][:, valid]
+    assert (mapped > 0.1).mean() == pytest.approx((observed > 0.1).mean(), abs=0.01)
+    assert mapped.mean() == pytest.approx(observed.mean(), rel=0.02)
+
+
+@needs_pysteps
+def test_rainfarm_carries_the_mass_and_follows_its_seed(dataset, tmp_path):
+    state = np.random.get_state()[1].copy()
+    _, found = made("rainfarm", dataset, tmp_path)
+    _, again = made("rainfarm", dataset, tmp_path)
+    _, more = made("rainfarm", dataset, tmp_path, K=4)
+    _, other = made("rainfarm", dataset, tmp_path, seed=2)
+    assert (np.random.get_state()[1] == state).all(), "the global generator is as it was"
+    np.testing.assert_array_equal(found["pr"], again["pr"])
+    np.testing.assert_array_equal(found["pr"], more["pr"][:, :3])
+    wet = found["pr"].values[0]
+    assert np.nanmax(np.abs(wet[0] - wet[1])) > 1
+    assert np.nanmax(np.abs(wet - other["pr"].values[0])) > 1
+    _, _, _, coarse, _, split = dataset
+    day = found["pr"].values[..., 6:]  # columns that are valid throughout
+    mass = day.reshape(15, 3, H // FACTOR, FACTOR, -1, FACTOR).mean((3, 5))
+    expected = coarse[split == "test"][:, None, :, 1:]
+    assert mass == pytest.approx(np.broadcast_to(expected, mass.shape), rel=1e-4)
+
+
+@needs_pysteps
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (1, 5), (3, 2)])
+def test_rainfarm_on_a_few_coarse_cells(shape):
+    coarse = np.random.default_rng(3).gamma(1, 5, shape) + 1
+    fine = baselines.rainfarm(coarse, 5, np.full(3, baselines.RAINFARM_SLOPE), (1,))
+    assert np.isfinite(fine).all()
+    assert fine.mean() == pytest.approx(coarse.mean())
+    even = baselines.rainfarm(np.full(shape, 3.0), 5, np.full(3, baselines.RAINFARM_SLOPE), (1,))
+    assert even.mean() == pytest.approx(3)
+
+
+def test_faults_are_named(dataset, tmp_path, monkeypatch):
+    fields, statistics, *_ = dataset
+    with pytest.raises(UserError, match=r"15 test days are not in the fields|10 test days .*2001-01-01"):
+        baselines.make("bilinear", fields[:1], statistics, tmp_path / "a.nc", 3, 1)
+    with xr.open_dataset(statistics) as source:
+        without = source.load().assign_attrs(rain_channel="")
+    write_netcdf(without, tmp_path / "statistics.nc")
+    with pytest.raises(UserError, match="no coarse rain"):
+        baselines.make("bilinear", fields, tmp_path / "statistics.nc", tmp_path / "a.nc", 3, 1)
+    monkeypatch.setattr(baselines.importlib.util, "find_spec", lambda name: None)
+    assert baselines.available("bilinear")
+    assert not baselines.available("rainfarm")
+    with pytest.raises(UserError, match="needs pysteps"):
+        baselines.make("rainfarm", fields, statistics, tmp_path / "a.nc", 3, 1)
+    assert list(tmp_path.iterdir()) == [tmp_path / "statistics.nc"], "no half-made file is left"

@@ -1,0 +1,149 @@
+"""The comparison table: its maths, its order, and how it is written."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from rainshaft import comparison
+
+
+def entry(
+    name: str, mode: str = "prior", dataset: str = "demo", crps: float = 1.0, **scores: float | None
+) -> dict[str, Any]:
+    """Contents of a statistics.json."""
+    values = {"fair_crps": crps, "spread_skill": 0.9, "mass_bias": -0.125} | scores
+    block = {
+        "days": 7,
+        "observed": {"wet_fraction": 0.25, "wet_fraction_1mm": 0.2},
+        "samples": {"wet_fraction": 0.5, "wet_fraction_1mm": 0.3},
+        "scores": {
+            k: {"value": v, "low": None if v is None else v - 0.1, "high": None if v is None else v + 0.1}
+            for k, v in values.items()
+        },
+    }
+    return {
+        "name": name,
+        "mode": mode,
+        "dataset": dataset,
+        "members": 4,
+        "wet_threshold": 0.1,
+        "all_days": block,
+        "heavy_days": None,
+    }
+
+
+@pytest.fixture
+def statistics() -> list[dict[str, Any]]:
+    return [
+        entry("bilinear", "baseline", crps=2.0, spread_skill=None),
+        entry("zeta", crps=1.5),
+        entry("zeta", "posterior", crps=0.5),
+        entry("alpha", crps=3.0),
+        entry("other", dataset="second", crps=1.0),
+        entry("bilinear", "baseline", dataset="second", crps=4.0),
+    ]
+
+
+def row(frame: pd.DataFrame, dataset: str, name: str, mode: str) -> pd.Series:
+    found = frame[(frame["dataset"] == dataset) & (frame["name"] == name) & (frame["mode"] == mode)]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def test_change_is_against_the_bilinear_of_the_same_dataset(statistics: list[dict[str, Any]]) -> None:
+    frame = comparison.table(statistics)
+    assert row(frame, "demo", "zeta", "prior")["crps_change"] == pytest.approx(-25)
+    assert row(frame, "demo", "alpha", "prior")["crps_change"] == pytest.approx(50)
+    assert row(frame, "second", "other", "prior")["crps_change"] == pytest.approx(-75)
+    assert row(frame, "demo", "bilinear", "baseline")["crps_change"] == pytest.approx(0)
+
+
+def test_no_bilinear_no_change() -> None:
+    assert math.isnan(comparison.table([entry("alone")])["crps_change"].iloc[1])
+
+
+def test_rows_are_observed_then_experiments_in_their_order_then_baselines(statistics: list[dict[str, Any]]) -> None:
+    frame = comparison.table(statistics)
+    assert list(zip(frame["dataset"], frame["name"], frame["mode"], strict=True)) == [
+        ("demo", "observed", ""),
+        ("demo", "zeta", "prior"),
+        ("demo", "zeta", "posterior"),
+        ("demo", "alpha", "prior"),
+        ("demo", "bilinear", "baseline"),
+        ("second", "observed", ""),
+        ("second", "other", "prior"),
+        ("second", "bilinear", "baseline"),
+    ]
+
+
+def test_fractions_become_percent_and_observed_has_only_what_is_observed(statistics: list[dict[str, Any]]) -> None:
+    frame = comparison.table(statistics)
+    observed = row(frame, "demo", "observed", "")
+    assert (observed["wet_fraction"], observed["wet_fraction_1mm"]) == (25, 20)
+    assert math.isnan(observed["fair_crps"])
+    zeta = row(frame, "demo", "zeta", "prior")
+    assert (zeta["wet_fraction"], zeta["mass_bias"]) == (50, -12.5)
+
+
+def test_fss_column_is_the_threshold_nearest_to_10_mm_at_the_middle_scale() -> None:
+    scores = {f"fss_{t}mm_{s}": t + s / 100 for t in (1, 12, 50) for s in (1, 5, 17)}
+    statistics = [entry("a", **scores)]
+    column = comparison.columns(statistics)[-1]
+    assert (column.heading, column.score) == ("FSS 12 mm", "fss_12mm_5")
+    assert comparison.table(statistics)["fss"].iloc[1] == pytest.approx(12.05)
+
+
+def test_markdown(tmp_path: Any, statistics: list[dict[str, Any]]) -> None:
+    comparison.write(statistics, tmp_path / "table.md", tmp_path / "table.csv")
+    text = (tmp_path / "table.md").read_text()
+    lines = [line for line in text.split("## second")[0].splitlines() if line.startswith("|")]
+    cells = {(c[1].strip(), c[2].strip()): [x.strip() for x in c] for line in lines if (c := line.split("|"))}
+    head = cells["name", "mode"]
+    assert cells["bilinear", "baseline"][head.index("spread/skill")] == comparison.DASH
+    assert cells["zeta", "prior"][head.index("spread/skill")] == "0.90"
+    assert cells["zeta", "prior"][head.index("vs bilinear %")] == "-25"
+    assert cells["observed", comparison.DASH][head.index("wet > 0.1 mm %")] == "25.0"
+    assert any("sees the truth" in mode for name, mode in cells if name == "zeta")
+    assert "nan" not in text.lower()
+    assert text.count("## demo") == 1, "no heading for heavy days where there are none"
+    tables = text.split("## ")[1:3]
+    assert all(len({len(line) for line in part.splitlines() if line.startswith("|")}) == 1 for part in tables), (
+        "aligned"
+    )
+    for column in comparison.columns(statistics):
+        assert f"**{column.heading}**" in text
+
+
+def test_csv_keeps_full_precision_and_intervals(tmp_path: Any) -> None:
+    block = [entry("a", crps=1 / 3), entry("bilinear", "baseline", crps=2.0)]
+    comparison.write(block, tmp_path / "table.md", tmp_path / "table.csv")
+    frame = pd.read_csv(tmp_path / "table.csv")
+    a = frame[(frame["name"] == "a") & (frame["days"] == "all_days")].iloc[0]
+    assert a["fair_crps"] == 1 / 3
+    assert a["fair_crps_low"] == pytest.approx(1 / 3 - 0.1)
+    assert (a["mass_bias_low"], a["mass_bias_high"]) == pytest.approx((-22.5, -2.5))
+
+
+def test_heavy_days_have_their_own_rows(tmp_path: Any) -> None:
+    one = entry("a", crps=1.0)
+    one["heavy_days"] = entry("a", crps=9.0)["all_days"]
+    assert comparison.table([one], "heavy_days")["fair_crps"].iloc[1] == 9
+    assert "heavy test days (7)" in comparison.markdown([one])
+
+
+def test_console_table_is_narrow_and_marks_the_posterior(statistics: list[dict[str, Any]]) -> None:
+    text = comparison.console_table([*statistics, entry("smooth-background"), entry("smooth-background", "posterior")])
+    assert max(map(len, text.splitlines())) <= 115
+    assert "zeta posterior*" in text
+    assert "no skill" in text
+    assert "posterior" not in comparison.console_table([entry("a")])
+
+
+def test_tiny_negative_value_is_shown_without_its_sign() -> None:
+    text = comparison.markdown([entry("a", mass_bias=-1e-6)])
+    assert "-0.0" not in text
+    assert " 0.0 " in text

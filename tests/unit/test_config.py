@@ -1,0 +1,121 @@
+"""The configuration: defaults, overrides, and one clear line for each fault."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rainshaft import config
+
+FOLDER = Path(__file__).resolve().parents[2] / "config"
+EXAMPLES = sorted(FOLDER.glob("*.yaml"))
+
+
+@pytest.fixture
+def raw():
+    return yaml.safe_load((FOLDER / "config.yaml").read_text())
+
+
+def faults(raw, **changes):
+    """The message for the demo's configuration with dotted keys changed."""
+    raw = copy.deepcopy(raw)
+    for dotted, value in changes.items():
+        *path, key = dotted.split("__")
+        section = raw
+        for step in path:
+            section = section.setdefault(step, {}) if isinstance(section, dict) else section[int(step)]
+        section[key] = value
+    with pytest.raises(config.ConfigError) as error:
+        config.load(raw)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_every_example_is_valid(path):
+    assert config.load(yaml.safe_load(path.read_text())).experiments
+
+
+def test_shared_sections_are_defaults_of_every_experiment(raw):
+    raw["loss"] = {"lambda_grad": 0.7, "tail_boost": 3.0}
+    loaded = config.load(raw).experiments
+    assert loaded["calibrated"].loss.lambda_grad == 0.7
+    assert loaded["gradient-loss"].loss.lambda_grad == 2.0
+    assert loaded["gradient-loss"].loss.tail_boost == 3.0
+
+
+def test_1_and_1_0_are_the_same_number(raw):
+    first, second = copy.deepcopy(raw), copy.deepcopy(raw)
+    first["loss"], second["loss"] = {"lambda_grad": 1}, {"lambda_grad": 1.0}
+    dumps = [config.load(r).model_dump_json() for r in (first, second)]
+    assert dumps[0] == dumps[1]
+
+
+def test_a_typo_names_the_nearest_key(raw):
+    assert faults(raw, loss__lamda_grad=1.0) == "loss.lamda_grad: unknown key; did you mean lambda_grad?"
+    assert faults(raw, experiment={}) == "experiment: unknown key; did you mean experiments?"
+    where = "experiments.calibrated.sampling.pixel_treshold"
+    assert faults(raw, experiments__calibrated={"dataset": "demo", "sampling": {"pixel_treshold": 1}}) == (
+        f"{where}: unknown key; did you mean pixel_threshold?"
+    )
+    assert faults(raw, datasets__demo__predictors__0__variabel="x") == (
+        "datasets.demo.predictors.0.variabel: unknown key; did you mean variable?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss__lambda_grad": "1"}, "loss.lambda_grad: found '1', expected a number"),
+        ({"train__epochs": 3.5}, "train.epochs: found 3.5, expected a whole number"),
+        ({"train__amp": "yes"}, "train.amp: found 'yes', expected true or false"),
+        ({"sampling__K": 1}, "sampling.K: found 1, expected 2 or more"),
+        ({"train__device": "gpu"}, "train.device: found 'gpu', expected 'auto', 'cpu' or 'cuda'"),
+        ({"sampling__pixel_threshold": "x"}, "sampling.pixel_threshold: found 'x', expected a number or 'auto'"),
+        ({"sampling__pixel_threshold": -1}, "sampling: pixel_threshold -1.0 is negative"),
+        ({"loss__w_min": 7}, "loss: w_min 7.0 is above w_max 5.0"),
+        ({"train": None}, "train: found None, expected a section with keys"),
+        ({"experiments__calibrated__dataset": "dem"}, "no dataset is called 'dem'; did you mean demo?"),
+        ({"experiments__data": {"dataset": "demo"}}, "experiments.data: the name is taken"),
+        ({"experiments__My Run": {"dataset": "demo"}}, "experiments.My Run: a name is lower-case letters"),
+        ({"datasets__demo__split__test": [2003]}, "year 2003 is in train and in test"),
+        ({"datasets__demo__split__test": [2031]}, "split names [2031], not in years"),
+        ({"datasets__demo__split__test": []}, "test names no year"),
+        ({"datasets__demo__predictors__0__quantity": "other"}, "`cells` needs coarse rain"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_fault_is_one_line_with_the_key_what_was_found_and_what_is_expected(raw, changes, message):
+    found = faults(raw, **changes)
+    assert message in found
+    assert len(set(found.splitlines())) == len(found.splitlines())
+
+
+def test_a_fault_in_a_shared_section_is_told_once(raw):
+    assert len(faults(raw, train__epochs="many").splitlines()) == 1
+
+
+def test_all_faults_are_told_at_once(raw):
+    assert len(faults(raw, train__epochs="many", sampling__K=0, colour="red").splitlines()) == 3
+
+
+def test_an_empty_file_says_what_is_missing():
+    with pytest.raises(config.ConfigError, match=r"datasets: missing(.|\n)*experiments: missing"):
+        config.load({})
+
+
+def test_the_schema_and_the_reference_are_up_to_date():
+    assert (FOLDER / "schema.json").read_text() == config.schema_json(), "run `python -m rainshaft.config`"
+    assert (FOLDER / "README.md").read_text() == config.reference(), "run `python -m rainshaft.config`"
+
+
+def test_every_key_has_a_meaning():
+    def keys(model):
+        for name, field in model.model_fields.items():
+            inner = config._models_in(field.annotation)
+            for section in inner:
+                yield from keys(section)
+            if not inner:
+                yield f"{model.__name__}.{name}", field.description
+
+    assert [key for key, meaning in keys(config.Config) if not meaning] == []

@@ -1,0 +1,253 @@
+import numpy as np
+import pytest
+import xarray as xr
+from fields import make_fields
+
+from rainshaft import dataset as module
+from rainshaft.config import Dataset, Split
+from rainshaft.dataset import fit_statistics, split_days
+from rainshaft.errors import UserError
+from rainshaft.files import write_netcdf
+
+YEARS = Split(train=(2001,), validation=(2002,), test=(2003,))
+BLOCKS = Split(by="blocks", block_days=3, cycle=("train", "validation", "test"))
+
+
+def settings(split=YEARS, **keys):
+    rain = {"files": ("rain.nc",), "variable": "pr"}
+    return Dataset(years=(2001, 2002, 2003), factor=2, rain=rain, split=split, **keys)
+
+
+def showers(days, seed=0, height=8, width=12):
+    rng = np.random.default_rng(seed)
+    rain = rng.gamma(0.6, 12, (days, height, width)) * (rng.random((days, height, width)) < 0.5)
+    return (rain * rng.lognormal(0, 0.8, (days, 1, 1))).astype("f4")
+
+
+@pytest.fixture
+def years(tmp_path):
+    """Three years of forty days."""
+    return [make_fields(tmp_path / f"{y}.nc", showers(40, y), f"{y}-01-01") for y in (2001, 2002, 2003)]
+
+
+# ----------------------------------------------------------------------------------------- split
+
+
+@pytest.mark.parametrize("calendar", ["standard", "noleap", "360_day"])
+def test_split_by_years(calendar):
+    time = xr.date_range("2001-12-29", "2003-01-02", calendar=calendar, use_cftime=calendar != "standard")
+    part = split_days(time, YEARS)
+    assert list(part[:2]) == ["train", "train"]
+    assert set(part[[day.year == 2002 for day in time]]) == {"validation"}
+    assert list(part[-2:]) == ["test", "test"]
+
+
+def test_days_of_years_that_the_split_does_not_name_are_unused():
+    time = xr.date_range("2003-12-31", "2004-01-01")
+    assert list(split_days(time, YEARS)) == ["test", "unused"]
+
+
+@pytest.mark.parametrize("calendar", ["standard", "360_day"])
+def test_split_by_blocks_counts_days_not_entries(calendar):
+    time = xr.date_range("2001-02-27", periods=12, calendar=calendar, use_cftime=calendar != "standard")
+    expected = ["train"] * 3 + ["validation"] * 3 + ["test"] * 3 + ["train"] * 3
+    assert list(split_days(time, BLOCKS)) == expected
+    keep = [0, 1, 4, 7, 8, 11]  # gaps do not shift the blocks
+    assert list(split_days(xr.DataArray(time, dims="time")[keep], BLOCKS)) == [expected[i] for i in keep]
+
+
+def test_a_part_without_days_is_refused_by_its_key(tmp_path):
+    fields = [make_fields(tmp_path / "a.nc", showers(9))]
+    with pytest.raises(UserError, match=r"split\.validation: found no validation day in the 9 days from 2001-01-01"):
+        fit_statistics(fields, settings())
+    with pytest.raises(UserError, match=r"split\.cycle: found no test day .* shorter block_days"):
+        fit_statistics(fields, settings(BLOCKS.model_copy(update={"block_days": 5})))
+
+
+# ------------------------------------------------------------------------------------ statistics
+
+
+def test_statistics_are_those_of_the_training_days(years):
+    result = fit_statistics(years, settings())
+    first = xr.open_dataset(years[0])
+    rain = first.pr.values.astype("f8")
+    assert float(result.rain_mean) == pytest.approx(rain.mean(), rel=1e-6)
+    assert float(result.rain_log_std) == pytest.approx(np.log1p(rain).std(), rel=1e-5)
+    maxima = rain.max((1, 2))
+    assert float(result.heavy_threshold) == pytest.approx(np.percentile(maxima, 90))
+    assert float(result.extreme_threshold) == pytest.approx(np.percentile(maxima, 99))
+    coarse, tas = (first.predictors.values[:, i].astype("f8") for i in (0, 1))
+    np.testing.assert_allclose(result.channel_mean, [0, tas.mean()], rtol=1e-6)
+    np.testing.assert_allclose(result.channel_std, [np.log1p(coarse).std(), tas.std()], rtol=1e-5)
+    assert list(result.channel.values) == ["pr", "tas"]
+    assert result.attrs["rain_channel"] == "pr"
+    assert result.attrs["factor"] == 2
+
+
+def test_other_days_do_not_leak_into_the_statistics(years, tmp_path):
+    before = fit_statistics(years, settings())
+    wetter = [make_fields(tmp_path / f"w{y}.nc", 3 * showers(40, y), f"{y}-01-01") for y in (2002, 2003)]
+    after = fit_statistics([years[0], *wetter], settings())
+    for name in before.data_vars:
+        np.testing.assert_array_equal(before[name], after[name], err_msg=str(name))
+    assert before.attrs["data_fingerprint"] != after.attrs["data_fingerprint"]
+    assert (before.category.values[:40] == after.category.values[:40]).all()
+    assert (before.category.values[40:] != after.category.values[40:]).any()
+
+
+def test_p99_of_wet_values_is_accurate(tmp_path):
+    rain = showers(90, 5, 24, 24)
+    time = [make_fields(tmp_path / f"{y}.nc", rain, f"{y}-01-01") for y in (2001, 2002, 2003)]
+    assert float(fit_statistics(time, settings()).p99_wet) == pytest.approx(
+        np.percentile(rain[rain >= 1], 99), rel=5e-3
+    )
+
+
+def test_slabs_and_files_do_not_change_the_result(years, tmp_path, monkeypatch):
+    whole = fit_statistics(years, settings())
+    monkeypatch.setattr(module, "SLAB_VALUES", 7 * 8 * 12)
+    pieces = []
+    for path in years:
+        with xr.open_dataset(path) as year:
+            for part in (slice(0, 13), slice(13, None)):
+                pieces.append(tmp_path / f"{path.stem}-{part.start}.nc")
+                write_netcdf(year.isel(time=part).load(), pieces[-1])
+    cut = fit_statistics(pieces, settings())
+    xr.testing.assert_allclose(whole, cut, rtol=1e-6)
+    assert whole.attrs == cut.attrs  # the fingerprint too
+
+
+@pytest.mark.parametrize("name", ["pr", "predictors", "elevation", "land", "coast_distance", "valid"])
+def test_fingerprint_sees_every_field(years, tmp_path, name):
+    with xr.open_dataset(years[0]) as year:
+        changed = year.load()
+    changed[name].values.flat[3] = 0 if name == "valid" else 5.5
+    write_netcdf(changed, tmp_path / "changed.nc")
+    before, after = (fit_statistics([path, *years[1:]], settings()) for path in (years[0], tmp_path / "changed.nc"))
+    assert before.attrs["data_fingerprint"] != after.attrs["data_fingerprint"]
+
+
+def test_cells_that_are_not_valid_take_no_part(tmp_path):
+    rain, valid = showers(40), np.ones((8, 12))
+    valid[2:5, 3:] = 0
+    loud = rain.copy()
+    loud[:, valid == 0] = 900
+    later = np.ones((8, 12))
+    later[0, 0] = 0  # valid in the first year, not in the second
+    paths = [make_fields(tmp_path / "2001.nc", loud, valid=valid)]
+    paths += [make_fields(tmp_path / f"{y}.nc", rain, f"{y}-01-01", valid=later) for y in (2002, 2003)]
+    result = fit_statistics(paths, settings())
+    both = (valid * later).astype(bool)
+    np.testing.assert_array_equal(result.valid, both)
+    assert float(result.rain_mean) == pytest.approx(rain[:, both].mean(dtype="f8"), rel=1e-6)
+    assert float(result.extreme_threshold) == pytest.approx(np.percentile(rain[:, both].max(1), 99), rel=1e-6)
+
+
+def test_no_rain_to_learn_from_is_refused(tmp_path):
+    paths = [make_fields(tmp_path / "2001.nc", showers(20) * 0 + 0.5)]
+    paths += [make_fields(tmp_path / f"{y}.nc", showers(20), f"{y}-01-01") for y in (2002, 2003)]
+    with pytest.raises(UserError, match=r"split\.train: the 20 training days .*highest value: 0\.5 mm/day"):
+        fit_statistics(paths, settings())
+
+
+def test_years_on_different_grids_are_refused(years, tmp_path):
+    odd = make_fields(tmp_path / "odd.nc", showers(20, height=6), "2003-01-01")
+    with pytest.raises(UserError, match=r"odd\.nc: lat differs"):
+        fit_statistics([*years[:2], odd], settings())
+
+
+def test_a_constant_predictor_is_not_divided_by_zero(tmp_path):
+    tas = np.full((40, 4, 6), 288.15)
+    paths = [
+        make_fields(tmp_path / f"{y}.nc", showers(40, y), f"{y}-01-01", temperature=tas) for y in (2001, 2002, 2003)
+    ]
+    assert fit_statistics(paths, settings()).channel_std.values[1] == 1
+
+
+def test_static_maps_are_those_that_vary(years, tmp_path):
+    assert fit_statistics(years, settings()).sizes["static"] == 0
+    hills = np.add.outer(np.arange(8) * 100.0, np.arange(12))
+    coast = np.tile(np.arange(12) * 25.0, (8, 1))
+    made = [
+        make_fields(tmp_path / f"{y}.nc", showers(40), f"{y}-01-01", elevation=hills, coast_distance=coast)
+        for y in (2001, 2002, 2003)
+    ]
+    result = fit_statistics(made, settings())
+    assert list(result.static.values) == ["elevation", "coast"]
+    elevation, near = result.static_maps.values
+    assert abs(elevation.mean()) < 1e-5
+    assert elevation.std() == pytest.approx(1, rel=1e-5)
+    np.testing.assert_allclose(near[0, [0, 2]], [1, np.exp(-1)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("calendar", ["standard", "noleap"])
+def test_statistics_survive_a_file(tmp_path, calendar):
+    paths = [
+        make_fields(tmp_path / f"{y}.nc", showers(40), f"{y}-01-01", calendar=calendar) for y in (2001, 2002, 2003)
+    ]
+    result = fit_statistics(paths, settings())
+    write_netcdf(result, tmp_path / "statistics.nc")
+    with xr.open_dataset(tmp_path / "statistics.nc") as back:
+        xr.testing.assert_allclose(result, back, rtol=1e-6)
+        assert back.attrs["data_fingerprint"] == result.attrs["data_fingerprint"]
+        assert list(back.split.values) == list(result.split.values)
+
+
+# ------------------------------------------------------------------------------------ categories
+
+
+def categorise(tmp_path, rain, **keys):
+    """Categories of the given days, as test days after training days whose daily maxima are 1 to 100 mm/day."""
+    coast = keys.pop("coast_distance", np.tile(np.arange(12) * 10.0, (8, 1)))
+    training = np.zeros((100, 8, 12))
+    training[np.arange(100), 7, 11] = np.arange(1, 101)
+    parts = {2001: training, 2002: training[-1:], 2003: rain}
+    paths = [make_fields(tmp_path / f"{y}.nc", r, f"{y}-01-01", coast_distance=coast) for y, r in parts.items()]
+    result = fit_statistics(paths, settings(heavy_min_cells=4, coast_km=25, **keys))
+    assert float(result.heavy_threshold) == pytest.approx(90.1)
+    assert float(result.extreme_threshold) == pytest.approx(99.01)
+    return list(result.category.values[-len(rain) :])
+
+
+def test_categories_of_constructed_days(tmp_path):
+    rain = np.zeros((8, 8, 12))
+    rain[0, :4, 0:2] = 95  # wide and heavy, 5 km from the coast on average
+    rain[1, :4, 9:11] = 95  # the same inland
+    rain[2, 0, 11] = 99.5  # one extreme cell inland
+    rain[3, 0, 0] = 99.5  # one at the coast
+    rain[4, 0, :3] = 95  # three heavy cells are not enough, and too few cells are wet
+    rain[5, :, :] = 0.99  # everywhere a little less than wet
+    rain[6, :, 0] = 1.0  # 8 of 96 cells wet
+    rain[7, :2, [0, 9]] = 95  # heavy at the coast and inland: 45 km on average
+    assert categorise(tmp_path, rain) == [
+        "heavy-coast",
+        "heavy-interior",
+        "heavy-interior",
+        "heavy-coast",
+        "dry",
+        "dry",
+        "moderate",
+        "heavy-interior",
+    ]
+
+
+def test_without_a_coast_heavy_days_are_interior(tmp_path):
+    rain = np.full((1, 8, 12), 95.0)
+    assert categorise(tmp_path, rain, coast_distance=np.full((8, 12), np.nan)) == ["heavy-interior"]
+
+
+def test_dry_wet_fraction_is_a_share_of_the_cells(tmp_path):
+    rain = np.zeros((2, 8, 12))
+    rain[0, 0, :] = 5  # 12 of 96 cells
+    rain[1, 0, :11] = 5
+    assert categorise(tmp_path, rain, dry_wet_fraction=0.125) == ["moderate", "dry"]
+
+
+def test_drizzle_in_a_desert_is_not_heavy(tmp_path):
+    rain = np.zeros((50, 8, 12))
+    rain[0] = 30
+    parts = {2001: rain, 2002: rain, 2003: np.full((1, 8, 12), 0.2)}
+    paths = [make_fields(tmp_path / f"{y}.nc", r, f"{y}-01-01") for y, r in parts.items()]
+    result = fit_statistics(paths, settings())  # P90 of the maxima is 0
+    assert result.category.values[-1] == "dry"
+    assert (result.category.values[:50] == "dry").sum() == 49

@@ -1,0 +1,105 @@
+"""Every term of the loss: what it is 0 for, what it sees, and that masked cells take no part."""
+
+import pytest
+import torch
+
+from rainshaft import loss
+
+VALID = torch.ones(2, 1, 16, 16)
+
+
+def rain(seed, members=1):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.relu(torch.randn(2, members, 16, 16, generator=generator) * 10)
+
+
+def rec(y, y_hat, valid, **changes):
+    settings = {"scale": 10.0, "w_min": 0.5, "w_max": 5.0, "tail_boost": 1.0, "p99": 1e9} | changes
+    return loss.intensity_weighted_mae(y, y_hat, valid, **settings)
+
+
+TERMS = {
+    "rec": rec,
+    "mass": loss.mass_loss,
+    "grad": loss.gradient_loss,
+    "crps": lambda y, y_hat, valid: loss.almost_fair_crps(y_hat, y, valid),
+    "pool": lambda y, y_hat, valid: loss.pooled_crps(y_hat, y, valid),
+    "crps_grad": lambda y, y_hat, valid: loss.gradient_crps(y_hat, y, valid),
+}
+
+
+@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+def test_a_perfect_forecast_costs_nothing_and_another_does(term):
+    assert term(rain(1), rain(1), VALID) == pytest.approx(0, abs=1e-6)
+    assert term(rain(1), rain(2) * 2, VALID) > 0.1
+
+
+@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+def test_masked_cells_take_no_part(term):
+    valid = VALID.clone()
+    valid[:, :, 3:9, 5:12] = 0
+    y, y_hat = rain(1), rain(2)
+    before = term(y, y_hat, valid)
+    changed = torch.where(valid == 0, 500.0, y_hat)
+    assert term(y, changed, valid) == pytest.approx(before.item(), rel=1e-5)
+
+
+def test_gradient_loss_is_the_formula_and_blind_to_sign_and_level():
+    y, y_hat = rain(1), rain(2)
+    expected = sum((y.diff(dim=d).abs() - y_hat.diff(dim=d).abs()).abs().mean() for d in (-1, -2))
+    assert loss.gradient_loss(y, y_hat, VALID) == pytest.approx(expected.item(), rel=1e-5)
+    assert loss.gradient_loss(y, 100 - y, VALID) == pytest.approx(0, abs=1e-4)
+    smooth = torch.full_like(y, y.mean())
+    assert loss.gradient_loss(y, smooth, VALID) > loss.gradient_loss(y, y.roll(1, -1), VALID)
+
+
+def test_weights_of_the_reconstruction():
+    y, y_hat = torch.tensor([[[[0.0, 40.0]]]]), torch.tensor([[[[1.0, 38.0]]]])
+    valid = torch.ones_like(y)
+    assert rec(y, y_hat, valid, w_min=1.0, w_max=1.0) == pytest.approx(1.5)
+    assert rec(y, y_hat, valid) == pytest.approx((0.5 * 1 + 4 * 2) / 4.5)
+    assert rec(y, y_hat, valid, tail_boost=2.0, p99=30.0) == pytest.approx((0.5 * 1 + 8 * 2) / 8.5)
+
+
+def test_mass_loss_sees_the_sum_alone():
+    y = rain(1)
+    assert loss.mass_loss(y, y.flip(-1), VALID) == pytest.approx(0, abs=1e-4)
+    assert loss.mass_loss(y, y + 2, VALID) == pytest.approx(2, rel=1e-5)
+
+
+def test_crps_of_one_member_is_the_mae():
+    y, y_hat = rain(1), rain(2)
+    assert loss.almost_fair_crps(y_hat, y, VALID) == pytest.approx((y - y_hat).abs().mean().item())
+
+
+@pytest.mark.parametrize("members", [2, 3, 5])
+def test_crps_is_the_formula(members):
+    y, x = rain(1), rain(2, members)
+    pairs = (x[:, :, None] - x[:, None]).abs().sum((1, 2))
+    factor = (1 - (1 - 0.95) / members) / (2 * members * (members - 1))
+    expected = ((x - y).abs().mean(1) - factor * pairs).mean()
+    assert loss.almost_fair_crps(x, y, VALID) == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_calibrated_ensemble_has_the_best_crps():
+    generator = torch.Generator().manual_seed(3)
+    y = torch.randn(64, 1, 16, 16, generator=generator)
+    x = torch.randn(64, 4, 16, 16, generator=generator)
+    valid = torch.ones_like(y)
+    right = loss.almost_fair_crps(x, y, valid, alpha=1.0)
+    assert right < loss.almost_fair_crps(0.5 * x, y, valid, alpha=1.0)
+    assert right < loss.almost_fair_crps(1.7 * x, y, valid, alpha=1.0)
+    assert right < loss.almost_fair_crps(x + 0.5, y, valid, alpha=1.0)
+
+
+def test_gradient_crps_sees_the_sign():
+    y = rain(1)
+    assert loss.gradient_crps(100 - y, y, VALID) > 1
+
+
+def test_free_nats_hold_each_scale_up():
+    kl = torch.tensor([0.001, 0.5], requires_grad=True)
+    total = loss.free_nats_kl(kl, 0.015)
+    assert total.item() == pytest.approx(0.515)
+    total.backward()
+    assert kl.grad.tolist() == [0.0, 1.0]

@@ -1,0 +1,462 @@
+import cftime
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.ndimage
+import scores.probability
+import scores.spatial
+import scoringrules
+import xarray as xr
+
+from rainshaft import intensity, metrics
+from rainshaft.config import Evaluation
+from rainshaft.errors import UserError
+from rainshaft.files import write_json, write_netcdf
+
+SETTINGS = Evaluation(fss_thresholds=(1.0, 10.0), fss_scales=(1, 5), bootstrap=20)
+
+
+def rain(rng, *shape, smooth=2):
+    """Rain-like fields: smooth, log-normal, exactly dry in places."""
+    noise = scipy.ndimage.gaussian_filter(rng.standard_normal(shape), (0,) * (len(shape) - 2) + (smooth, smooth))
+    return np.maximum(8 * np.exp(noise / noise.std()) - 6, 0).astype("f4")
+
+
+def exchangeable(days=60, K=8, height=24, width=30, seed=3):
+    """Truth and members drawn from the same distribution around a common signal."""
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal((days, K + 1, height, width)) + 1.0 * rng.standard_normal((days, 1, height, width))
+    noise = scipy.ndimage.gaussian_filter(noise, (0, 0, 1.0, 1.0))
+    fields = np.maximum(8 * np.exp(0.6 * noise / noise.std()) - 7, 0).astype("f4")
+    return fields[:, 1:], fields[:, 0]
+
+
+def arrays(members, truth, valid=None, category=None, start="2001-01-01"):
+    members, truth = np.asarray(members, "f4"), np.asarray(truth, "f4")
+    time = pd.date_range(start, periods=len(truth))
+    coords = {"time": time}
+    if category is not None:
+        coords["category"] = ("time", np.asarray(category))
+    valid = np.ones(truth.shape[1:]) if valid is None else valid
+    return (
+        xr.DataArray(members, dims=("time", "member", "lat", "lon"), coords=coords),
+        xr.DataArray(truth, dims=("time", "lat", "lon"), coords=coords),
+        xr.DataArray(valid, dims=("lat", "lon")),
+    )
+
+
+def block(members, truth, valid=None, category=None, settings=SETTINGS):
+    return metrics.summarise(metrics.score_days(*arrays(members, truth, valid, category), settings), settings)
+
+
+def value(found, name):
+    return found["scores"][name]["value"]
+
+
+@pytest.fixture(scope="module")
+def ensemble():
+    return exchangeable()
+
+
+@pytest.fixture(scope="module")
+def calibrated(ensemble):
+    return block(*ensemble, settings=SETTINGS.model_copy(update={"bootstrap": 200}))
+
+
+# --------------------------------------------------------------------------------------- invariants
+
+
+def test_perfect_forecast():
+    truth = rain(np.random.default_rng(0), 6, 20, 26)
+    found = block(np.repeat(truth[:, None], 4, 1), truth)
+    zero = ("fair_crps", "energy_score", "mass_bias", "wet_fraction_bias_1mm", "ks_above_p95", "ralsd_db", "diversity")
+    one = ("correlation_member_truth", "correlation_member_member", "correlation_mean_truth", "gradient_ratio")
+    one += ("p95_ratio", "p99_ratio", "p999_ratio", "fss_1mm_1", "fss_10mm_5")
+    assert {name: value(found, name) for name in zero} == pytest.approx(dict.fromkeys(zero, 0), abs=1e-6)
+    assert {name: value(found, name) for name in one} == pytest.approx(dict.fromkeys(one, 1), abs=1e-6)
+    assert found["observed"] == pytest.approx(found["samples"])
+
+
+def test_crps_of_one_member_is_the_mae_and_ensemble_scores_are_null():
+    rng = np.random.default_rng(0)
+    members, truth = rain(rng, 5, 1, 20, 20), rain(rng, 5, 20, 20)
+    found = block(members, truth)
+    assert value(found, "fair_crps") == pytest.approx(np.abs(members[:, 0] - truth).mean(), rel=1e-6)
+    null = {name for name, entry in found["scores"].items() if entry["value"] is None}
+    assert null == {
+        "spread_skill",
+        "diversity",
+        "correlation_member_member",
+        "calibration_gap",
+        "rank_histogram_deviation",
+    }
+
+
+def test_exchangeable_ensemble_is_calibrated(calibrated):
+    assert value(calibrated, "spread_skill") == pytest.approx(1, abs=0.05)
+    assert value(calibrated, "calibration_gap") == pytest.approx(0, abs=0.02)
+    assert value(calibrated, "rank_histogram_deviation") < 0.06
+    assert value(calibrated, "ralsd_db") < 0.5
+    assert abs(value(calibrated, "mass_bias")) < 0.05
+    # the ensemble mean's correlation is the root of the pairs' (in the limit of many members)
+    assert value(calibrated, "correlation_mean_truth") > value(calibrated, "correlation_member_truth")
+    for name, entry in calibrated["scores"].items():
+        assert entry["low"] <= entry["value"] <= entry["high"], name
+
+
+def test_fair_crps_does_not_reward_or_punish_the_ensemble_size(ensemble):
+    members, truth = ensemble
+    two, eight = (value(block(members[:, :k], truth), "fair_crps") for k in (2, 8))
+    assert two == pytest.approx(eight, rel=0.02)
+
+
+def test_doubled_members_double_the_gradient_ratio(ensemble, calibrated):
+    members, truth = ensemble
+    doubled = block(2 * members, truth)
+    assert value(doubled, "gradient_ratio") == pytest.approx(2 * value(calibrated, "gradient_ratio"), rel=1e-6)
+    assert doubled["samples"]["mean"] == pytest.approx(2 * calibrated["samples"]["mean"], rel=1e-6)
+    assert value(doubled, "correlation_member_truth") == pytest.approx(value(calibrated, "correlation_member_truth"))
+    assert value(doubled, "diversity") == pytest.approx(value(calibrated, "diversity"))
+
+
+def test_underdispersed_ensemble_is_found_out(ensemble):
+    members, truth = ensemble
+    mean = members.mean(1, keepdims=True)
+    narrow = block(mean + 0.3 * (members - mean), truth)
+    assert value(narrow, "spread_skill") < 0.4
+    assert value(narrow, "calibration_gap") < -0.1
+    assert value(narrow, "rank_histogram_deviation") > 1
+
+
+def test_masked_cells_do_not_matter():
+    rng = np.random.default_rng(5)
+    members, truth = rain(rng, 6, 3, 21, 17), rain(rng, 6, 21, 17)
+    valid = rng.random((21, 17)) > 0.3
+    with_nan = block(np.where(valid, members, np.nan), np.where(valid, truth, np.nan), valid)
+    with_noise = block(np.where(valid, members, 1e4), np.where(valid, truth, -7), valid)
+    assert with_nan == with_noise
+    assert with_nan["observed"]["mean"] == pytest.approx(truth[:, valid].mean(), rel=1e-6)
+    assert with_nan["observed"]["rx1day"] == pytest.approx(truth[:, valid].max(0).mean(), rel=1e-6)
+
+
+def test_truth_with_gaps_is_scored_on_the_other_cells():
+    rng = np.random.default_rng(5)
+    members, truth = rain(rng, 1, 3, 12, 12), rain(rng, 1, 12, 12)
+    gap = truth.copy()
+    gap[0, :4] = np.nan
+    assert value(block(members, gap), "fair_crps") == pytest.approx(
+        metrics.fair_crps(members[0, :, 4:].reshape(3, -1).astype(float), truth[0, 4:].ravel()).mean()
+    )
+
+
+# ---------------------------------------------------------------------------------------- streaming
+
+
+def test_two_halves_are_the_whole(ensemble):
+    members, truth, valid = arrays(*ensemble, category=["moderate"] * 60)
+    whole = metrics.score_days(members, truth, valid, SETTINGS)
+    parts = (metrics.score_days(members[s], truth[s], valid, SETTINGS) for s in (slice(25, 60), slice(0, 25)))
+    merged = metrics.merge(parts)
+    xr.testing.assert_identical(merged, whole[list(merged.data_vars)])
+    assert metrics.summarise(merged, SETTINGS) == metrics.summarise(whole, SETTINGS)
+
+
+def test_bootstrap_interval_matches_resampled_days():
+    """The intervals from weighted sums are those of scoring the resampled days themselves."""
+    members, truth = exchangeable(days=12, K=3, height=16, width=16)
+    days = metrics.score_days(*arrays(members, truth), SETTINGS)
+    settings = SETTINGS.model_copy(update={"bootstrap": 10})
+    found = metrics.summarise(days, settings, seed=4)["scores"]
+    draws = np.random.default_rng([4, 12]).multinomial(12, np.full(12, 1 / 12), size=10)
+    for name in ("spread_skill", "p99_ratio", "fair_crps", "fss_1mm_5", "ralsd_db"):
+        resampled = [
+            value(metrics.summarise(days.isel(time=np.repeat(np.arange(12), n)), settings), name) for n in draws
+        ]
+        low, high = np.percentile(resampled, [5, 95])
+        assert found[name]["low"] == pytest.approx(min(low, found[name]["value"])), name
+        assert found[name]["high"] == pytest.approx(max(high, found[name]["value"])), name
+
+
+# ---------------------------------------------------------------------------- definitions and libraries
+
+
+def test_crps_and_energy_score_agree_with_libraries():
+    rng = np.random.default_rng(1)
+    m, y = rng.gamma(0.4, 9, (7, 300)), rng.gamma(0.4, 9, 300)
+    m[m < 1] = 0
+    theirs = scores.probability.crps_for_ensemble(
+        xr.DataArray(m, dims=("member", "cell")), xr.DataArray(y, dims="cell"), "member", method="fair"
+    )
+    assert metrics.fair_crps(m, y).mean() == pytest.approx(float(theirs))
+    energy = scoringrules.es_ensemble(y, m, m_axis=0, v_axis=1, estimator="fair", backend="numpy")
+    assert metrics.fair_energy_score(m, y) == pytest.approx(energy / np.sqrt(300))
+
+
+@pytest.mark.parametrize("scale", [1, 5, 9])
+def test_fss_agrees_with_library_where_windows_are_whole(scale):
+    rng = np.random.default_rng(2)
+    forecast, truth = rain(rng, 1, 30, 41), rain(rng, 30, 41)
+    cells, half = np.ones(truth.shape, bool), scale // 2
+    p = metrics.neighbourhood_fractions((forecast[0] >= 2).astype(float), cells, scale)
+    o = metrics.neighbourhood_fractions((truth >= 2).astype(float), cells, scale)
+    p, o = (f[half : 30 - half, half : 41 - half] for f in (p, o))
+    theirs = scores.spatial.fss_2d(
+        xr.DataArray(forecast[0], dims=("lat", "lon")),
+        xr.DataArray(truth, dims=("lat", "lon")),
+        event_threshold=2,
+        window_size=(scale, scale),
+        spatial_dims=("lat", "lon"),
+        threshold_operator=np.greater_equal,
+    )
+    assert 1 - ((p - o) ** 2).sum() / (p**2 + o**2).sum() == pytest.approx(float(theirs))
+
+
+def test_fss_of_a_shifted_field_grows_with_scale_and_ignores_masked_cells():
+    truth = rain(np.random.default_rng(4), 40, 40)
+    shifted = np.roll(truth, 3, axis=1)
+    error, reference = metrics.fractions_errors(shifted[None], truth, np.ones((40, 40), bool), (5.0,), (1, 5, 15))
+    fss = 1 - (error / reference)[0]
+    assert 0 < fss[0] < fss[1] < fss[2] < 1
+    half = np.zeros((40, 40), bool)
+    half[:, :20] = True
+    flat = metrics.neighbourhood_fractions(np.ones((40, 40)), half, 7)
+    assert flat[half] == pytest.approx(1)
+    assert not flat[~half].any()
+
+
+def test_correlation_is_pearson_and_a_constant_member_counts_as_zero():
+    rng = np.random.default_rng(6)
+    fields = rng.gamma(1, 4, (3, 200))
+    assert metrics.correlations(fields) == pytest.approx(np.corrcoef(fields))
+    truth = rain(rng, 1, 15, 15)
+    members = np.stack([truth, np.zeros_like(truth), np.full_like(truth, 0.1)], axis=1)
+    found = block(members, truth)
+    assert value(found, "correlation_member_truth") == pytest.approx(1 / 3)
+    assert value(found, "correlation_member_member") == pytest.approx(0)
+
+
+def test_dry_days_take_no_part_in_the_correlation():
+    rng = np.random.default_rng(7)
+    truth = rain(rng, 3, 15, 15)
+    members = np.stack([truth, truth], axis=1)
+    members[1] = rain(rng, 2, 15, 15)
+    assert value(block(members, truth, category=["moderate", "dry", "heavy-coast"]), "correlation_member_truth") == (
+        pytest.approx(1)
+    )
+    truth[1] = 0  # no variance: left out whatever its category
+    assert value(block(members, truth), "correlation_member_truth") == pytest.approx(1)
+
+
+def test_rank_histogram_is_flat_where_all_is_dry():
+    rng = np.random.default_rng(8)
+    ranks = metrics.ranks_of_truth(np.zeros((4, 50000)), np.zeros(50000), rng)
+    assert np.bincount(ranks) / 10000 == pytest.approx(1, abs=0.03)
+    assert metrics.ranks_of_truth(np.array([[1.0], [2.0], [5.0]]), np.array([3.0]), rng) == 2
+
+
+def test_wet_rank_histogram_leaves_out_what_is_dry_everywhere():
+    members, truth = np.zeros((1, 2, 10, 10)), np.zeros((1, 10, 10))
+    truth[0, 0] = 5
+    days = metrics.score_days(*arrays(members, truth), SETTINGS)
+    assert days["rank_histogram"].values.tolist() == [[0, 0, 10]]
+    assert days["rank_histogram_all"].sum() == 100
+
+
+def test_gradient_by_hand():
+    field = np.array([[0.0, 1.0, 5.0], [2.0, 2.0, 100.0]])
+    cells = np.array([[True, True, True], [True, True, False]])
+    for view in (slice(None), np.s_[::-1], np.s_[:, ::-1]):  # the cell that is not valid may be on either side
+        assert metrics.gradient_sum(field[view], cells[view]) == (1 + 4 + 0 + 2 + 1, 5)
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (32, 80), (60, 24)])
+def test_spectrum_finds_a_wave_on_any_domain(shape):
+    """A wave of 8 cells stands at 1/8 cycle per cell along either axis of a domain that is not square."""
+    rows, columns = np.indices(shape)
+    centres = metrics.wavenumbers(*shape)
+    for phase in (rows, columns):
+        if shape[0] % 8 and phase is rows:
+            continue
+        power = metrics.radial_spectrum(np.sin(2 * np.pi * phase / 8))
+        assert centres[power.argmax()] == pytest.approx(1 / 8)
+    assert centres[-1] == pytest.approx(0.5)
+
+
+def test_spectral_distance_in_db():
+    power = np.array([1.0, 2.0, 3.0])
+    assert metrics.spectral_distance(10 * power, power) == pytest.approx(10)
+    assert metrics.spectral_distance(0 * power, power) == pytest.approx(100)
+    assert np.isnan(metrics.spectral_distance(power, 0 * power))
+
+
+def test_diversity_by_hand():
+    assert metrics.cosine_distance(np.array([[1.0, 0], [0, 2.0], [3.0, 0]])) == pytest.approx(2 / 3)
+    assert metrics.cosine_distance(np.array([[1.0, 0], [0, 0], [0, 0]])) == pytest.approx(2 / 3)
+    assert np.isnan(metrics.cosine_distance(np.zeros((3, 4))))
+
+
+def test_climate_values_by_hand(ensemble, calibrated):
+    members, truth = ensemble
+    observed, samples = calibrated["observed"], calibrated["samples"]
+    assert observed["wet_fraction"] == pytest.approx((truth > 0.1).mean())
+    assert samples["wet_fraction_1mm"] == pytest.approx((members > 1).mean())
+    assert observed["sdii"] == pytest.approx(truth[truth >= 1].mean(), rel=1e-5)
+    assert observed["max"] == pytest.approx(truth.max())
+    assert samples["rx1day"] == pytest.approx(members.max(0).mean(), rel=1e-6)
+    for name, share in metrics.QUANTILES.items():
+        assert observed[name] == pytest.approx(np.quantile(truth, share, method="inverted_cdf"), rel=0.005)
+        assert samples[name] == pytest.approx(np.quantile(members, share, method="inverted_cdf"), rel=0.005)
+    very_wet = np.quantile(truth[truth >= 1], 0.95)
+    assert observed["r95p"] == pytest.approx(truth[truth > very_wet].sum() / truth.sum(), rel=0.01)
+    assert samples["r95p"] == pytest.approx(members[members > very_wet].sum() / members.sum(), rel=0.01)
+    assert value(calibrated, "mass_bias") == pytest.approx(members.mean() / truth.mean() - 1, rel=1e-4)
+
+
+# ------------------------------------------------------------------------------------------ intensity
+
+
+def test_histogram_keeps_every_value_and_quantiles_are_close():
+    x = np.random.default_rng(9).lognormal(1, 2, 100_000).astype("f4")
+    x[:50_000] = 0
+    counts = intensity.histogram(x)
+    assert counts.sum() == x.size
+    assert counts == pytest.approx(np.histogram(np.minimum(x, 2009), intensity.EDGES)[0], abs=5)
+    assert intensity.quantile(counts, 0.3) == 0
+    for share in (0.8, 0.95, 0.999):
+        assert intensity.quantile(counts, share) == pytest.approx(np.quantile(x, share), rel=0.005)
+    assert intensity.histogram(np.array([1e6]))[-1] == 1
+
+
+def test_ks_above_threshold_agrees_with_scipy():
+    from scipy.stats import ks_2samp
+
+    rng = np.random.default_rng(10)
+    a, b = rng.gamma(0.5, 10, 40_000), rng.gamma(0.5, 14, 40_000)
+    at = float(np.quantile(a, 0.95))
+    ours = intensity.ks_above(intensity.histogram(a), intensity.histogram(b), at)
+    assert ours == pytest.approx(ks_2samp(a[a > at], b[b > at]).statistic, abs=0.005)
+    assert intensity.ks_above(intensity.histogram(a), intensity.histogram(np.zeros(9)), at) == 1
+
+
+# -------------------------------------------------------------------------------- dropped members, files
+
+
+def test_dropped_members():
+    members, truth = exchangeable(days=6, K=4, height=14, width=14)
+    fewer = members.copy()
+    fewer[2, 1] = np.nan  # this member is left out of the day
+    fewer[4, :3] = np.nan  # one member left: the day is left out
+    days = metrics.score_days(*arrays(fewer, truth), SETTINGS)
+    found = metrics.summarise(days, SETTINGS)
+    assert (found["days"], found["days_left_out"]) == (5, 1)
+    assert days["members"].values.tolist() == [4, 4, 3, 4, 1, 4]
+    alone = metrics.score_days(*arrays(members[2:3, [0, 2, 3]], truth[2:3], start="2001-01-03"), SETTINGS)
+    for name in ("fair_crps", "variance", "diversity", "intensity_samples", "gradient_samples", "fss_error"):
+        np.testing.assert_array_equal(days[name].values[2], alone[name].values[0])
+    assert np.isnan(days["rank_histogram"].values[2]).all()
+    assert found["observed"]["mean"] == pytest.approx(np.delete(truth, 4, 0).mean(), rel=1e-6)
+    assert metrics.summarise(days.isel(time=[4]), SETTINGS) is None
+
+
+def test_member_with_some_nan_is_refused():
+    members, truth = exchangeable(days=2, K=3, height=10, width=10)
+    members[1, 2, 0, 0] = np.nan
+    with pytest.raises(UserError, match=r"2001-01-02, member 2: 1 of 100 valid cells"):
+        block(members, truth)
+
+
+def write_fields(folder, truth, times, valid=None):
+    """Canonical fields, a file a year, and their paths in no useful order."""
+    height, width = truth.shape[1:]
+    coords = {
+        "time": times,
+        "lat": ("lat", 40 - 0.1 * np.arange(height), {"units": "degrees_north"}),
+        "lon": ("lon", 5 + 0.1 * np.arange(width), {"units": "degrees_east"}),
+    }
+    valid = np.ones((height, width), "i1") if valid is None else valid.astype("i1")
+    data = xr.Dataset({"pr": (("time", "lat", "lon"), truth), "valid": (("lat", "lon"), valid)}, coords=coords)
+    paths = []
+    for year in sorted(set(data.time.dt.year.values), reverse=True):
+        paths.append(folder / f"{year}.nc")
+        write_netcdf(data.isel(time=data.time.dt.year.values == year), paths[-1])
+    return paths
+
+
+def write_ensemble(path, members, times, split, category, fields):
+    with xr.open_dataset(fields) as source:
+        axes = {name: source[name].load() for name in ("lat", "lon")}
+    coords = {"time": times, **axes, "split": ("time", split), "category": ("time", category)}
+    dims = ("time", "member", "lat", "lon")
+    write_netcdf(xr.Dataset({"pr": (dims, members)}, coords=coords, attrs={"mode": "prior"}), path)
+    return path
+
+
+@pytest.mark.parametrize("calendar", ["standard", "noleap"])
+def test_evaluate_files_in_chunks_of_any_size(tmp_path, monkeypatch, calendar):
+    rng = np.random.default_rng(11)
+    members, truth = exchangeable(days=20, K=3, height=16, width=18)
+    valid = rng.random((16, 18)) > 0.2
+    truth[:, ~valid] = np.nan
+    times = xr.date_range("1999-12-22", periods=20, calendar=calendar, use_cftime=calendar != "standard")
+    fields = write_fields(tmp_path, truth, times, valid)
+    split = np.array(["test"] * 20, object)
+    split[[3, 4, 11]] = "train"
+    category = np.array(["heavy-coast", "moderate", "dry", "heavy-interior", "moderate"] * 4, object)
+    broken = members.copy()
+    broken[3] = 1e3  # not a test day: must not matter
+    path = write_ensemble(tmp_path / "e.nc", broken, times, split, category, fields[0])
+
+    statistics, found = metrics.evaluate(path, fields, SETTINGS, name="x", dataset="d")
+    monkeypatch.setattr(metrics, "CHUNK_BYTES", 1)
+    again, found_again = metrics.evaluate(path, fields, SETTINGS, name="x", dataset="d")
+    assert statistics == again
+    xr.testing.assert_identical(found, found_again)
+    write_json(statistics, tmp_path / "statistics.json")
+    write_netcdf(found, tmp_path / "scores.nc")
+
+    assert (statistics["mode"], statistics["members"], statistics["name"]) == ("prior", 3, "x")
+    test = split == "test"
+    heavy = test & np.char.startswith(category.astype(str), "heavy")
+    assert (statistics["all_days"]["days"], statistics["heavy_days"]["days"]) == (test.sum(), heavy.sum())
+    for part, chosen in (("all_days", test), ("heavy_days", heavy)):
+        expected = np.abs(members[chosen].astype("f8") - truth[chosen][:, None])[..., valid].mean()
+        pairs = [
+            np.abs(members[chosen, i] - members[chosen, j])[..., valid].mean() for i, j in ((0, 1), (0, 2), (1, 2))
+        ]
+        assert value(statistics[part], "fair_crps") == pytest.approx(expected - 0.5 * np.mean(pairs), rel=1e-5)
+    with xr.open_dataset(tmp_path / "scores.nc") as stored:
+        assert stored["fair_crps"].dims == ("time",)
+        assert stored.sizes["time"] == test.sum()
+        assert stored["rank_histogram"].dims == ("rank",)
+        assert stored["fss"].dims == ("threshold", "scale")
+        assert stored["intensity_observed"].sum() == pytest.approx(test.sum() * valid.sum())
+        assert stored["wavelength_km"].values[-1] == pytest.approx(
+            2 * 11.1195 * np.cos(np.deg2rad(39.25)) ** 0.5, rel=1e-3
+        )
+
+
+def test_evaluate_names_what_is_missing(tmp_path):
+    members, truth = exchangeable(days=6, K=2, height=10, width=10)
+    times = pd.date_range("2000-12-30", periods=6)
+    fields = write_fields(tmp_path, truth, times)
+    category = np.array(["moderate"] * 6, object)
+    split = np.array(["test"] * 6, object)
+    path = write_ensemble(tmp_path / "e.nc", members, times, split, category, fields[0])
+    with pytest.raises(UserError, match=r"2 test days are not in the fields .*2000-12-30"):
+        metrics.evaluate(path, fields[:1], SETTINGS)
+    assert metrics.evaluate(path, fields, SETTINGS)[0]["heavy_days"] is None
+    path = write_ensemble(tmp_path / "e.nc", members, times, np.array(["train"] * 6, object), category, fields[0])
+    with pytest.raises(UserError, match="no day with `split` = test"):
+        metrics.evaluate(path, fields, SETTINGS)
+    (tmp_path / "other").mkdir()
+    other = write_fields(tmp_path / "other", np.zeros((6, 10, 12), "f4"), times)
+    path = write_ensemble(tmp_path / "e.nc", members, times, split, category, fields[0])
+    with pytest.raises(UserError, match="lon has 10 cells"):
+        metrics.evaluate(path, other, SETTINGS)
+
+
+def test_360_day_calendar_has_a_30th_of_february():
+    members, truth, valid = arrays(*exchangeable(days=2, K=2, height=10, width=10))
+    times = [cftime.Datetime360Day(2000, 2, 29), cftime.Datetime360Day(2000, 2, 30)]
+    days = metrics.score_days(members.assign_coords(time=times), truth.assign_coords(time=times), valid, SETTINGS)
+    assert days.sizes["time"] == 2

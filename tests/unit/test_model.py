@@ -1,0 +1,165 @@
+"""The network: what must hold for any weights."""
+
+import pytest
+import torch
+
+from rainshaft.model import Architecture, RainCVAE, bilinear, block_sum, conserve_cells, gaussian_kl
+
+
+def build(factor=4, conserve="cells", prior="learned", statics=("elevation",), rain_channel="pr"):
+    torch.manual_seed(0)
+    architecture = Architecture(("pr", "tas"), statics, rain_channel, factor, 8, (2, 1), prior, conserve)
+    mean, std = torch.tensor([0.0, 280.0]), torch.tensor([1.5, 10.0])
+    model = RainCVAE(architecture, mean, std, 1.2)
+    torch.nn.init.normal_(model.out.weight, std=0.5)  # as after training: the fresh network is the bilinear forecast
+    return model
+
+
+def inputs(model, batch=2, rows=3, columns=5):
+    f = model.architecture.factor
+    generator = torch.Generator().manual_seed(1)
+    rain = torch.rand(batch, 1, rows, columns, generator=generator) * 20
+    rain[:, :, 0, 0] = 0
+    temperature = 280 + torch.randn(batch, 1, rows, columns, generator=generator)
+    statics = torch.randn(batch, len(model.architecture.statics), rows * f, columns * f, generator=generator)
+    valid = torch.ones(batch, 1, rows * f, columns * f)
+    return torch.cat([rain, temperature], 1), statics, valid
+
+
+def noise(model, members, rows=3, columns=5, seed=2):
+    generator = torch.Generator().manual_seed(seed)
+    shapes = model.architecture.latent_shapes(rows, columns)
+    return [torch.randn(members, *shape, generator=generator) for shape in shapes]
+
+
+@pytest.mark.parametrize(
+    ("factor", "steps"), [(2, (2,)), (7, (7,)), (8, (2, 2, 2)), (12, (3, 2, 2)), (30, (5, 3, 2)), (9, (3, 3))]
+)
+def test_any_integer_factor_is_split_into_primes(factor, steps):
+    architecture = Architecture(("pr",), (), "pr", factor, 8, (4, 2), "learned", "cells")
+    assert architecture.steps == steps
+    shapes = architecture.latent_shapes(13, 11)
+    assert shapes[0] == (4, 13, 11)
+    assert shapes[-1][1:] == (13 * factor, 11 * factor)
+    assert all(channels == 2 for channels, _, _ in shapes[1:])
+
+
+@pytest.mark.parametrize("factor", [2, 3, 7, 12])
+def test_any_factor_and_non_square_grids_give_the_fine_grid(factor):
+    model = build(factor)
+    coarse, statics, valid = inputs(model)
+    rain, kl = model(model.given(coarse, statics, valid), noise(model, 6))
+    assert rain.shape == (2, 3, 3 * factor, 5 * factor)
+    assert kl is None
+    assert torch.isfinite(rain).all()
+
+
+def test_13_x_11_makes_156_x_132():
+    model = build(12)
+    coarse, statics, valid = inputs(model, 1, 13, 11)
+    rain, _ = model(model.given(coarse, statics, valid), noise(model, 1, 13, 11))
+    assert rain.shape == (1, 1, 156, 132)
+
+
+def test_rain_is_never_negative_and_dry_in_is_exactly_dry_out():
+    model = build()
+    coarse, statics, valid = inputs(model)
+    rain, _ = model(model.given(coarse, statics, valid), noise(model, 8))
+    assert rain.min() == 0
+    assert (rain[:, :, :4, :4] == 0).all()  # the dry coarse cell
+    assert (rain[:, :, 4:] > 0).any()
+    coarse[:, 0] = 0
+    rain, _ = model(model.given(coarse, statics, valid), noise(model, 8))
+    assert (rain == 0).all()
+
+
+def test_every_coarse_cell_keeps_its_mass():
+    model = build()
+    coarse, statics, valid = inputs(model)
+    valid[:, :, 5:9, :7] = 0
+    rain, _ = model(model.given(coarse, statics, valid), noise(model, 8))
+    assert (rain[:, :, 5:9, :7] == 0).all()
+    cells = block_sum(valid, 4)
+    mean = block_sum(rain, 4) / cells.clamp(min=1)
+    wet = (cells > 0).expand_as(mean)
+    torch.testing.assert_close(mean[wet], coarse[:, :1].expand_as(mean)[wet], atol=1e-3, rtol=1e-5)
+
+
+def test_without_conserve_the_mass_is_free():
+    model = build(conserve="none")
+    coarse, statics, valid = inputs(model)
+    rain, _ = model(model.given(coarse, statics, valid), noise(model, 8))
+    assert not torch.allclose(block_sum(rain, 4) / 16, coarse[:, :1].expand(-1, 4, -1, -1), atol=0.5)
+
+
+def test_conserve_cells_fills_a_wet_cell_that_was_left_empty():
+    valid, coarse = torch.ones(1, 1, 8, 8), torch.tensor([[[[4.0, 0.0], [1.0, 2.0]]]])
+    rain = conserve_cells(torch.zeros(1, 3, 8, 8), coarse, valid, 4)
+    torch.testing.assert_close(block_sum(rain, 4) / 16, coarse.expand(1, 3, 2, 2))
+
+
+def test_a_fresh_network_is_the_bilinear_forecast():
+    model = build(conserve="none")
+    torch.nn.init.zeros_(model.out.weight)
+    coarse, statics, valid = inputs(model)
+    rain, _ = model(model.given(coarse, statics, valid), noise(model, 2))
+    torch.testing.assert_close(rain, bilinear(coarse[:, :1], 4))
+
+
+def test_without_a_rain_channel_it_still_rains():
+    model = build(conserve="none", rain_channel="")
+    coarse, statics, valid = inputs(model)
+    rain, _ = model(model.given(coarse, statics, valid), noise(model, 8))
+    assert (rain > 0).any()
+
+
+def test_members_differ_and_temperature_zero_makes_them_equal():
+    model = build()
+    given = model.given(*inputs(model))
+    rain, _ = model(given, noise(model, 8))
+    assert (rain[:, 0] - rain[:, 1]).abs().max() > 1e-3
+    rain, _ = model(given, noise(model, 8), temperature=0.0)
+    assert torch.equal(rain[:, 0], rain[:, 1])
+
+
+def test_members_do_not_depend_on_the_batch():
+    model = build()
+    coarse, statics, valid = inputs(model, batch=3)
+    draws = noise(model, 6)
+    together, _ = model(model.given(coarse, statics, valid), draws)
+    alone, _ = model(model.given(coarse[1:2], statics[1:2], valid[1:2]), [n[2:4] for n in draws])
+    torch.testing.assert_close(together[1:2], alone, atol=1e-4, rtol=1e-4)
+
+
+def test_posterior_has_a_kl_and_sees_the_truth():
+    model = build()
+    coarse, statics, valid = inputs(model)
+    given = model.given(coarse, statics, valid)
+    first = model.observed(coarse, statics, torch.rand_like(valid) * 30)
+    second = model.observed(coarse, statics, torch.zeros_like(valid))
+    rain_a, kl = model(given, noise(model, 2), first)
+    rain_b, _ = model(given, noise(model, 2), second)
+    assert kl.shape == (len(model.architecture.steps) + 1,)
+    assert (kl > 0).all()
+    assert not torch.equal(rain_a, rain_b)
+
+
+def test_standard_prior_ignores_x():
+    model = build(prior="standard")
+    coarse, statics, valid = inputs(model)
+    before, _ = model(model.given(coarse, statics, valid), noise(model, 2))
+    for head in model.prior:
+        torch.nn.init.normal_(head.weight, std=10)
+    after, _ = model(model.given(coarse, statics, valid), noise(model, 2))
+    assert torch.equal(before, after)
+
+
+def test_kl_of_a_gaussian_with_itself_is_zero_and_else_positive():
+    p = torch.randn(5), torch.randn(5)
+    q = torch.randn(5), torch.randn(5)
+    torch.testing.assert_close(gaussian_kl(p, p), torch.zeros(5))
+    assert (gaussian_kl(q, p) > 0).all()
+    expected = torch.distributions.kl_divergence(
+        torch.distributions.Normal(q[0], (q[1] / 2).exp()), torch.distributions.Normal(p[0], (p[1] / 2).exp())
+    )
+    torch.testing.assert_close(gaussian_kl(q, p), expected)

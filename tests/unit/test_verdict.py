@@ -1,0 +1,182 @@
+import copy
+import json
+import math
+import re
+
+import pytest
+
+from rainshaft import config
+from rainshaft.verdict import POSTERIOR_NOTE, judge, summary
+
+GOOD_SCORES = {
+    "correlation_member_truth": 0.77,
+    "correlation_member_member": 0.78,
+    "calibration_gap": -0.01,
+    "spread_skill": 0.98,
+    "mass_bias": 0.001,
+    "diversity": 0.2,
+    "p99_ratio": 1.02,
+    "gradient_ratio": 0.95,
+    "ralsd_db": 0.85,
+}
+
+
+def statistics(mode="prior", wet=0.45, **scores):
+    values = GOOD_SCORES | scores
+    block = {
+        "days": 100,
+        "observed": {"wet_fraction": 0.46},
+        "samples": {"wet_fraction": wet},
+        "scores": {name: {"value": value, "low": None, "high": None} for name, value in values.items()},
+    }
+    return {"name": "mine", "mode": mode, "all_days": block, "heavy_days": None}
+
+
+def log(losses, gradients=None):
+    gradients = gradients or [1 / (i + 1) for i in range(len(losses))]
+    rows = zip(losses, gradients, strict=True)
+    return [{"epoch": i + 1, "train_loss": a, "val_loss": a, "val_L_grad": b} for i, (a, b) in enumerate(rows)]
+
+
+GOOD_LOG = log([3.0, 2.0, 1.6, 1.5, 1.45, 1.44, 1.43, 1.43])
+DRIZZLE = statistics(
+    wet=1.0,
+    correlation_member_truth=0.19,
+    correlation_member_member=0.98,
+    calibration_gap=-0.79,
+    mass_bias=-0.82,
+    diversity=0.014,
+    spread_skill=0.07,
+    gradient_ratio=0.2,
+    p99_ratio=0.3,
+    ralsd_db=10.2,
+)
+
+
+def failed(verdict):
+    return {check["check"]: check for check in verdict["checks"] if check["passed"] is False}
+
+
+@pytest.mark.parametrize("mode", ["prior", "posterior"])
+def test_a_good_model_passes_everything(mode):
+    verdict = judge(statistics(mode), GOOD_LOG)
+    assert all(check["passed"] for check in verdict["checks"])
+    assert not any(check["advice"] for check in verdict["checks"])
+    count = len(verdict["checks"])
+    assert count == (11 if mode == "prior" else 10)
+    assert summary(verdict).splitlines()[0] == f"mine, {mode}: all {count} checks passed"
+    json.dumps(verdict, allow_nan=False)
+
+
+def test_drizzle_leads_to_the_drizzle_advice():
+    verdict = judge(DRIZZLE, GOOD_LOG)
+    bad = failed(verdict)
+    assert len(bad) == 8
+    advice = bad["wet fraction"]["advice"]
+    assert "loss.lambda_grad to 3.0" in advice
+    assert "sampling.pixel_threshold to 3.0" in advice
+    assert "loss.lambda_grad 1.0" in bad["correlation of a member with the truth"]["advice"]
+    assert "loss.w_min 0.3" in bad["correlation of a member with the truth"]["advice"]
+    assert "loss.lambda_crps 1.0" in bad["spread / skill"]["advice"]
+    text = summary(verdict)
+    assert text.startswith(f"mine, prior: 3 of 11 checks passed; next: {advice}")
+    assert "  wet fraction: 1, expected 0.43 to 0.49" in text
+    assert text.count("\n") == 8
+
+
+def test_rain_everywhere_is_no_drizzle_where_it_rains_everywhere():
+    wet_climate = statistics(wet=0.97)
+    wet_climate["all_days"]["observed"]["wet_fraction"] = 0.96
+    assert not failed(judge(wet_climate, []))
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "advice"),
+    [
+        ({"wet": 0.55}, "wet fraction", "sampling.pixel_threshold: auto"),
+        ({"wet": 0.40}, "wet fraction", "lower sampling.pixel_threshold"),
+        ({"mass_bias": -0.06}, "mass bias", "too little"),
+        ({"mass_bias": 0.06}, "mass bias", "too much"),
+        ({"spread_skill": 0.8}, "spread / skill", "loss.members 3"),
+        ({"spread_skill": 1.3}, "spread / skill", "sampling.temperature 0.9"),
+        ({"calibration_gap": -0.1}, "calibration gap", "loss.lambda_crps 1.0"),
+        ({"calibration_gap": 0.1}, "calibration gap", "sampling.temperature 0.9"),
+        ({"p99_ratio": 0.8}, "P99 ratio", "loss.tail_boost 2.0"),
+        ({"p99_ratio": 1.2}, "P99 ratio", "loss.tail_boost 1.0"),
+        ({"gradient_ratio": 0.5}, "gradient ratio", "raise loss.lambda_grad"),
+        ({"gradient_ratio": 1.5}, "gradient ratio", "lower loss.lambda_grad"),
+        ({"ralsd_db": 2.0}, "RALSD (dB)", "loss.crps_grad 1.0"),
+    ],
+)
+def test_each_fault_fails_its_check_alone(change, check, advice):
+    bad = failed(judge(statistics(**change), GOOD_LOG))
+    assert set(bad) == {check}
+    assert advice in bad[check]["advice"]
+
+
+def test_low_correlation_of_a_calibrated_ensemble_is_no_fault():
+    """How well rain can be foretold from the coarse fields is not up to the model; the gap is."""
+    assert not failed(judge(statistics(correlation_member_truth=0.25, calibration_gap=0.01), []))
+    bad = failed(judge(statistics(correlation_member_truth=0.25, calibration_gap=-0.3), []))
+    assert set(bad) == {"correlation of a member with the truth", "calibration gap"}
+
+
+def test_posterior_is_judged_as_variations_not_as_a_forecast():
+    verdict = judge(statistics("posterior", spread_skill=0.1, calibration_gap=-0.3, correlation_member_truth=0.95), [])
+    assert not failed(verdict)
+    assert POSTERIOR_NOTE in summary(verdict)
+    assert "no skill" in POSTERIOR_NOTE
+    assert set(failed(judge(statistics("posterior", diversity=0.002), []))) == {"diversity"}
+    far = failed(judge(statistics("posterior", correlation_member_truth=0.3), []))
+    assert set(far) == {"correlation of a member with the truth"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "check", "advice"),
+    [
+        (log([3, 2, math.nan, math.nan]), "epochs with a NaN loss", "loss.lambda_grad 0.5"),
+        (log([3, 2, 1.9, 1.89, 1.89, 1.89], [1.0] * 6), "fall of val_L_grad in training", "L_grad does not fall"),
+        (log([8, 7, 6, 5, 4, 3]), "best epoch", "train.epochs 12"),
+        (log([2, 1, 3, 4, 5, 6, 7, 8, 9, 9, 9]), "best epoch", "train.lr 1e-3"),
+    ],
+)
+def test_training_that_went_wrong(rows, check, advice):
+    bad = failed(judge(statistics(), rows))
+    assert set(bad) == {check}
+    assert advice in bad[check]["advice"]
+    as_text = [{key: str(value) for key, value in row.items()} for row in rows]
+    assert failed(judge(statistics(), as_text)) == bad, "rows as csv reads them"
+
+
+def test_what_cannot_be_computed_neither_passes_nor_fails():
+    verdict = judge(statistics(spread_skill=None, calibration_gap=None), log([2.0]))
+    unknown = {check["check"] for check in verdict["checks"] if check["passed"] is None}
+    assert unknown == {"spread / skill", "calibration gap", "fall of val_L_grad in training", "best epoch"}
+    assert "all 7 checks passed" in summary(verdict)
+
+
+def test_no_test_day_left():
+    nothing = statistics()
+    nothing["all_days"] = None
+    assert "sampling.min_threshold" in summary(judge(nothing, []))
+
+
+def test_advice_names_keys_that_exist():
+    """Every `section.key` in an advice is a key of the config, and every number given with it is allowed."""
+    extremes = [
+        {name: value for name in GOOD_SCORES} | {"mode": mode, "wet": wet}
+        for value in (-9.0, 9.0)
+        for mode in ("prior", "posterior")
+        for wet in (0.2, 0.6, 1.0)
+    ]
+    logs = [log([math.nan] * 5), log([3.0] * 5, [1.0] * 5), log([9, 7, 5, 3, 1])]
+    advices = [c["advice"] for e in extremes for rows in logs for c in judge(statistics(**e), rows)["checks"]]
+    advices.append(judge(copy.deepcopy(statistics()) | {"all_days": None}, [])["checks"][0]["advice"])
+    sections = {"loss": config.Loss, "model": config.Model, "train": config.Train, "sampling": config.Sampling}
+    named = re.findall(r"\b(loss|model|train|sampling)\.(\w+)(?:: (\w+)| (?:to )?([\d.e-]*\d))?", " ".join(advices))
+    assert len({key for _, key, *_ in named}) > 10
+    for section, key, word, number in named:
+        assert key in sections[section].model_fields, f"{section}.{key}"
+        if word or number:
+            value = word or (int(number) if number.isdigit() else float(number))
+            sections[section].model_validate({key: value})

@@ -1,0 +1,21 @@
+"""The tiny workflow, run once for all tests."""
+
+import shutil
+
+import pytest
+from project import Project, copy_project
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Project:
+    """The tiny workflow, run to its end. Do not edit it: use `project`."""
+    project = copy_project(tmp_path_factory.mktemp("workflow") / "finished")
+    project.run()
+    return project
+
+
+@pytest.fixture
+def project(finished, tmp_path) -> Project:
+    """A copy of the finished workflow to edit; time stamps and Snakemake's records come along."""
+    shutil.copytree(finished.folder, tmp_path / "project", symlinks=True)
+    return Project(tmp_path / "project")

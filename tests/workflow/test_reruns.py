@@ -1,0 +1,128 @@
+"""An edit reruns what it touches, and nothing else."""
+
+import os
+import subprocess
+import time
+
+import pytest
+
+AFTER_THRESHOLD = {
+    "apply_threshold",
+    "evaluate_samples",
+    "compare_experiments",
+    "plot_samples",
+    "plot_distribution",
+    "plot_comparison",
+}
+AFTER_SAMPLE = {"sample_fields", *AFTER_THRESHOLD}
+AFTER_TRAIN = {"train_model", "plot_training", *AFTER_SAMPLE}
+BASELINES = {"make_baseline", "evaluate_baseline"}
+AFTER_STATISTICS = {"fit_statistics", *BASELINES, *AFTER_TRAIN}
+AFTER_PREPARE = {"prepare_year", *AFTER_STATISTICS}
+FREEZE = {"freeze_config", "freeze_dataset_config"}
+
+
+VERBS = {"train_model": "Training", "sample_fields": "Sampling", "apply_threshold": "Applying the pixel threshold to"}
+VERBS |= {"evaluate_samples": "Evaluating"}
+
+
+def experiments(plan, rule):
+    """The experiments for which a rule would run."""
+    verb = VERBS[rule]
+    return {text.removeprefix(verb).split()[0].strip(",") for text in plan.messages if text.startswith(verb + " ")}
+
+
+def test_nothing_runs_again_by_itself(finished):
+    assert finished.planned().rules == set()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected", "touched"),
+    [
+        ("pixel_threshold: auto", "pixel_threshold: 1.0", AFTER_THRESHOLD, {"calibrated"}),
+        ("K: 3", "K: 4", AFTER_SAMPLE, None),
+        ("sampling: {K: 3", "sampling: {days: 'split:train', K: 3", AFTER_SAMPLE, None),
+        ("sampling: {K: 3", "sampling: {temperature: 0.9, K: 3", AFTER_SAMPLE, None),
+        ("lambda_grad: 2.0", "lambda_grad: 1.5", AFTER_TRAIN, {"gradient-loss"}),
+        ("width: 4", "width: 8", AFTER_TRAIN, None),
+        ("epochs: 2", "epochs: 3", AFTER_TRAIN, None),
+        ("factor: 4", "factor: 8", {"make_demo_data", *AFTER_PREPARE}, None),
+        ("variable: orog}", "variable: sftlf}", AFTER_PREPARE, None),
+        ("test]}", "test, train]}", AFTER_STATISTICS, None),
+        (
+            "bootstrap: 10",
+            "bootstrap: 20",
+            {"evaluate_baseline", *AFTER_THRESHOLD} - {"apply_threshold", "plot_samples"},
+            None,
+        ),
+        ("dpi: 60", "dpi: 61", {"plot_samples", "plot_distribution", "plot_training", "plot_comparison"}, None),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_edit_of_the_configuration_reruns_what_it_touches(project, old, new, expected, touched):
+    project.edit("tiny.yaml", old, new)
+    plan = project.planned()
+    assert plan.rules - FREEZE == expected
+    for rule in ("train_model", "sample_fields", "apply_threshold"):
+        if touched is not None and rule in expected:
+            assert experiments(plan, rule) == touched
+
+
+def test_comments_key_order_and_profile_rerun_nothing(project):
+    text = (project.folder / "tiny.yaml").read_text()
+    head, data = text.split("datasets:\n")
+    data, experiments_ = data.split("experiments:\n")
+    (project.folder / "tiny.yaml").write_text(
+        f"# another comment\nexperiments:\n{experiments_}\ndatasets:\n{data}\n{head}".replace(
+            "epochs: 2, batch_size: 32", "batch_size: 32, epochs: 2"
+        )
+    )
+    assert project.planned().rules == set()
+    assert project.planned("--profile", "profiles/slurm").rules == set()
+
+
+def test_another_experiment_reruns_no_other(project):
+    with open(project.folder / "tiny.yaml", "a") as file:
+        file.write("  new-one: {dataset: tiny}\n")
+    plan = project.planned()
+    assert experiments(plan, "train_model") == {"new-one"}
+    assert experiments(plan, "evaluate_samples") == {"new-one"}
+    assert "fit_statistics" not in plan.rules
+
+
+def test_the_code_reruns_by_its_meaning_alone(project):
+    project.edit("rainshaft/loss.py", "CRPS_ALPHA = 0.95", "CRPS_ALPHA = 0.95  # a comment")
+    assert project.planned().rules == set()
+    project.edit("rainshaft/loss.py", "CRPS_ALPHA = 0.95", "CRPS_ALPHA = 0.94")
+    plan = project.planned()
+    assert plan.rules - FREEZE == AFTER_TRAIN
+    assert len(experiments(plan, "train_model")) == 3
+
+
+def test_touch_and_git_checkout_rerun_nothing(project):
+    later = time.time() + 5
+    for name in (
+        "Snakefile",
+        "tiny.yaml",
+        *(
+            str(p)
+            for part in ("workflow", "rainshaft", "config")
+            for p in (project.folder / part).rglob("*")
+            if p.is_file()
+        ),
+    ):
+        os.utime(project.folder / name, (later, later))
+    assert project.planned().rules == set()
+
+    def git(*arguments):
+        identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+        subprocess.run(["git", *identity, *arguments], cwd=project.folder, check=True, capture_output=True)
+
+    git("init", "-q")
+    git("add", "Snakefile", "tiny.yaml", "workflow", "rainshaft", "config", "profiles")
+    git("commit", "-q", "-m", "one")
+    project.edit("rainshaft/loss.py", "CRPS_ALPHA = 0.95", "CRPS_ALPHA = 0.5")
+    project.edit("workflow/scripts/train_model.py", "with job", "print()\nwith job")
+    git("commit", "-q", "-a", "-m", "two")
+    git("checkout", "-q", "HEAD~1")
+    assert project.planned().rules == set()

@@ -1,0 +1,158 @@
+"""The tiny workflow as a whole: what it makes, what it survives, what it refuses."""
+
+import hashlib
+import json
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+from project import REPOSITORY, Project
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_everything_is_made(finished):
+    results = finished.results
+    table = (results / "comparison/table.md").read_text()
+    for name in ("smooth-background", "gradient-loss", "calibrated", "bilinear", "quantile-mapping"):
+        assert name in table
+    statistics = json.loads((results / "calibrated/evaluation/prior/statistics.json").read_text())
+    for side in ("samples", "observed"):
+        assert 0 < statistics["all_days"][side]["wet_fraction"] < 1
+    assert json.loads((results / "calibrated/evaluation/posterior/verdict.json").read_text())["checks"]
+    for name in ("samples.png", "distribution.png"):
+        assert (results / f"calibrated/visualizations/prior/{name}").stat().st_size > 5000
+    rows = (results / "gradient-loss/logs/train_log.csv").read_text().splitlines()
+    assert len(rows) == 3
+    assert {"epoch", "train_L_grad", "val_L_grad", "train_L_kl", "lr", "beta"} <= set(rows[0].split(","))
+
+
+def test_what_users_take_away_is_cf_and_knows_where_it_comes_from(finished):
+    path = finished.results / "calibrated/synth/prior.nc"
+    with xr.open_dataset(path) as synth:
+        assert synth.pr.dims == ("time", "member", "lat", "lon")
+        assert synth.pr.attrs["units"] == "mm/day"
+        assert synth.attrs["Conventions"].startswith("CF-1")
+        info = json.loads((finished.results / "calibrated/model.json").read_text())
+        assert (
+            synth.attrs["model_sha256"]
+            == info["weights_sha256"]
+            == sha256(finished.results / "calibrated/model.safetensors")
+        )
+        assert {"config_fingerprint", "rainshaft_version", "mode"} <= set(synth.attrs)
+        threshold = synth.attrs["pixel_threshold"]
+        rain = synth.pr.values
+        assert not ((rain > 0) & (rain < threshold)).any()
+        assert (rain >= 0).all()
+        assert set(np.unique(synth.split)) >= {"test", "validation"}
+    with xr.open_dataset(finished.results / "calibrated/samples/prior.nc") as samples:
+        assert samples.sizes == synth.sizes
+
+
+def test_only_the_asked_for_folder_is_written(finished):
+    left = {path.name for path in finished.folder.iterdir()} - {"results", ".snakemake", "tiny.yaml"}
+    assert left == {"Snakefile", "rainshaft", "workflow", "profiles", "config"}
+    assert not list(finished.results.rglob("*.part"))
+
+
+def test_the_old_weights_outlive_an_edit_and_come_back_without_training(project):
+    old = sha256(project.results / "gradient-loss/model.safetensors")
+    project.edit("tiny.yaml", "lambda_grad: 2.0", "lambda_grad: 1.0")
+    project.run("results/gradient-loss/model.safetensors")
+    assert sha256(project.results / "gradient-loss/model.safetensors") != old
+    kept = [sha256(path) for path in (project.results / "gradient-loss/checkpoints").glob("*/model.safetensors")]
+    assert old in kept
+    project.edit("tiny.yaml", "lambda_grad: 1.0", "lambda_grad: 2.0")
+    project.run("results/gradient-loss/model.safetensors")
+    assert sha256(project.results / "gradient-loss/model.safetensors") == old
+    assert "has been trained before" in (project.results / "logs/train_model/gradient-loss.log").read_text()
+
+
+def test_a_killed_training_resumes_to_the_same_weights(project):
+    model = project.results / "calibrated/model.safetensors"
+    undisturbed = sha256(model)
+    checkpoints = project.results / "calibrated/checkpoints"
+    for path in [model, *checkpoints.glob("*/*")]:
+        path.unlink()
+    running = project.start("results/calibrated/model.safetensors")
+    wait_for(lambda: list(checkpoints.glob("*/step-*.pt")))
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert not model.exists()
+    first = next(checkpoints.glob("*/step-*.pt")).name
+    project.run("--unlock")
+    project.run("results/calibrated/model.safetensors")
+    log = (project.results / "logs/train_model/calibrated.log").read_text()
+    assert "resuming at step" in log, first
+    assert sha256(model) == undisturbed
+
+
+def test_an_edit_while_a_run_is_under_way_does_not_leak_into_it(project):
+    project.edit("tiny.yaml", "epochs: 2", "epochs: 3")
+    target = "results/calibrated/synth/prior.nc"
+    running = project.start(target)
+    wait_for(lambda: (project.results / "logs/train_model/calibrated.log").read_text().count("epoch") == 0)
+    project.edit("tiny.yaml", "pixel_threshold: auto", "pixel_threshold: 7.0")
+    assert running.wait(timeout=300) == 0, (project.folder / "started.log").read_text()
+    with xr.open_dataset(project.folder / target) as synth:
+        assert synth.attrs["pixel_threshold"] < 7
+    assert project.planned(target).rules == {"freeze_config", "apply_threshold"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "lambda_grad: 2.0",
+            "lamda_grad: 2.0",
+            "experiments.gradient-loss.loss.lamda_grad: unknown key; did you mean lambda_grad?",
+        ),
+        ("epochs: 2", "epochs: two", "train.epochs: found 'two', expected a whole number"),
+        ("K: 3", "K: 1", "sampling.K: found 1, expected 2 or more"),
+    ],
+)
+def test_a_fault_in_the_configuration_ends_in_one_line_before_any_job(finished, tmp_path, old, new, message):
+    text = (finished.folder / "tiny.yaml").read_text()
+    (tmp_path / "tiny.yaml").write_text(text.replace(old, new))
+    output = finished.run("--configfile", str(tmp_path / "tiny.yaml"), expect=1)
+    lines = [line for line in output.splitlines() if message in line]
+    assert lines == [message]
+    assert "Traceback" not in output
+    assert "rule " not in output
+
+
+def test_a_missing_input_ends_in_one_message_before_any_job(finished, tmp_path):
+    raw = yaml.safe_load((finished.folder / "tiny.yaml").read_text())
+    dataset = raw["datasets"]["tiny"]
+    del dataset["synthetic"]
+    dataset["rain"]["files"] = ["nowhere/rain_{year}.nc"]
+    raw["results"] = "results-other"
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(raw))
+    output = finished.run("--configfile", str(tmp_path / "tiny.yaml"), expect=1)
+    assert "nowhere/rain_2001.nc" in output
+    assert "rain.files" in output
+    assert "Traceback" not in output
+    assert not (finished.folder / "results-other/data").exists()
+
+
+@pytest.mark.parametrize("config", sorted((REPOSITORY / "config").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("profile", [None, "profiles/slurm"], ids=["default", "slurm"])
+def test_every_example_can_be_planned_with_every_profile(config, profile):
+    if "RAINSHAFT_DATA" in config.read_text() and not os.environ.get("RAINSHAFT_DATA"):
+        pytest.skip("RAINSHAFT_DATA is not set: the files of this example are not here")
+    arguments = ["--dry-run", "--configfile", str(config), *(["--profile", profile] if profile else [])]
+    output = Project(REPOSITORY).run(*arguments)
+    assert "train_model" in output

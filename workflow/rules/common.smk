@@ -1,0 +1,91 @@
+# The checked configuration, and what several rules ask of it.
+import json
+import sys
+from pathlib import Path
+from importlib.util import find_spec
+
+from rainshaft.config import load
+from rainshaft.errors import UserError
+from rainshaft.ingest import source_files
+from rainshaft.stages import code_fingerprint, dataset_slice, experiment_slice
+
+try:
+    CONFIG = load(config)
+except UserError as error:
+    sys.exit(f"The configuration cannot be used:\n{error}")
+
+DATASETS = list(dict.fromkeys(e.dataset for e in CONFIG.experiments.values()))
+RUNS = [
+    (name, mode) for name, e in CONFIG.experiments.items() for mode in e.sampling.modes
+]
+BASELINES = [
+    name
+    for name in CONFIG.baselines.names
+    if name != "rainfarm" or find_spec("pysteps")
+]
+
+
+def dataset_of(wildcards):
+    """The dataset of a job: its own wildcard, or that of its experiment."""
+    return (
+        getattr(wildcards, "dataset", None)
+        or CONFIG.experiments[wildcards.experiment].dataset
+    )
+
+
+def fields(wildcards):
+    """The canonical fields of every year of the dataset."""
+    name = dataset_of(wildcards)
+    return expand(
+        "<results>/data/{dataset}/fields/{year}.nc",
+        dataset=name,
+        year=sorted(CONFIG.datasets[name].years),
+    )
+
+
+def statistics(wildcards):
+    """The statistics of the dataset."""
+    return f"<results>/data/{dataset_of(wildcards)}/statistics.nc"
+
+
+def of_runs(pattern):
+    """A path for every experiment and mode."""
+    return [
+        path
+        for name, mode in RUNS
+        for path in expand(pattern, experiment=name, mode=mode)
+    ]
+
+
+def of_baselines(pattern):
+    """A path for every baseline of every dataset that has coarse rain."""
+    with_rain = [name for name in DATASETS if CONFIG.datasets[name].has_coarse_rain]
+    return expand(pattern, dataset=with_rain, baseline=BASELINES)
+
+
+def check_input():
+    """Before the first job: every raw file is there, whole, and fits; one message that names all that is wrong."""
+    from rainshaft.ingest import check_sources
+
+    if left_out := set(CONFIG.baselines.names) - set(BASELINES):
+        print(
+            f"{', '.join(left_out)} is left out of the comparison: pysteps is not installed",
+            file=sys.stderr,
+        )
+    try:
+        for name in DATASETS:
+            if CONFIG.datasets[name].synthetic is None:
+                check_sources(CONFIG.datasets[name])
+    except UserError as error:
+        sys.exit(f"The input cannot be used:\n{error}")
+
+
+def show_verdicts():
+    """After the last job: the verdict on every experiment, and where to look."""
+    from rainshaft.verdict import summary
+
+    for path in of_runs(
+        f"{CONFIG.results}/{{experiment}}/evaluation/{{mode}}/verdict.json"
+    ):
+        print(summary(json.loads(Path(path).read_text())), file=sys.stderr)
+    print(f"Comparison: {CONFIG.results}/comparison/table.md", file=sys.stderr)

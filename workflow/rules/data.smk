@@ -1,0 +1,94 @@
+# From raw files to canonical fields and the statistics of the training days.
+
+
+localrules:
+    freeze_dataset_config,
+
+
+rule freeze_dataset_config:
+    output:
+        "<results>/data/{dataset}/config/{stage}.json",
+    log:
+        "<logs>/freeze_dataset_config/{dataset}/{stage}.log",
+    conda:
+        "../envs/rainshaft.yaml"
+    params:
+        text=lambda wildcards: dataset_slice(CONFIG, wildcards.dataset, wildcards.stage),
+    message:
+        "Freezing what the {wildcards.stage} stage of {wildcards.dataset} depends on"
+    shell:
+        "printf '%s' {params.text:q} > {output} 2> {log}"
+
+
+rule make_demo_data:
+    input:
+        config="<results>/data/{dataset}/config/raw.json",
+    output:
+        raw=directory("<results>/data/{dataset}/raw"),
+    log:
+        "<logs>/make_demo_data/{dataset}.log",
+    benchmark:
+        "<benchmarks>/make_demo_data/{dataset}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    message:
+        "Making synthetic rain for {wildcards.dataset}"
+    script:
+        "../scripts/make_demo_data.py"
+
+
+def raw_files(wildcards):
+    """What a year is prepared from: the user's files, or the folder of the synthetic ones."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    if dataset.synthetic:
+        return rules.make_demo_data.output.raw
+    try:
+        return [str(path) for path in source_files(dataset, int(wildcards.year))]
+    except UserError as error:
+        sys.exit(f"The input cannot be used:\n{error}")
+
+
+rule prepare_year:
+    input:
+        config="<results>/data/{dataset}/config/prepare.json",
+        raw=raw_files,
+    output:
+        fields="<results>/data/{dataset}/fields/{year}.nc",
+    log:
+        "<logs>/prepare_year/{dataset}/{year}.log",
+    benchmark:
+        "<benchmarks>/prepare_year/{dataset}/{year}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    message:
+        "Preparing {wildcards.year} of {wildcards.dataset}"
+    script:
+        "../scripts/prepare_year.py"
+
+
+rule fit_statistics:
+    input:
+        config="<results>/data/{dataset}/config/statistics.json",
+        fields=fields,
+    output:
+        statistics="<results>/data/{dataset}/statistics.nc",
+        ingest="<results>/data/{dataset}/ingest.json",
+    log:
+        "<logs>/fit_statistics/{dataset}.log",
+    benchmark:
+        "<benchmarks>/fit_statistics/{dataset}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    message:
+        "Fitting statistics to the training days of {wildcards.dataset}"
+    script:
+        "../scripts/fit_statistics.py"

@@ -1,0 +1,156 @@
+# Figures.
+
+
+rule plot_samples:
+    input:
+        config="<results>/{experiment}/config/plot.json",
+        ensemble=rules.apply_threshold.output.synth,
+        fields=fields,
+    output:
+        figure=report(
+            "<results>/{experiment}/visualizations/{mode}/samples.png",
+            caption="../report/samples.rst",
+            category="{experiment}",
+            labels={"figure": "sample maps", "mode": "{mode}"},
+        ),
+    log:
+        "<logs>/plot_samples/{experiment}/{mode}.log",
+    benchmark:
+        "<benchmarks>/plot_samples/{experiment}/{mode}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    message:
+        "Drawing sample maps of {wildcards.experiment}, {wildcards.mode}"
+    script:
+        "../scripts/plot_samples.py"
+
+
+rule plot_distribution:
+    input:
+        config="<results>/{experiment}/config/plot.json",
+        scores=rules.evaluate_samples.output.scores,
+    output:
+        figure=report(
+            "<results>/{experiment}/visualizations/{mode}/distribution.png",
+            caption="../report/distribution.rst",
+            category="{experiment}",
+            labels={"figure": "distribution, spectrum, ranks", "mode": "{mode}"},
+        ),
+    log:
+        "<logs>/plot_distribution/{experiment}/{mode}.log",
+    benchmark:
+        "<benchmarks>/plot_distribution/{experiment}/{mode}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    message:
+        "Drawing the rain distribution and spectrum of {wildcards.experiment}, {wildcards.mode}"
+    script:
+        "../scripts/plot_distribution.py"
+
+
+rule plot_training:
+    input:
+        config="<results>/{experiment}/config/plot.json",
+        train_log=rules.train_model.output.train_log,
+    output:
+        figure=report(
+            "<results>/{experiment}/visualizations/training.png",
+            caption="../report/training.rst",
+            category="{experiment}",
+            labels={"figure": "training curves", "mode": "both"},
+        ),
+    log:
+        "<logs>/plot_training/{experiment}.log",
+    benchmark:
+        "<benchmarks>/plot_training/{experiment}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    message:
+        "Drawing the training curves of {wildcards.experiment}"
+    script:
+        "../scripts/plot_training.py"
+
+
+def compared(wildcards):
+    """Experiment -> mode, for the experiments of a dataset; the prior where it is drawn: it has not seen the truth."""
+    mine = {
+        name: e
+        for name, e in CONFIG.experiments.items()
+        if e.dataset == wildcards.dataset
+    }
+    return {name: e.sampling.modes[0] for name, e in mine.items()}
+
+
+def compared_files(of_experiment, of_baseline):
+    """An input function: the files of the compared experiments, and of the baselines."""
+
+    def files(wildcards):
+        baselines = (
+            BASELINES if CONFIG.datasets[wildcards.dataset].has_coarse_rain else []
+        )
+        return [
+            path.format(**names)
+            for path, names in [
+                (of_baseline, {"dataset": wildcards.dataset, "baseline": name})
+                for name in baselines
+            ]
+            + [
+                (of_experiment, {"experiment": name, "mode": mode})
+                for name, mode in compared(wildcards).items()
+            ]
+        ]
+
+    return files
+
+
+rule plot_comparison:
+    input:
+        config="<results>/data/{dataset}/config/plot.json",
+        fields=fields,
+        ensembles=compared_files(
+            rules.apply_threshold.output.synth, rules.make_baseline.output.ensemble
+        ),
+        scores=compared_files(
+            rules.evaluate_samples.output.scores, rules.evaluate_baseline.output.scores
+        ),
+        statistics=compared_files(
+            rules.evaluate_samples.output.statistics,
+            rules.evaluate_baseline.output.statistics,
+        ),
+    output:
+        maps=report(
+            "<results>/comparison/{dataset}/maps.png",
+            caption="../report/comparison_maps.rst",
+            category="Comparison",
+            labels={"figure": "maps", "dataset": "{dataset}"},
+        ),
+        distributions=report(
+            "<results>/comparison/{dataset}/distributions.png",
+            caption="../report/comparison_distributions.rst",
+            category="Comparison",
+            labels={"figure": "distributions and spectra", "dataset": "{dataset}"},
+        ),
+        scores=report(
+            "<results>/comparison/{dataset}/scores.png",
+            caption="../report/comparison_scores.rst",
+            category="Comparison",
+            labels={"figure": "scores", "dataset": "{dataset}"},
+        ),
+    log:
+        "<logs>/plot_comparison/{dataset}.log",
+    benchmark:
+        "<benchmarks>/plot_comparison/{dataset}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    message:
+        "Drawing the comparison of the experiments on {wildcards.dataset}"
+    script:
+        "../scripts/plot_comparison.py"
+
+
+FIGURES = [
+    *of_runs(rules.plot_samples.output.figure),
+    *of_runs(rules.plot_distribution.output.figure),
+    *expand(rules.plot_training.output.figure, experiment=CONFIG.experiments),
+    *expand(rules.plot_comparison.output, dataset=DATASETS),
+]

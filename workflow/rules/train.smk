@@ -1,0 +1,51 @@
+# From fields to a model.
+
+
+localrules:
+    freeze_config,
+
+
+rule freeze_config:
+    output:
+        "<results>/{experiment}/config/{stage}.json",
+    log:
+        "<logs>/freeze_config/{experiment}/{stage}.log",
+    conda:
+        "../envs/rainshaft.yaml"
+    params:
+        text=lambda wildcards: experiment_slice(
+            CONFIG, wildcards.experiment, wildcards.stage
+        ),
+    message:
+        "Freezing what the {wildcards.stage} stage of {wildcards.experiment} depends on"
+    shell:
+        "printf '%s' {params.text:q} > {output} 2> {log}"
+
+
+rule train_model:
+    input:
+        config="<results>/{experiment}/config/train.json",
+        fields=fields,
+        statistics=statistics,
+    output:
+        weights="<results>/{experiment}/model.safetensors",
+        info="<results>/{experiment}/model.json",
+        train_log="<results>/{experiment}/logs/train_log.csv",
+    log:
+        "<logs>/train_model/{experiment}.log",
+    benchmark:
+        "<benchmarks>/train_model/{experiment}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    threads: 8
+    resources:
+        mem_mb=16000,
+        runtime=240,
+        gpu=1,
+    params:
+        # no declared output, so that it outlives failed jobs and edits
+        checkpoints=lambda wildcards: f"{CONFIG.results}/{wildcards.experiment}/checkpoints",
+    message:
+        "Training {wildcards.experiment}"
+    script:
+        "../scripts/train_model.py"

@@ -1,0 +1,17 @@
+import json
+from pathlib import Path
+
+from rainshaft.config import Plots
+from rainshaft.plots import comparison_distributions, comparison_maps, comparison_scores
+from rainshaft.runtime import job
+from rainshaft.stages import read_slice
+
+with job(snakemake.log[0], snakemake.threads):
+    settings = Plots(**read_slice(snakemake.input.config))
+    statistics = [json.loads(Path(path).read_text()) for path in snakemake.input.statistics]
+    names = [entry["name"] for entry in statistics]
+    ensembles = dict(zip(names, snakemake.input.ensembles, strict=True))
+    scores = dict(zip(names, snakemake.input.scores, strict=True))
+    comparison_maps(ensembles, snakemake.input.fields, snakemake.output.maps, settings)
+    comparison_distributions(scores, snakemake.output.distributions, settings)
+    comparison_scores(statistics, snakemake.output.scores, settings)
