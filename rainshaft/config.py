@@ -140,7 +140,7 @@ class Dataset(Section):
     elevation: StaticFile | None = None
     """height of the ground in m"""
     land: StaticFile | None = None
-    """1 (or percent) on land, 0 on sea; without it land is where elevation, if given, is above 0 m and rain is observed"""
+    """1 or 100 % on land, 0 on sea; without it, land is where rain is observed and elevation, if given, is above 0 m"""
     split: Split
     heavy_percentile: Number = Field(90, gt=0, lt=100)
     """percentile of the daily maxima that makes a cell heavy"""
@@ -200,10 +200,10 @@ class Loss(Section):
 
     scale: Number = Field(10.0, gt=0)
     """rain at which the weight of the intensity-weighted MAE is 1, mm/day"""
-    w_min: Number = Field(0.5, ge=0)
+    w_min: Number = Field(1.0, ge=0)
     """least weight of a cell in L_rec"""
-    w_max: Number = Field(5.0, gt=0)
-    """largest weight of a cell in L_rec"""
+    w_max: Number = Field(1.0, gt=0)
+    """largest weight of a cell in L_rec; with w_min = w_max = 1 it is the plain MAE"""
     tail_boost: Number = Field(1.0, ge=1)
     """factor on the weight of cells at or above P99 of the wet training values"""
     lambda_rec: Number = Field(1.0, ge=0)
@@ -255,7 +255,7 @@ class Train(Section):
     """bfloat16 autocast on a GPU; a CPU always computes in float32"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto`: a GPU if there is one"""
-    min_heavy_fraction: Number = Field(0.3, ge=0, le=1)
+    min_heavy_fraction: Number = Field(0.1, ge=0, le=1)
     """least share of a batch drawn from heavy days"""
     max_dry_fraction: Number = Field(0.1, ge=0, le=1)
     """largest share of a batch drawn from dry days"""

@@ -82,20 +82,36 @@ class ChannelNorm(nn.Module):
         return h_BHWC.permute(0, 3, 1, 2)
 
 
+class SharedConv(nn.Module):
+    """One convolution over several inputs, with weights of its own for each.
+
+    Inputs of B days are shared by the M members of a day in inputs of B M: their part is computed once a day. It is
+    the convolution of all inputs stacked, without the stacking.
+    """
+
+    def __init__(self, channels: int, inputs: list[int], size: int):
+        super().__init__()
+        self.parts = nn.ModuleList(
+            nn.Conv2d(i, channels, size, padding=size // 2, bias=n == 0) for n, i in enumerate(inputs)
+        )
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        days = min(len(h) for h in inputs)
+        parts = [conv(h).unflatten(0, (days, -1)) for conv, h in zip(self.parts, inputs, strict=True)]
+        return sum(parts[1:], parts[0]).flatten(0, 1)
+
+
 class Block(nn.Module):
-    """Two 3 x 3 convolutions. The first has one part for each input, so that what members share is computed once."""
+    """Two 3 x 3 convolutions, with a norm after the first."""
 
     def __init__(self, channels: int, *inputs: int):
         super().__init__()
-        self.first = nn.ModuleList(nn.Conv2d(i, channels, 3, padding=1, bias=n == 0) for n, i in enumerate(inputs))
+        self.first = SharedConv(channels, list(inputs), 3)
         self.norm = ChannelNorm(channels)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        largest = max(len(h) for h in inputs)
-        parts = [conv(h) for conv, h in zip(self.first, inputs, strict=True)]
-        h = sum(part.repeat_interleave(largest // len(part), 0) for part in parts)
-        return F.silu(self.second(F.silu(self.norm(h))))
+        return F.silu(self.second(F.silu(self.norm(self.first(*inputs)))))
 
 
 class Pyramid(nn.Module):
@@ -142,11 +158,12 @@ class RainCVAE(nn.Module):
         widths = [a.width * (2 if level < (scales + 1) // 2 else 1) for level in range(scales)]
         self.x_pyramid = Pyramid(len(a.channels) + len(a.statics), widths, a.steps)
         self.y_pyramid = Pyramid(len(a.channels) + len(a.statics) + 1, widths, a.steps)
-        below = [0, *widths[:-1]]
-        z = a.latent_channels
-        self.prior = nn.ModuleList(nn.Conv2d(b + w, 2 * c, 1) for b, w, c in zip(below, widths, z, strict=True))
-        self.posterior = nn.ModuleList(nn.Conv2d(b + 2 * w, 2 * c, 1) for b, w, c in zip(below, widths, z, strict=True))
-        self.decode = nn.ModuleList(Block(w, w, b + c) for b, w, c in zip(below, widths, z, strict=True))
+        self.prior, self.posterior, self.decode = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        for level, (width, z) in enumerate(zip(widths, a.latent_channels, strict=True)):
+            below = [widths[level - 1]] if level else []  # z_<l reaches this scale through the decoder's state
+            self.prior.append(SharedConv(2 * z, [width, *below], 1))
+            self.posterior.append(SharedConv(2 * z, [width, width, *below], 1))
+            self.decode.append(Block(width, width, z, *below))
         self.out = nn.Conv2d(widths[-1], 1, 3, padding=1)
         nn.init.zeros_(self.out.weight)  # the first forecast is the bilinear one
         nn.init.zeros_(self.out.bias)
@@ -208,29 +225,29 @@ class RainCVAE(nn.Module):
             KL(q || p) at each scale in nats per fine cell, mean over the batch, (scales,); None for the prior
         """
         members = len(noise[0]) // len(given.smooth_B1HW)
-        h, kls = None, []
+        below: list[Tensor] = []
+        kls = []
         for level, fx in enumerate(given.features):
-            if h is not None:
-                h = F.interpolate(h, scale_factor=float(self.architecture.steps[level - 1]), mode="nearest")
-            own = [] if h is None else [h]
-            fx_members = fx.repeat_interleave(members, 0)
-            prior = mean, log_variance = self._gaussian(self.prior[level], [*own, fx_members])
+            prior = self._gaussian(self.prior[level](fx, *below))
             if self.architecture.prior == "standard":
-                prior = mean, log_variance = torch.zeros_like(mean), torch.zeros_like(log_variance)
+                prior = torch.zeros_like(prior[0]), torch.zeros_like(prior[1])
+            mean, log_variance = prior
             if observed is not None:
-                fy_members = observed[level].repeat_interleave(members, 0)
-                mean, log_variance = self._gaussian(self.posterior[level], [*own, fx_members, fy_members])
+                mean, log_variance = self._gaussian(self.posterior[level](fx, observed[level], *below))
                 kls.append(gaussian_kl((mean, log_variance), prior).sum((1, 2, 3)).mean())
-            z = mean + temperature * torch.exp(0.5 * log_variance) * noise[level]
-            h = self.decode[level](fx, torch.cat([*own, z], 1))
+            z = draw(mean, log_variance, noise[level], temperature)
+            h = self.decode[level](fx, z, *below)
+            if level < len(self.architecture.steps):
+                step = float(self.architecture.steps[level])
+                below = [F.interpolate(h, scale_factor=step, mode="nearest")]
         r = self.out(h).float()
         rain = self._rain(r.view(len(given.smooth_B1HW), members, *r.shape[-2:]), given)
         cells = r.shape[-2] * r.shape[-1]
         return rain, torch.stack(kls) / cells if kls else None
 
     @staticmethod
-    def _gaussian(head: nn.Conv2d, inputs: list[Tensor]) -> tuple[Tensor, Tensor]:
-        mean, log_variance = head(torch.cat(inputs, 1)).float().chunk(2, 1)
+    def _gaussian(head: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_variance = head.float().chunk(2, 1)
         return mean, log_variance.clamp(*LOG_VARIANCE_RANGE)
 
     def _rain(self, r_BMHW: Tensor, given: Given) -> Tensor:
@@ -240,6 +257,15 @@ class RainCVAE(nn.Module):
             assert given.rain_B1yx is not None  # the config sees to it
             rain = conserve_cells(rain, given.rain_B1yx, given.valid_B1HW, self.architecture.factor)
         return rain
+
+
+def draw(mean: Tensor, log_variance: Tensor, noise: Tensor, temperature: float) -> Tensor:
+    """A Gaussian of each day (B, C, h, w) and standard normal noise of its members (B M, C, h, w): the members' z.
+
+    At the coarsest scale the Gaussian is one for all members of a day; above it each member has its own (M = 1 here).
+    """
+    noise_BMChw = noise.unflatten(0, (len(mean), -1))
+    return (mean[:, None] + temperature * torch.exp(0.5 * log_variance)[:, None] * noise_BMChw).flatten(0, 1)
 
 
 def bilinear(coarse_BCyx: Tensor, factor: int) -> Tensor:

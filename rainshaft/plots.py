@@ -52,6 +52,7 @@ RAIN_NORM = BoundaryNorm(RAIN_LEVELS, RAIN_MAP.N)
 TRUTH, INK, PALE = "black", "0.35", "0.85"
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe & Ito (2008)
 DASHES: tuple[Any, ...] = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
+DAYS_AT_ONCE = 32  # in memory
 PANEL = 1.5  # width of a map with its margins, inches
 
 STYLE: dict[str, Any] = {
@@ -730,7 +731,7 @@ def _open(source: Source) -> Iterator[xr.Dataset]:
     if isinstance(source, xr.Dataset):
         yield source
     else:
-        with xr.open_dataset(source, chunks={"time": 32}) as dataset:
+        with xr.open_dataset(source) as dataset:
             yield dataset
 
 
@@ -741,13 +742,14 @@ def _is_test(ensemble: xr.Dataset) -> np.ndarray:
 
 def _truth_means(years: Sequence[xr.Dataset], days: pd.Index) -> xr.DataArray:
     """Observed area mean of these days, mm/day."""
-    parts = [
-        year["pr"].isel(time=np.flatnonzero(year.indexes["time"].isin(days))).mean(("lat", "lon")) for year in years
-    ]
-    means = xr.concat([part.compute() for part in parts if part.size], "time") if any(p.size for p in parts) else None
-    if means is None:
+    parts = []
+    for year in years:
+        here = np.flatnonzero(year.indexes["time"].isin(days))
+        for start in range(0, len(here), DAYS_AT_ONCE):
+            parts.append(year["pr"].isel(time=here[start : start + DAYS_AT_ONCE]).mean(("lat", "lon")))
+    if not parts:
         raise UserError("none of the test days of the ensemble is in the fields; give the fields of the same dataset")
-    return means
+    return xr.concat(parts, "time")
 
 
 def _day(years: Sequence[xr.Dataset], day: Any) -> xr.Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,8 +37,8 @@ def job(log_path: str | Path, threads: int) -> Iterator[None]:
 
 def limit_threads(threads: int) -> None:
     """Give dask and torch exactly this many threads: two jobs that each take all cores run many times slower."""
-    import dask
-
-    dask.config.set(scheduler="threads", num_workers=threads)
+    os.environ |= {"DASK_SCHEDULER": "threads", "DASK_NUM_WORKERS": str(threads)}  # read when dask is imported
+    if "dask" in sys.modules:
+        sys.modules["dask"].config.refresh()
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)

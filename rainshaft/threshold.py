@@ -6,7 +6,7 @@ Input: an ensemble file. Output: the ensemble file that the user takes away; all
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from rainshaft.files import write_ensemble
 log = logging.getLogger("rainshaft")
 
 BIN_EDGES = np.concatenate([[0.0], np.geomspace(1e-3, 1e3, 2001)])  # mm/day, 0.7 % wide
+DAYS_AT_ONCE = 16
 
 
 def matching_threshold(samples: xr.Dataset, fields: Sequence[Path], wet_threshold: float) -> float:
@@ -26,15 +27,17 @@ def matching_threshold(samples: xr.Dataset, fields: Sequence[Path], wet_threshol
     Raising the threshold beyond `wet_threshold` dries cells; below it nothing changes. So the result is the
     quantile of the members' rain at the observed dry fraction, or 0 where the members are not too wet.
     """
-    days = samples.isel(time=np.flatnonzero(samples.split.values == "validation"))
+    validation = samples.time.values[samples.split.values == "validation"]
     counts, wet, cells = np.zeros(len(BIN_EDGES) - 1), 0, 0
     for path in fields:
         with xr.open_dataset(path) as year:
-            for time in year.time.values[year.time.isin(days.time).values]:
-                truth = year.pr.sel(time=time).values
+            days = validation[np.isin(validation, year.time.values)]
+            for start in range(0, len(days), DAYS_AT_ONCE):
+                part = days[start : start + DAYS_AT_ONCE]
+                truth = year.pr.sel(time=part).values
                 wet += np.count_nonzero(truth > wet_threshold)
                 cells += np.count_nonzero(np.isfinite(truth))
-                counts += np.histogram(days.pr.sel(time=time).values, BIN_EDGES)[0]
+                counts += np.histogram(samples.pr.sel(time=part).values, BIN_EDGES)[0]
     drier_than = np.cumsum(counts) / counts.sum()
     threshold = float(np.interp(1 - wet / cells, drier_than, BIN_EDGES[1:]))
     return threshold if threshold > wet_threshold else 0.0
@@ -55,10 +58,10 @@ def apply_threshold(samples_path: Path, settings: dict[str, Any], fields: Sequen
             log.info("pixel_threshold: auto is %.3g mm/day", threshold)
         members = samples.pr
 
-        def thresholded():
-            for day in range(samples.sizes["time"]):
-                rain = members[day].values
-                yield np.where(rain < threshold, np.float32(0), rain)
+        def thresholded() -> Iterator[np.ndarray]:
+            for start in range(0, samples.sizes["time"], DAYS_AT_ONCE):
+                rain = members[start : start + DAYS_AT_ONCE].values
+                yield from np.where(rain < threshold, np.float32(0), rain)
 
         attributes = {**samples.attrs, "pixel_threshold": float(threshold)}
         write_ensemble(path, samples, samples.sizes["member"], thresholded(), attributes)

@@ -260,7 +260,7 @@ class Trainer:
                     if stop.is_set():
                         save()
                         raise TrainingError(
-                            f"stopped by a signal at step {p.step}; the checkpoint is saved, the same command goes on from it"
+                            f"stopped by a signal at step {p.step}, with a checkpoint: the same command goes on there"
                         )
                     if time.monotonic() - saved > CHECKPOINT_SECONDS:
                         saved = save()

@@ -73,7 +73,7 @@ def test_a_typo_names_the_nearest_key(raw):
         ({"train__device": "gpu"}, "train.device: found 'gpu', expected 'auto', 'cpu' or 'cuda'"),
         ({"sampling__pixel_threshold": "x"}, "sampling.pixel_threshold: found 'x', expected a number or 'auto'"),
         ({"sampling__pixel_threshold": -1}, "sampling: pixel_threshold -1.0 is negative"),
-        ({"loss__w_min": 7}, "loss: w_min 7.0 is above w_max 5.0"),
+        ({"loss__w_min": 7}, "loss: w_min 7.0 is above w_max 1.0"),
         ({"train": None}, "train: found None, expected a section with keys"),
         ({"experiments__calibrated__dataset": "dem"}, "no dataset is called 'dem'; did you mean demo?"),
         ({"experiments__data": {"dataset": "demo"}}, "experiments.data: the name is taken"),

@@ -149,7 +149,7 @@ def test_standard_prior_ignores_x():
     coarse, statics, valid = inputs(model)
     before, _ = model(model.given(coarse, statics, valid), noise(model, 2))
     for head in model.prior:
-        torch.nn.init.normal_(head.weight, std=10)
+        torch.nn.init.normal_(head.parts[0].weight, std=10)
     after, _ = model(model.given(coarse, statics, valid), noise(model, 2))
     assert torch.equal(before, after)
 

@@ -28,13 +28,14 @@ class Project:
     """A working copy of the project with a configuration of its own."""
 
     folder: Path
+    configfile: str = "tiny.yaml"
 
     @property
     def results(self) -> Path:
         return self.folder / "results"
 
     def command(self, *arguments: str) -> list[str]:
-        return [*SNAKEMAKE, "--cores", "2", "--configfile", "tiny.yaml", *arguments]
+        return [*SNAKEMAKE, "--cores", "2", *arguments, "--configfile", self.configfile]
 
     def run(self, *arguments: str, expect: int = 0) -> str:
         """Run Snakemake to its end; what it printed."""

@@ -127,7 +127,7 @@ def test_an_edit_while_a_run_is_under_way_does_not_leak_into_it(project):
 def test_a_fault_in_the_configuration_ends_in_one_line_before_any_job(finished, tmp_path, old, new, message):
     text = (finished.folder / "tiny.yaml").read_text()
     (tmp_path / "tiny.yaml").write_text(text.replace(old, new))
-    output = finished.run("--configfile", str(tmp_path / "tiny.yaml"), expect=1)
+    output = Project(finished.folder, str(tmp_path / "tiny.yaml")).run(expect=1)
     lines = [line for line in output.splitlines() if message in line]
     assert lines == [message]
     assert "Traceback" not in output
@@ -141,7 +141,7 @@ def test_a_missing_input_ends_in_one_message_before_any_job(finished, tmp_path):
     dataset["rain"]["files"] = ["nowhere/rain_{year}.nc"]
     raw["results"] = "results-other"
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(raw))
-    output = finished.run("--configfile", str(tmp_path / "tiny.yaml"), expect=1)
+    output = Project(finished.folder, str(tmp_path / "tiny.yaml")).run(expect=1)
     assert "nowhere/rain_2001.nc" in output
     assert "rain.files" in output
     assert "Traceback" not in output
@@ -153,6 +153,6 @@ def test_a_missing_input_ends_in_one_message_before_any_job(finished, tmp_path):
 def test_every_example_can_be_planned_with_every_profile(config, profile):
     if "RAINSHAFT_DATA" in config.read_text() and not os.environ.get("RAINSHAFT_DATA"):
         pytest.skip("RAINSHAFT_DATA is not set: the files of this example are not here")
-    arguments = ["--dry-run", "--configfile", str(config), *(["--profile", profile] if profile else [])]
-    output = Project(REPOSITORY).run(*arguments)
+    arguments = ["--dry-run", *(["--profile", profile] if profile else [])]
+    output = Project(REPOSITORY, str(config)).run(*arguments)
     assert "train_model" in output

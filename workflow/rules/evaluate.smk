@@ -54,9 +54,7 @@ rule evaluate_baseline:
 rule compare_experiments:
     input:
         experiments=of_runs("<results>/{experiment}/evaluation/{mode}/statistics.json"),
-        baselines=of_baselines(
-            "<results>/data/{dataset}/evaluation/{baseline}/statistics.json"
-        ),
+        baselines=of_baselines("<results>/data/{dataset}/evaluation/{baseline}/statistics.json"),
     output:
         markdown=report(
             "<results>/comparison/table.md",

@@ -13,9 +13,7 @@ rule freeze_config:
     conda:
         "../envs/rainshaft.yaml"
     params:
-        text=lambda wildcards: experiment_slice(
-            CONFIG, wildcards.experiment, wildcards.stage
-        ),
+        text=lambda wildcards: experiment_slice(CONFIG, wildcards.experiment, wildcards.stage),
     message:
         "Freezing what the {wildcards.stage} stage of {wildcards.experiment} depends on"
     shell:

@@ -1,0 +1,66 @@
+"""Files are whole or absent."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from rainshaft import files
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.json"
+    files.write_json({"b": 1}, path)
+
+    def half():
+        with files.atomic(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        half()
+    assert path.read_text() == '{\n  "b": 1\n}\n'
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_json_refuses_nan(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        files.write_json({"a": float("nan")}, tmp_path / "a.json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_netcdf_is_cf_compressed_and_checksummed_a_few_days_a_chunk(tmp_path):
+    rain = xr.DataArray(np.zeros((40, 200, 300)), dims=("time", "lat", "lon"), name="pr")
+    dataset = rain.to_dataset().assign_coords(time=xr.date_range("2001-01-01", periods=40), lat=np.arange(200.0))
+    files.write_netcdf(dataset, tmp_path / "a.nc")
+    with xr.open_dataset(tmp_path / "a.nc", decode_times=False) as back:
+        assert back.attrs["Conventions"] == "CF-1.11"
+        assert back.time.dtype == "f8"
+        assert "_FillValue" not in back.lat.encoding
+        encoding = back.pr.encoding
+        assert encoding["dtype"] == "f4"
+        assert encoding["zlib"]
+        assert encoding["fletcher32"]
+        assert encoding["chunksizes"] == (4, 200, 300)
+
+
+def ensemble_days(count):
+    coordinates = {name: ("time", ["test"] * count) for name in ("split", "category")}
+    time = xr.date_range("2001-01-01", periods=count)
+    return xr.Dataset(coords={"time": time, "lat": [1.0, 0.0], "lon": [5.0, 6.0, 7.0], **coordinates})
+
+
+def test_an_ensemble_is_written_day_by_day(tmp_path):
+    fields = np.random.default_rng(0).random((3, 2, 2, 3)).astype("f4")
+    fields[0, 0, 0, 0] = np.nan
+    files.write_ensemble(tmp_path / "a.nc", ensemble_days(3), 2, iter(fields), {"mode": "prior"})
+    with xr.open_dataset(tmp_path / "a.nc") as back:
+        np.testing.assert_array_equal(back.pr.values, fields)
+        assert back.pr.attrs["units"] == "mm/day"
+        assert back.member.attrs["standard_name"] == "realization"
+        assert list(back.split.values) == ["test"] * 3
+
+
+def test_an_ensemble_with_too_few_days_is_not_left_behind(tmp_path):
+    with pytest.raises(RuntimeError, match="2 fields for 3 days"):
+        files.write_ensemble(tmp_path / "a.nc", ensemble_days(3), 2, iter(np.zeros((2, 2, 2, 3))), {})
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,123 @@
+"""Sampling and the pixel threshold."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from fields import make_fields
+
+from rainshaft import sample, threshold
+from rainshaft.config import Dataset
+from rainshaft.dataset import fit_statistics
+from rainshaft.errors import UserError
+from rainshaft.model import Architecture, RainCVAE
+
+DAYS, ROWS, COLUMNS = 40, 8, 12
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    rain = np.maximum(rng.gamma(0.6, 12, (DAYS, ROWS, COLUMNS)) - 4, 0)
+    valid = np.ones((ROWS, COLUMNS))
+    valid[:2, :3] = 0
+    path = make_fields(tmp_path_factory.mktemp("data") / "2001.nc", rain, valid=valid)
+    dataset = Dataset(
+        years=(2001,),
+        factor=2,
+        rain={"files": ["x"], "variable": "pr"},
+        split={"by": "blocks", "block_days": 5, "cycle": ["train", "validation", "train", "test"]},
+    )
+    return [path], fit_statistics([path], dataset)
+
+
+@pytest.fixture(scope="module")
+def model(data):
+    torch.manual_seed(0)
+    statics = tuple(data[1].static.values.tolist())
+    architecture = Architecture(("pr", "tas"), statics, "pr", 2, 4, (2, 1), "learned", "none")
+    model = RainCVAE(architecture, torch.tensor([0.0, 285.0]), torch.tensor([1.0, 3.0]), 1.2)
+    torch.nn.init.normal_(model.out.weight, std=0.5)
+    return model.eval()
+
+
+def drawn(model, data, path, mode="prior", **changes):
+    settings = {"seed": 1, "K": 3, "days": "heavy_only", "temperature": 1.0, "min_threshold": 0.0, "batch_size": 4}
+    sample.sample(model, settings | changes, mode, data[0], data[1], path, {"note": "test"})
+    return xr.load_dataset(path)
+
+
+def test_members_are_the_same_for_any_batch_size_and_choice_of_days(model, data, tmp_path):
+    first = drawn(model, data, tmp_path / "a.nc", batch_size=1)
+    second = drawn(model, data, tmp_path / "b.nc", batch_size=7, days="split:train")
+    assert second.sizes["time"] > first.sizes["time"]
+    xr.testing.assert_allclose(first.pr, second.pr.sel(time=first.time), rtol=1e-4, atol=1e-4)
+
+
+def test_more_members_keep_the_first_ones_and_another_seed_changes_all(model, data, tmp_path):
+    few, more = drawn(model, data, tmp_path / "a.nc"), drawn(model, data, tmp_path / "b.nc", K=5)
+    xr.testing.assert_allclose(few.pr, more.pr.isel(member=slice(3)), rtol=1e-4, atol=1e-4)
+    other = drawn(model, data, tmp_path / "c.nc", seed=2)
+    assert float(abs(few.pr - other.pr).max()) > 1
+
+
+def test_the_file_has_all_test_days_is_masked_and_says_where_it_comes_from(model, data, tmp_path):
+    members = drawn(model, data, tmp_path / "a.nc")
+    test = data[1].time[data[1].split == "test"]
+    assert np.isin(test, members.time[members.split == "test"]).all()
+    assert (members.split == "validation").any()
+    assert np.isnan(members.pr.values[..., :2, :3]).all()
+    assert not np.isnan(members.pr.values[..., 2:, :]).any()
+    assert (members.pr.fillna(0) >= 0).all()
+    assert (members.attrs["mode"], members.attrs["note"]) == ("prior", "test")
+
+
+def test_days_from_a_file_and_what_is_wrong_with_it(model, data, tmp_path):
+    dates = tmp_path / "days.txt"
+    dates.write_text("2001-01-02\n2001-01-03\n")
+    chosen = sample.choose_days(data[1], f"file:{dates}")
+    assert chosen[1:3].all()
+    assert not chosen[0]
+    dates.write_text("1999-01-02\n")
+    with pytest.raises(UserError, match=r"1 of 1 dates are not in the dataset, the first is '1999-01-02'"):
+        sample.choose_days(data[1], f"file:{dates}")
+    with pytest.raises(UserError, match="there is no file"):
+        sample.choose_days(data[1], "file:nowhere.txt")
+
+
+def test_posterior_members_without_mass_are_dropped(model, data, tmp_path, caplog):
+    caplog.set_level("INFO")
+    members = drawn(model, data, tmp_path / "a.nc", mode="posterior", min_threshold=1.0)
+    with xr.open_dataset(data[0][0]) as fields:
+        truth = fields.pr.sel(time=members.time)
+        light = members.pr.sum(("lat", "lon")) < truth.sum(("lat", "lon"))
+        dropped = members.pr.isnull().all(("lat", "lon"))
+    assert dropped.any()
+    assert not (~dropped & light).any()
+    assert f"{int(dropped.sum())} members dropped" in caplog.text
+
+
+def test_threshold_zeroes_what_is_below_and_touches_nothing_else(model, data, tmp_path):
+    before = drawn(model, data, tmp_path / "a.nc")
+    threshold.apply_threshold(tmp_path / "a.nc", {"pixel_threshold": 3.0}, data[0], tmp_path / "b.nc")
+    after = xr.load_dataset(tmp_path / "b.nc")
+    assert after.attrs["pixel_threshold"] == 3.0
+    xr.testing.assert_equal(after.pr, xr.where(before.pr < 3, 0, before.pr, keep_attrs=True).astype("f4"))
+    assert list(after.split.values) == list(before.split.values)
+
+
+def test_auto_threshold_matches_the_observed_wet_fraction(data, tmp_path):
+    with xr.open_dataset(data[0][0]) as fields:
+        days = data[1].isel(time=data[1].split.values == "validation")
+        truth = fields.pr.sel(time=days.time).values
+    rng = np.random.default_rng(1)
+    drizzle = np.where(np.isnan(truth), np.nan, truth + rng.random(truth.shape) * 0.9)[:, None].astype("f4")
+    from rainshaft.files import write_ensemble
+
+    write_ensemble(tmp_path / "a.nc", days, 1, drizzle, {})
+    settings = {"pixel_threshold": "auto", "wet_threshold": 0.1}
+    threshold.apply_threshold(tmp_path / "a.nc", settings, data[0], tmp_path / "b.nc")
+    after = xr.load_dataset(tmp_path / "b.nc").pr.values
+    cells = np.isfinite(truth).sum()
+    assert (drizzle > 0.1).sum() / cells > 0.9
+    assert abs((after > 0.1).sum() / cells - (truth > 0.1).sum() / cells) < 0.02
