@@ -10,6 +10,7 @@ Shapes: B day, M member, C channel, S static map, H W fine grid, y x coarse grid
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 
 import torch
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 
 LOG_VARIANCE_RANGE = (-6.0, 3.0)
 LEAST_SHARE_OF_MASS = 0.02  # of a coarse cell that the network itself must place; see conserve_cells
+NEAR_RAIN = 0.2  # mm/day; likewise
+LARGEST = 1e6  # mm/day, a stand-in for infinity
 
 
 @dataclass(frozen=True)
@@ -252,10 +255,12 @@ class RainCVAE(nn.Module):
 
     def _rain(self, r_BMHW: Tensor, given: Given) -> Tensor:
         """From the network's output to mm/day."""
-        rain = F.relu(given.smooth_B1HW + r_BMHW * (1 + given.smooth_B1HW)) * given.valid_B1HW
+        b = given.smooth_B1HW
+        potential = (b + r_BMHW * (1 + b)).masked_fill(given.valid_B1HW == 0, -math.inf)
+        rain = F.relu(potential)
         if self.architecture.conserve == "cells":
             assert given.rain_B1yx is not None  # the config sees to it
-            rain = conserve_cells(rain, given.rain_B1yx, given.valid_B1HW, self.architecture.factor)
+            rain = conserve_cells(rain, potential, given.rain_B1yx, given.valid_B1HW, self.architecture.factor)
         return rain
 
 
@@ -278,17 +283,25 @@ def block_sum(fine_BCHW: Tensor, factor: int) -> Tensor:
     return F.avg_pool2d(fine_BCHW, factor, divisor_override=1)
 
 
-def conserve_cells(rain_BMHW: Tensor, coarse_B1yx: Tensor, valid_B1HW: Tensor, factor: int) -> Tensor:
+def conserve_cells(
+    rain_BMHW: Tensor, potential_BMHW: Tensor, coarse_B1yx: Tensor, valid_B1HW: Tensor, factor: int
+) -> Tensor:
     """Scale the fine rain so that its mean over the valid cells of each coarse cell is the coarse rain.
 
     Zeros stay zeros, and a dry coarse cell is dry throughout. Only where the network leaves a wet coarse cell
-    (almost) empty, with less than LEAST_SHARE_OF_MASS of its rain, the missing share is spread evenly first:
-    the mass has to fall somewhere, and the factor stays below 1 / LEAST_SHARE_OF_MASS.
+    (almost) empty, with less than LEAST_SHARE_OF_MASS of its rain, that share falls first on the fine cells that
+    were nearest to rain: those whose potential, the output before the ReLU, is within NEAR_RAIN of the highest in
+    the coarse cell. So the mass always falls somewhere, and the factor stays below 1 / LEAST_SHARE_OF_MASS.
     """
-    cells = block_sum(valid_B1HW, factor).clamp(min=1)
-    lacking = F.relu(LEAST_SHARE_OF_MASS * coarse_B1yx - block_sum(rain_BMHW, factor) / cells)
-    rain_BMHW = rain_BMHW + repeat_cells(lacking, factor) * valid_B1HW
-    ratio = coarse_B1yx / (block_sum(rain_BMHW, factor) / cells).clamp(min=1e-6)
+
+    def mean(fine: Tensor) -> Tensor:
+        return block_sum(fine, factor) / block_sum(valid_B1HW, factor).clamp(min=1)
+
+    lacking = F.relu(LEAST_SHARE_OF_MASS * coarse_B1yx - mean(rain_BMHW))
+    highest = repeat_cells(F.max_pool2d(potential_BMHW, factor), factor).clamp(min=-LARGEST)  # -inf: none valid
+    near = F.relu(potential_BMHW - highest + NEAR_RAIN)
+    rain_BMHW = rain_BMHW + near * repeat_cells(lacking / mean(near).clamp(min=1e-6), factor)
+    ratio = coarse_B1yx / mean(rain_BMHW).clamp(min=1e-6)
     return rain_BMHW * repeat_cells(ratio, factor)
 
 

@@ -94,8 +94,12 @@ def test_without_conserve_the_mass_is_free():
 
 def test_conserve_cells_fills_a_wet_cell_that_was_left_empty():
     valid, coarse = torch.ones(1, 1, 8, 8), torch.tensor([[[[4.0, 0.0], [1.0, 2.0]]]])
-    rain = conserve_cells(torch.zeros(1, 3, 8, 8), coarse, valid, 4)
+    potential = torch.full((1, 3, 8, 8), -3.0)
+    potential[:, :, 1, 2] = -1.0
+    rain = conserve_cells(torch.zeros(1, 3, 8, 8), potential, coarse, valid, 4)
     torch.testing.assert_close(block_sum(rain, 4) / 16, coarse.expand(1, 3, 2, 2))
+    assert (rain[0, 0, :4, :4] > 0).sum() == 1  # it falls where the network was nearest to rain
+    assert rain[0, 0, 1, 2] == 64
 
 
 def test_a_fresh_network_is_the_bilinear_forecast():
