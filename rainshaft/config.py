@@ -282,7 +282,7 @@ class Sampling(Section):
     """factor on the standard deviation of the latents"""
     pixel_threshold: Number | Literal["auto"] = 0.1
     """cells below this are set to 0, mm/day; `auto`: match the observed wet fraction of the validation days"""
-    batch_size: StrictInt = Field(4, ge=1)
+    batch_size: StrictInt = Field(8, ge=1)
     """days a batch; the members do not depend on it"""
 
     @model_validator(mode="after")
