@@ -4,32 +4,26 @@ Input: the files that a `Dataset` names, in whatever units, order, calendar and 
 Output: the fields file of a year (`prepare_year`): rain in mm/day, temperatures in K, north first, west first,
 one stamp a day at 00:00, coarse predictors on blocks of `factor` x `factor` cells of the rain, coast distance in km.
 
-This module is imported while the workflow is parsed, so it imports the heavy libraries in the functions that need
-them; `rawfiles` reads one file, `grids` relates the grids.
+`sources` finds the files, `rawfiles` reads one, `grids` relates the grids.
 """
 
 from __future__ import annotations
 
-import glob
 import json
-import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+
+import dask
+import numpy as np
+import xarray as xr
 
 from rainshaft.config import Dataset
-from rainshaft.errors import UserError
 from rainshaft.files import write_netcdf
-
-if TYPE_CHECKING:
-    import numpy as np
-    import xarray as xr
-
-    from rainshaft.grids import Coarse, Mapping
-    from rainshaft.rawfiles import Raw, Record
+from rainshaft.grids import Coarse, Mapping, coarse_grid, coast_distance, map_to_coarse
+from rainshaft.rawfiles import Raw, Record, open_raw, read_year
+from rainshaft.sources import Faults, files_of, sources_of
 
 CHUNK_BYTES = 16e6  # of one variable in memory at a time and thread; sets the days in a chunk
 TINY_NEGATIVE = -0.1  # mm/day; packing and spectral models leave such values  # ASSUME
@@ -38,59 +32,6 @@ LEAST_RAIN = 1.0  # mm/day; a year in which no cell reaches this has wrong units
 MOST_GAPS = 0.2  # share of the cells with rain that may miss some days  # ASSUME
 TEMPERATURES = (100.0, 400.0)  # K; outside of this the units are wrong  # ASSUME
 NO_VALUE = 1e15  # larger numbers are fill values that the file does not declare  # ASSUME
-
-
-class InputError(UserError):
-    """A raw file cannot be used; one line a fault: file, variable, found, expected, what to do."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """One variable of the raw files, as the configuration names it."""
-
-    key: str
-    """its key in the configuration"""
-    name: str
-    """what sentences call it"""
-    patterns: tuple[str, ...]
-    variable: str
-    quantity: Literal["rain", "temperature", "other", "elevation", "land"]
-    units: str | None = None
-
-    @property
-    def static(self) -> bool:
-        """Whether it does not change with time."""
-        return self.quantity in ("elevation", "land")
-
-    @property
-    def files_key(self) -> str:
-        """Key of the patterns in the configuration."""
-        return f"{self.key}.{'file' if self.static else 'files'}"
-
-
-def source_files(dataset: Dataset, year: int | None = None) -> list[Path]:
-    """Every raw file that the dataset names, sorted, each once.
-
-    Parameters
-    ----------
-    dataset
-        The dataset. The files of a synthetic one are named without a look at the disk.
-    year
-        The year that `{year}` stands for; all years of the dataset if None.
-
-    Raises
-    ------
-    InputError
-        One line for each pattern that no file matches and each environment variable that is not set.
-    """
-    faults = _Faults()
-    found: set[Path] = set()
-    for source in _sources(dataset):
-        for each in dataset.years if year is None else (year,):
-            with faults.collect():
-                found.update(_files(source, each, check=dataset.synthetic is None))
-    faults.throw()
-    return sorted(found)
 
 
 def check_sources(dataset: Dataset) -> None:
@@ -106,7 +47,7 @@ def check_sources(dataset: Dataset) -> None:
     """
     if dataset.synthetic is not None:
         return
-    faults = _Faults()
+    faults = Faults()
     first: Record | None = None
     with _opened_files() as opened:
         for year in dataset.years:
@@ -140,79 +81,6 @@ def prepare_year(dataset: Dataset, year: int, path: Path) -> None:
     with _opened_files() as opened:
         plan = _plan(dataset, year, opened)
         write_netcdf(_fields(dataset, year, plan), path)
-
-
-# ------------------------------------------------------------------------------------------ names of files
-
-
-def _sources(dataset: Dataset) -> list[Source]:
-    """Rain, predictors, elevation and land, in this order."""
-    rain = dataset.rain
-    sources = [Source("rain", "rain", rain.files, rain.variable, "rain", rain.units)]
-    if dataset.predictors != "coarsened":
-        for i, p in enumerate(dataset.predictors):
-            name = f"predictor {p.variable}"
-            sources.append(Source(f"predictors.{i}", name, p.files, p.variable, p.quantity, p.units))
-    if dataset.elevation:
-        sources.append(
-            Source("elevation", "elevation", (dataset.elevation.file,), dataset.elevation.variable, "elevation")
-        )
-    if dataset.land:
-        sources.append(Source("land", "land", (dataset.land.file,), dataset.land.variable, "land"))
-    return sources
-
-
-def _files(source: Source, year: int, check: bool = True) -> list[Path]:
-    """The files of one variable for one year."""
-    found: set[Path] = set()
-    for pattern in source.patterns:
-        expanded = _expand(pattern, source.files_key).replace("{year}", str(year))
-        if Path(expanded).is_file() or not check:
-            matches = [expanded]
-        else:
-            matches = [m for m in glob.glob(expanded, recursive=True) if Path(m).is_file()]
-        if not matches:
-            raise InputError(
-                f"{source.files_key}: found no file for {pattern!r} (looked for {expanded}), expected at least one; "
-                "correct the pattern or put the files there"
-            )
-        found.update(map(Path, matches))
-    return sorted(found)
-
-
-def _expand(pattern: str, key: str) -> str:
-    """The pattern with `$VAR`, `${VAR}` and `~` filled in."""
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
-        if name in os.environ:
-            return os.environ[name]
-        if name == "RAINSHAFT_DATA":
-            return str(Path(__file__).resolve().parent.parent / "data")
-        raise InputError(
-            f"{key}: found ${name} in {pattern!r}, expected an environment variable of that name; "
-            f"set it (export {name}=/path/to/data) or write the path itself"
-        )
-
-    return os.path.expanduser(re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, pattern))
-
-
-@dataclass
-class _Faults:
-    """Gathers faults, so that a user sees all of them at once."""
-
-    lines: dict[str, None] = field(default_factory=dict)
-
-    @contextmanager
-    def collect(self) -> Iterator[None]:
-        try:
-            yield
-        except InputError as error:
-            self.lines.update(dict.fromkeys(str(error).split("\n")))
-
-    def throw(self) -> None:
-        if self.lines:
-            raise InputError("\n".join(self.lines))
 
 
 # ------------------------------------------------------------------------------------------ headers of a year
@@ -250,16 +118,13 @@ class _Plan:
 
 def _plan(dataset: Dataset, year: int, opened: Opened) -> _Plan:
     """Open all files of a year and relate them to each other; `opened` keeps headers for the next year."""
-    from rainshaft.grids import coarse_grid, map_to_coarse
-    from rainshaft.rawfiles import open_raw, read_year
-
-    faults = _Faults()
+    faults = Faults()
     records: dict[str, Record] = {}
     static: dict[str, Raw] = {}
     centre = None
-    for source in _sources(dataset):
+    for source in sources_of(dataset):
         with faults.collect():
-            files = _files(source, year)
+            files = files_of(source, year)
             if source.static:
                 if (files[0], source.key) not in opened:
                     opened[files[0], source.key] = open_raw(source, files[0], centre)
@@ -303,16 +168,11 @@ def _plan(dataset: Dataset, year: int, opened: Opened) -> _Plan:
 
 def _fields(dataset: Dataset, year: int, plan: _Plan) -> xr.Dataset:
     """Check the content of a year and lay out its fields, rain and predictors still on the disk."""
-    import numpy as np
-    import xarray as xr
-
-    from rainshaft.grids import coast_distance
-
     rain = plan.rain.lazy(CHUNK_BYTES)
     predictors = [(record, mapping, record.lazy(CHUNK_BYTES)) for record, mapping in plan.predictors]
     content = _read_content(rain, plan, predictors)
 
-    faults = _Faults()
+    faults = Faults()
     valid, observed = None, None
     with faults.collect():
         valid, observed = _mask(plan.rain, content["rain"], plan.notes)
@@ -349,9 +209,6 @@ def _read_content(
     rain: xr.DataArray, plan: _Plan, predictors: list[tuple[Record, Mapping, xr.DataArray]]
 ) -> dict[str, xr.Dataset]:
     """Read all data once and keep counts and extremes, by day and, for rain, by cell."""
-    import dask
-    import numpy as np
-    import xarray as xr
 
     def summary(data: xr.DataArray) -> xr.Dataset:
         days = {"finite": np.isfinite(data).sum(("lat", "lon")), "negative": (data < 0).sum(("lat", "lon"))}
@@ -402,8 +259,6 @@ def _mask(rain: Record, content: xr.Dataset, notes: dict[str, None]) -> tuple[np
 
 def _check_values(record: Record, content: xr.Dataset, notes: dict[str, None]) -> None:
     """Refuse values that cannot be, with the likely cause."""
-    import numpy as np
-
     source = record.source
     low, high = content["low"].values, content["high"].values
     units = f"its units {record.raw_units!r}" if record.raw_units else "its units"
@@ -464,8 +319,6 @@ def _check_values(record: Record, content: xr.Dataset, notes: dict[str, None]) -
 
 def _land(plan: _Plan, elevation: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """True on land: from its file, else above sea level and where rain is observed."""
-    import numpy as np
-
     if plan.land:
         return np.nan_to_num(plan.land.values(plan.rain.grid, plan.notes)) > 0.5
     land = np.ones(observed.shape, bool)
@@ -478,8 +331,6 @@ def _coarse_fields(
     dataset: Dataset, plan: _Plan, predictors: list[tuple[Record, Mapping, xr.DataArray]], pr: xr.DataArray
 ) -> xr.DataArray:
     """The predictors on the coarse grid: time, channel, y, x."""
-    import xarray as xr
-
     if dataset.predictors == "coarsened":
         blocks = pr.coarsen(lat=dataset.factor, lon=dataset.factor).mean().fillna(0)
         channels = [blocks.rename(lat="y", lon="x").drop_vars(["y", "x"], errors="ignore")]

@@ -19,7 +19,7 @@ import numpy as np
 import pint
 import xarray as xr
 
-from rainshaft.ingest import InputError, Source
+from rainshaft.sources import InputError, Source
 
 Window = tuple[slice, slice]
 WHOLE: Window = (slice(None), slice(None))

@@ -78,9 +78,15 @@ def test_a_typo_names_the_nearest_key(raw):
         ({"experiments__calibrated__dataset": "dem"}, "no dataset is called 'dem'; did you mean demo?"),
         ({"experiments__data": {"dataset": "demo"}}, "experiments.data: the name is taken"),
         ({"experiments__My Run": {"dataset": "demo"}}, "experiments.My Run: a name is lower-case letters"),
-        ({"datasets__demo__split__test": [2003]}, "year 2003 is in validation and in test"),
-        ({"datasets__demo__split__test": [2031]}, "split names [2031], not in years"),
-        ({"datasets__demo__split__test": []}, "test names no year"),
+        (
+            {"datasets__demo__split": {"train": [2001], "validation": [2002], "test": [2002]}},
+            "year 2002 is in validation and in test",
+        ),
+        (
+            {"datasets__demo__split": {"train": [2001], "validation": [2002], "test": [2031]}},
+            "split names [2031], not in years",
+        ),
+        ({"datasets__demo__split": {"train": [2001], "validation": [2002]}}, "test names no year"),
         ({"datasets__demo__predictors__0__quantity": "other"}, "`cells` needs coarse rain"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

@@ -11,7 +11,8 @@ import pytest
 import xarray as xr
 
 from rainshaft.config import Dataset
-from rainshaft.ingest import InputError, check_sources, prepare_year, source_files
+from rainshaft.ingest import check_sources, prepare_year
+from rainshaft.sources import InputError, source_files
 
 YEAR = 2001
 HEIGHT, WIDTH, FACTOR = 12, 16, 4
@@ -782,6 +783,6 @@ def test_data_folder_has_a_default(monkeypatch):
 
 
 def test_naming_files_imports_no_heavy_library():
-    code = "import sys, rainshaft.ingest; print([m for m in ('xarray', 'dask', 'numpy', 'scipy') if m in sys.modules])"
+    code = "import sys, rainshaft.sources; print([m for m in ('xarray', 'dask', 'numpy', 'scipy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rainshaft.config import load
 from rainshaft.errors import UserError
-from rainshaft.ingest import source_files
+from rainshaft.sources import source_files
 from rainshaft.stages import code_fingerprint, dataset_slice, experiment_slice
 
 try:
