@@ -39,6 +39,17 @@ def statistics(wildcards):
     return f"<results>/data/{dataset_of(wildcards)}/statistics.nc"
 
 
+def raw_files(wildcards):
+    """What a year is prepared from: the user's files, or the folder of the synthetic ones."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    if dataset.synthetic:
+        return rules.make_demo_data.output.raw
+    try:
+        return [str(path) for path in source_files(dataset, int(wildcards.year))]
+    except UserError as error:
+        sys.exit(f"The input cannot be used:\n{error}")
+
+
 def of_runs(pattern):
     """A path for every experiment and mode."""
     return [path for name, mode in RUNS for path in expand(pattern, experiment=name, mode=mode)]
@@ -48,6 +59,26 @@ def of_baselines(pattern):
     """A path for every baseline of every dataset that has coarse rain."""
     with_rain = [name for name in DATASETS if CONFIG.datasets[name].has_coarse_rain]
     return expand(pattern, dataset=with_rain, baseline=BASELINES)
+
+
+def compared(wildcards):
+    """Experiment -> mode, for the experiments of a dataset; the prior where it is drawn: it has not seen the truth."""
+    mine = {name: e for name, e in CONFIG.experiments.items() if e.dataset == wildcards.dataset}
+    return {name: e.sampling.modes[0] for name, e in mine.items()}
+
+
+def compared_files(of_experiment, of_baseline):
+    """An input function: the files of the compared experiments, and of the baselines."""
+
+    def files(wildcards):
+        baselines = BASELINES if CONFIG.datasets[wildcards.dataset].has_coarse_rain else []
+        return [
+            path.format(**names)
+            for path, names in [(of_baseline, {"dataset": wildcards.dataset, "baseline": name}) for name in baselines]
+            + [(of_experiment, {"experiment": name, "mode": mode}) for name, mode in compared(wildcards).items()]
+        ]
+
+    return files
 
 
 def check_input():

@@ -40,17 +40,6 @@ rule make_demo_data:
         "../scripts/make_demo_data.py"
 
 
-def raw_files(wildcards):
-    """What a year is prepared from: the user's files, or the folder of the synthetic ones."""
-    dataset = CONFIG.datasets[wildcards.dataset]
-    if dataset.synthetic:
-        return rules.make_demo_data.output.raw
-    try:
-        return [str(path) for path in source_files(dataset, int(wildcards.year))]
-    except UserError as error:
-        sys.exit(f"The input cannot be used:\n{error}")
-
-
 rule prepare_year:
     input:
         config="<results>/data/{dataset}/config/prepare.json",

@@ -71,26 +71,6 @@ rule plot_training:
         "../scripts/plot_training.py"
 
 
-def compared(wildcards):
-    """Experiment -> mode, for the experiments of a dataset; the prior where it is drawn: it has not seen the truth."""
-    mine = {name: e for name, e in CONFIG.experiments.items() if e.dataset == wildcards.dataset}
-    return {name: e.sampling.modes[0] for name, e in mine.items()}
-
-
-def compared_files(of_experiment, of_baseline):
-    """An input function: the files of the compared experiments, and of the baselines."""
-
-    def files(wildcards):
-        baselines = BASELINES if CONFIG.datasets[wildcards.dataset].has_coarse_rain else []
-        return [
-            path.format(**names)
-            for path, names in [(of_baseline, {"dataset": wildcards.dataset, "baseline": name}) for name in baselines]
-            + [(of_experiment, {"experiment": name, "mode": mode}) for name, mode in compared(wildcards).items()]
-        ]
-
-    return files
-
-
 rule plot_comparison:
     input:
         config="<results>/data/{dataset}/config/plot.json",
