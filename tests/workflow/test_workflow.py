@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
-from project import REPOSITORY, Project
+from project import REPOSITORY, Project, copy_project
 
 
 def wait_for(condition, seconds=120):
@@ -27,7 +27,7 @@ def sha256(path):
 def test_everything_is_made(finished):
     results = finished.results
     table = (results / "comparison/table.md").read_text()
-    for name in ("smooth-background", "gradient-loss", "calibrated", "bilinear", "quantile-mapping"):
+    for name in ("gradient-loss", "calibrated", "bilinear", "quantile-mapping"):
         assert name in table
     statistics = json.loads((results / "calibrated/evaluation/prior/statistics.json").read_text())
     for side in ("samples", "observed"):
@@ -103,8 +103,10 @@ def test_a_killed_training_resumes_to_the_same_weights(project):
 def test_an_edit_while_a_run_is_under_way_does_not_leak_into_it(project):
     project.edit("tiny.yaml", "epochs: 2", "epochs: 3")
     target = "results/calibrated/synth/prior.nc"
+    log = project.results / "logs/train_model/calibrated.log"
+    log.unlink()
     running = project.start(target)
-    wait_for(lambda: (project.results / "logs/train_model/calibrated.log").read_text().count("epoch") == 0)
+    wait_for(lambda: log.exists() and "training on" in log.read_text())
     project.edit("tiny.yaml", "pixel_threshold: auto", "pixel_threshold: 7.0")
     assert running.wait(timeout=300) == 0, (project.folder / "started.log").read_text()
     with xr.open_dataset(project.folder / target) as synth:
@@ -150,9 +152,10 @@ def test_a_missing_input_ends_in_one_message_before_any_job(finished, tmp_path):
 
 @pytest.mark.parametrize("config", sorted((REPOSITORY / "config").glob("*.yaml")), ids=lambda path: path.stem)
 @pytest.mark.parametrize("profile", [None, "profiles/slurm"], ids=["default", "slurm"])
-def test_every_example_can_be_planned_with_every_profile(config, profile):
+def test_every_example_can_be_planned_with_every_profile(config, profile, tmp_path):
     if "RAINSHAFT_DATA" in config.read_text() and not os.environ.get("RAINSHAFT_DATA"):
         pytest.skip("RAINSHAFT_DATA is not set: the files of this example are not here")
     arguments = ["--dry-run", *(["--profile", profile] if profile else [])]
-    output = Project(REPOSITORY, str(config)).run(*arguments)
+    project = copy_project(tmp_path / "project")
+    output = Project(project.folder, str(config)).run(*arguments)
     assert "train_model" in output
