@@ -95,30 +95,9 @@ def fit_statistics(fields: Sequence[Path], dataset: Dataset) -> xr.Dataset:
         A part of the split without a day, no rain to learn from, or years on different grids.
     """
     record = _open_record(fields)
-    index = _index(record.time)
     split = split_days(record.time, dataset.split)
-    _require_days(split, index, dataset.split)
-
-    moments = _Moments()
-    highest = np.empty(len(index))
-    digest = _Digest(record)
-    for days, rain, predictors in _slabs(record):
-        digest.update(rain, predictors)
-        cells = rain[:, record.valid]
-        highest[days] = cells.max(axis=1)
-        training = split[days] == "train"
-        if training.any():
-            moments.update(cells[training], predictors[training], record.rain_channel_index)
-    if not np.isfinite(highest).all():
-        day = index[int(np.argmin(np.isfinite(highest)))]
-        raise UserError(f"{day:%Y-%m-%d}: rain is missing in a valid cell; prepare the fields of that year again")
-    if not moments.intensity.any():
-        raise UserError(
-            f"split.train: the {int((split == 'train').sum())} training days have no cell with {WET:g} mm/day or more "
-            f"(highest value: {highest[split == 'train'].max():g} mm/day), expected rain; check rain.units, or name "
-            "other years"
-        )
-
+    _require_days(split, _index(record.time), dataset.split)
+    moments, highest, digest = _pass_over(record, split)
     # The percentile of the maxima of a desert is next to nothing; what is not wet cannot be heavy.
     percentiles = [dataset.heavy_percentile, dataset.extreme_percentile]
     heavy, extreme = (max(float(p), WET) for p in np.percentile(highest[split == "train"], percentiles))
@@ -166,6 +145,31 @@ def fit_statistics(fields: Sequence[Path], dataset: Dataset) -> xr.Dataset:
             "data_fingerprint": digest.hexdigest(),
         },
     )
+
+
+def _pass_over(record: _Record, split: NDArray[np.str_]) -> tuple[_Moments, NDArray[np.float64], _Digest]:
+    """One pass over the fields: moments of the training days, highest rain of every day, digest of the data."""
+    index = _index(record.time)
+    moments = _Moments()
+    highest = np.empty(len(index))
+    digest = _Digest(record)
+    for days, rain, predictors in _slabs(record):
+        digest.update(rain, predictors)
+        cells = rain[:, record.valid]
+        highest[days] = cells.max(axis=1)
+        training = split[days] == "train"
+        if training.any():
+            moments.update(cells[training], predictors[training], record.rain_channel_index)
+    if not np.isfinite(highest).all():
+        day = index[int(np.argmin(np.isfinite(highest)))]
+        raise UserError(f"{day:%Y-%m-%d}: rain is missing in a valid cell; prepare the fields of that year again")
+    if not moments.intensity.any():
+        raise UserError(
+            f"split.train: the {int((split == 'train').sum())} training days have no cell with {WET:g} mm/day or more "
+            f"(highest value: {highest[split == 'train'].max():g} mm/day), expected rain; check rain.units, or name "
+            "other years"
+        )
+    return moments, highest, digest
 
 
 @dataclass(frozen=True)

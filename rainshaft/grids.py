@@ -13,7 +13,8 @@ import numpy as np
 import xarray as xr
 from scipy.spatial import cKDTree
 
-from rainshaft.rawfiles import Grid, Record, Window, length_in, step
+from rainshaft.rawfiles import Grid, Record, Window, step
+from rainshaft.units import length_in
 
 EARTH_RADIUS_KM = 6371.0
 ALIGNED = 0.01  # of a coarse cell: centres closer than this are the same

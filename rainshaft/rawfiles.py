@@ -12,23 +12,20 @@ import struct
 import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
-import cf_xarray.units  # also registers the accessor `.cf`
+import cf_xarray  # noqa: F401  registers the accessor `.cf`
 import numpy as np
 import pint
 import xarray as xr
 
-from rainshaft.sources import InputError, Source
+from rainshaft.netcdf3 import netcdf3_size
+from rainshaft.sources import InputError, Source, fault
+from rainshaft.units import conversion, length_in
 
 Window = tuple[slice, slice]
 WHOLE: Window = (slice(None), slice(None))
 SAME_GRID = 0.05  # of a cell: coordinates closer than this are the same; single precision stays well below  # ASSUME
-
-
-def fault(path: Path, variable: str, found: str, expected: str, cure: str) -> InputError:
-    """The one form of a message about a raw file."""
-    return InputError(f"{path}, variable {variable}: found {found}, expected {expected}; {cure}")
 
 
 # ------------------------------------------------------------------------------------------ grids of files
@@ -81,12 +78,6 @@ class Grid:
 def step(axis: np.ndarray) -> float:
     """Mean distance of the cells of an axis."""
     return abs(float(axis[-1] - axis[0])) / (len(axis) - 1)
-
-
-def length_in(units: str, wanted: str) -> float:
-    """Factor from one unit of length to another."""
-    registry = cf_xarray.units.units
-    return float(registry.Quantity(1.0, _unit(units)).to(_unit(wanted)).magnitude)
 
 
 # ------------------------------------------------------------------------------------------ one file
@@ -246,7 +237,7 @@ def _understand(source: Source, path: Path, ds: xr.Dataset, centre: float | None
         )
 
     grid, order = _grid(source, path, ds, data, dims, centre, notes)
-    raw_units, units, slope, offset = _conversion(source, path, data, notes)
+    raw_units, units, slope, offset = conversion(source, path, data, notes)
     if data.encoding.get("dtype") == np.dtype("float64"):
         notes.append(f"{source.name}: double precision stored as single precision.")
     order_of_dims = (dims["Y"], dims["X"]) if source.static else (dims["T"], dims["Y"], dims["X"])
@@ -262,7 +253,7 @@ def _understand(source: Source, path: Path, ds: xr.Dataset, centre: float | None
 
 def _open_dataset(source: Source, path: Path) -> xr.Dataset:
     try:
-        needed = _netcdf3_size(path)
+        needed = netcdf3_size(path)
         if needed is not None and path.stat().st_size < needed:
             found = f"{path.stat().st_size} bytes"
             raise fault(
@@ -471,86 +462,6 @@ def _as_slice(indices: np.ndarray) -> slice | np.ndarray:
     return slice(int(indices[0]), None if stop < 0 else stop, by)
 
 
-# ------------------------------------------------------------------------------------------ units
-
-
-def _conversion(source: Source, path: Path, data: xr.DataArray, notes: list[str]) -> tuple[str, str, float, float]:
-    """Units in the file, canonical units, and slope and offset from one to the other."""
-    stated, assumed = str(data.attrs.get("units", "")).strip(), source.units
-    if source.quantity in ("other", "land"):
-        units = stated or assumed or ""
-        return units, units, 1.0, 0.0
-    canonical = {"rain": "mm/day", "temperature": "K", "elevation": "m"}[source.quantity]
-    if source.quantity == "elevation" and not stated:
-        return "", canonical, 1.0, 0.0  # ASSUME m
-    usable = stated if _factors(stated, source.quantity) else ""
-    if not usable and not assumed:
-        raise fault(
-            path,
-            source.variable,
-            f"units {stated!r}" if stated else "no units",
-            f"units that convert to {canonical}",
-            f"state them as {source.key}.units" if not source.static else "correct its attribute units",
-        )
-    factors = _factors(usable or assumed or "", source.quantity)
-    if factors is None:
-        raise InputError(
-            f"{source.key}.units: found {assumed!r}, expected units that convert to {canonical}; correct it"
-        )
-    if usable and assumed and not np.allclose(factors, _factors(assumed, source.quantity) or (np.nan, np.nan)):
-        raise fault(
-            path,
-            source.variable,
-            f"units {stated!r}",
-            f"{assumed!r} as {source.key}.units says",
-            f"remove {source.key}.units, or correct the units in the file",
-        )
-    if not usable:
-        notes.append(f"{source.name}: units {stated or 'missing'!r} in the file, taken as {assumed} as configured.")
-    units = usable or assumed or ""
-    if factors != (1.0, 0.0):
-        offset = f" and {factors[1]:+g}" if factors[1] else ""
-        notes.append(f"{source.name}: units {units} converted to {canonical} (times {factors[0]:g}{offset}).")
-    elif source.quantity == "rain" and _unit(units).dimensionality.get("[time]", 0) == 0:
-        notes.append(f"{source.name}: units {units} read as daily totals, that is {canonical}.")
-    return units, canonical, *factors
-
-
-def _factors(text: str, quantity: str) -> tuple[float, float] | None:
-    """Slope and offset to the canonical units; None if the text is no such unit."""
-    registry = cf_xarray.units.units
-    try:
-        unit = _unit(text)
-        if quantity == "temperature":
-            zero, one = (registry.Quantity(v, unit).to("kelvin").magnitude for v in (0.0, 1.0))
-            return round(float(one - zero), 12), round(float(zero), 9)
-        amount = registry.Quantity(1.0, unit)
-        if quantity == "elevation":
-            return float(amount.to("m").magnitude), 0.0
-        if "[mass]" in amount.dimensionality:
-            amount = amount / registry.Quantity(1000.0, "kg/m^3")  # water
-        if "[time]" not in amount.dimensionality:
-            amount = amount / registry.Quantity(1.0, "day")
-        return round(float(amount.to("mm/day").magnitude), 9), 0.0
-    except (pint.PintError, ValueError, TypeError, AttributeError, AssertionError):
-        return None
-
-
-def _unit(text: str) -> pint.Unit:
-    """A unit as written in files; habits that the CF reader does not know are put right first."""
-    text = text.strip()
-    for letter, name in (("c", "degC"), ("f", "degF"), ("k", "K")):
-        words = {"c": "celsius", "f": "fahrenheit", "k": "kelvin"}[letter]
-        if re.fullmatch(rf"(°|º|deg(ree)?s?)?[ _.]*({letter}|{words})", text, re.IGNORECASE):
-            return cf_xarray.units.units.Unit(name)
-    text = text.lower() if text.isupper() and len(text) > 1 else text
-    text = re.sub(r"\s*(of water( equivalent)?|lwe|w\.?e\.?)\s*", "", text, flags=re.IGNORECASE)
-    text = re.sub(r"(/|\bper\b)\s*(24\s*h(ou)?rs?|24\s*h|1?\s*days?)\s*$", "/day", text, flags=re.IGNORECASE)
-    if not text:
-        raise ValueError("no units")
-    return cf_xarray.units.units.Unit(text)
-
-
 # ------------------------------------------------------------------------------------------ days
 
 
@@ -738,75 +649,3 @@ def _iso(day: int) -> str:
 def _unreadable(raw: Raw, where: str, error: Exception) -> InputError:
     found = f"data that cannot be read{where} ({error})"
     return fault(raw.path, raw.source.variable, found, "data as written", "the file is damaged; copy it again")
-
-
-# ------------------------------------------------------------------------------------------ netCDF3
-
-
-def _netcdf3_size(path: Path) -> int | None:
-    """Bytes that a netCDF3 file must have by its header; None for other formats.
-
-    The netCDF library opens a classic file that is cut short without an error and gives wrong values. Layout:
-    NetCDF Classic Format Specification (CDF-1, CDF-2, CDF-5).
-    """
-    with open(path, "rb") as file:
-        magic = file.read(4)
-        if magic[:3] != b"CDF" or len(magic) < 4 or magic[3] not in (1, 2, 5):
-            return None
-        return _Classic(file, magic[3]).size()
-
-
-class _Classic:
-    """Reads the header of a classic netCDF file."""
-
-    SIZES = (0, 1, 1, 2, 4, 4, 8, 1, 2, 4, 8, 8)  # bytes, by the number of the type
-
-    def __init__(self, file: BinaryIO, version: int) -> None:
-        self.file = file
-        self.count_form = ">q" if version == 5 else ">i"
-        self.begin_form = ">i" if version == 1 else ">q"
-
-    def size(self) -> int:
-        records = self.number(self.count_form)
-        lengths = [self.dimension() for _ in range(self.elements())]
-        self.attributes()
-        variables = [self.variable(lengths) for _ in range(self.elements())]
-        end = self.file.tell()
-        in_records = [size for size, _, is_record in variables if is_record]
-        record = in_records[0] if len(in_records) == 1 else sum(s + -s % 4 for s in in_records)
-        for size, begin, is_record in variables:
-            if is_record and records <= 0:  # none yet, or a stream that does not say
-                continue
-            end = max(end, begin + size + (record * (records - 1) if is_record else 0))
-        return end
-
-    def number(self, form: str) -> int:
-        return struct.unpack(form, self.file.read(struct.calcsize(form)))[0]
-
-    def elements(self) -> int:
-        self.number(">i")  # tag
-        return self.number(self.count_form)
-
-    def skip(self, size: int) -> None:
-        self.file.seek(size + -size % 4, 1)
-
-    def dimension(self) -> int:
-        self.skip(self.number(self.count_form))
-        return self.number(self.count_form)
-
-    def attributes(self) -> None:
-        for _ in range(self.elements()):
-            self.skip(self.number(self.count_form))
-            size = self.SIZES[self.number(">i")]
-            self.skip(size * self.number(self.count_form))
-
-    def variable(self, lengths: list[int]) -> tuple[int, int, bool]:
-        """Bytes of the variable (of one record), where it begins, and whether it is in records."""
-        self.skip(self.number(self.count_form))
-        shape = [lengths[self.number(self.count_form)] for _ in range(self.number(self.count_form))]
-        self.attributes()
-        size = self.SIZES[self.number(">i")]
-        self.number(self.count_form)  # vsize overflows for large variables
-        begin = self.number(self.begin_form)
-        is_record = bool(shape) and shape[0] == 0
-        return size * int(np.prod(shape[1:] if is_record else shape, dtype=np.int64)), begin, is_record

@@ -22,6 +22,11 @@ class InputError(UserError):
     """A raw file cannot be used; one line a fault: file, variable, found, expected, what to do."""
 
 
+def fault(path: Path, variable: str, found: str, expected: str, cure: str) -> InputError:
+    """The one form of a message about a raw file."""
+    return InputError(f"{path}, variable {variable}: found {found}, expected {expected}; {cure}")
+
+
 @dataclass(frozen=True)
 class Source:
     """One variable of the raw files, as the configuration names it."""
