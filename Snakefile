@@ -22,6 +22,7 @@ wildcard_constraints:
     experiment="|".join(CONFIG.experiments),
     baseline="|".join(BASELINES),
     mode="prior|posterior",
+    shard=r"\d+-of-\d+",
     year=r"\d{4}",
 
 
@@ -43,6 +44,7 @@ rule all:
 
 
 onstart:
+    be_alone()
     check_input()
 
 

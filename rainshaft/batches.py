@@ -101,9 +101,17 @@ class Patches:
 
 
 def training_batch(
-    record: Record, patches: Patches, settings: Train, seed: int, step: int, device: torch.device
+    record: Record,
+    patches: Patches,
+    settings: Train,
+    seed: int,
+    step: int,
+    device: torch.device,
+    share: slice = slice(None),
 ) -> Batch:
     """The batch of one step: a function of the seed and the step alone, so that a resumed run repeats nothing.
+
+    Of the whole batch only the patches in `share` are cut: each of several processes takes its own.
 
     Days are drawn by category, so that a batch has at least `min_heavy_fraction` of heavy and at most
     `max_dry_fraction` of dry ones; where the record has no day of a category, the others take its place.
@@ -112,7 +120,7 @@ def training_batch(
     days = np.concatenate(
         [rng.choice(record.days[kind], count) for kind, count in category_counts(record, settings).items() if count]
     )
-    return _cut(record, patches, days, rng, settings.flips, device)
+    return _cut(record, _places(record, patches, days, rng, settings.flips)[share], device)
 
 
 def category_counts(record: Record, settings: Train) -> dict[str, int]:
@@ -133,26 +141,43 @@ def validation_batches(record: Record, patches: Patches, device: torch.device) -
     days = np.linspace(0, len(record) - 1, count).round().astype(int)
     rng = np.random.default_rng(0)
     for start in range(0, count, patches.batch_size):
-        yield _cut(record, patches, days[start : start + patches.batch_size], rng, False, device)
+        part = days[start : start + patches.batch_size]
+        yield _cut(record, _places(record, patches, part, rng, flips=False), device)
 
 
-def _cut(
-    record: Record, patches: Patches, days: np.ndarray, rng: np.random.Generator, flips: bool, device: torch.device
-) -> Batch:
-    """A patch at a random place of each day, on coarse cells, mirrored at random if asked."""
-    f, columns = record.factor, {name: [] for name in Batch.__dataclass_fields__}
+@dataclass(frozen=True)
+class _Place:
+    """Where a patch is cut: its day, its coarse cells, and the axes along which it is mirrored."""
+
+    day: int
+    rows: slice
+    columns: slice
+    axes: tuple[int, ...]
+
+
+def _places(record: Record, patches: Patches, days: np.ndarray, rng: np.random.Generator, flips: bool) -> list[_Place]:
+    """A random place on each day, on coarse cells, mirrored at random if asked."""
+    places = []
     for day in days.tolist():
         i = int(rng.integers(record.domain[0] - patches.rows + 1))
         j = int(rng.integers(record.domain[1] - patches.columns + 1))
-        coarse = slice(i, i + patches.rows), slice(j, j + patches.columns)
+        axes = tuple(axis for axis in (-2, -1) if flips and rng.random() < 0.5)
+        places.append(_Place(day, slice(i, i + patches.rows), slice(j, j + patches.columns), axes))
+    return places
+
+
+def _cut(record: Record, places: Sequence[_Place], device: torch.device) -> Batch:
+    """The patches at these places."""
+    f, columns = record.factor, {name: [] for name in Batch.__dataclass_fields__}
+    for place in places:
+        coarse = place.rows, place.columns
         fine = tuple(slice(s.start * f, s.stop * f) for s in coarse)
         patch = {
-            "coarse_BCyx": record.coarse_TCyx[day][:, *coarse],
+            "coarse_BCyx": record.coarse_TCyx[place.day][:, *coarse],
             "statics_BSHW": record.statics_SHW[:, *fine],
-            "rain_B1HW": record.rain_THW[day][None, *fine],
+            "rain_B1HW": record.rain_THW[place.day][None, *fine],
             "valid_B1HW": record.valid_HW[None, *fine],
         }
-        axes = [axis for axis in (-2, -1) if flips and rng.random() < 0.5]
         for name, values in patch.items():
-            columns[name].append(values.flip(axes) if axes else values)
+            columns[name].append(values.flip(place.axes) if place.axes else values)
     return Batch(**{name: torch.stack(values).to(device, non_blocking=True) for name, values in columns.items()})

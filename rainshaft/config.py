@@ -255,6 +255,9 @@ class Train(Section):
     """bfloat16 autocast on a GPU; a CPU always computes in float32"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto`: a GPU if there is one"""
+    gpus: StrictInt = Field(1, ge=1, le=64)
+    """GPUs of one node that train a model together (DistributedDataParallel), a share of the batch each; the result is
+    the same but for rounding, so an edit trains nothing anew"""
     min_heavy_fraction: Number = Field(0.1, ge=0, le=1)
     """least share of a batch drawn from heavy days"""
     max_dry_fraction: Number = Field(0.1, ge=0, le=1)
@@ -265,6 +268,12 @@ class Train(Section):
     """epochs without a better early_stopping_metric after which training stops"""
     early_stopping_metric: Literal["val_loss", "val_L_rec", "val_L_crps", "val_L_grad"] = "val_loss"
     """column of train_log.csv whose lowest value marks the best weights"""
+
+    @model_validator(mode="after")
+    def _gpus_share_the_batch(self) -> Train:
+        if self.batch_size % self.gpus:
+            raise ValueError(f"batch_size {self.batch_size} does not divide by gpus {self.gpus}")
+        return self
 
 
 class Sampling(Section):
@@ -284,6 +293,8 @@ class Sampling(Section):
     """cells below this are set to 0, mm/day; `auto`: match the observed wet fraction of the validation days"""
     batch_size: StrictInt = Field(8, ge=1)
     """days a batch; the members do not depend on it"""
+    shards: StrictInt = Field(1, ge=1, le=1000)
+    """jobs that share the days, each with a GPU of its own; the members do not depend on it"""
 
     @model_validator(mode="after")
     def _threshold_is_not_negative(self) -> Sampling:

@@ -6,35 +6,55 @@
 L_rec, L_mass and L_grad judge one draw from the posterior, the CRPS terms members from the prior.
 The data terms are divided by the mean rain of the training days, so that weights mean the same everywhere.
 
+Where several processes share a batch, `across` is the mean over them (`Group.mean`): with it in every denominator, the
+mean over the processes of a term is the term of the whole batch.
+
 Shapes: B day, M member, H W fine grid.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+Across = Callable[[Tensor], Tensor]
 
 CRPS_ALPHA = 0.95  # Lang et al. 2024
 POOL_SIZES = (2, 4, 8)  # fine cells
 TERMS = ("L_rec", "L_mass", "L_grad", "L_kl", "L_crps", "L_crps_pool", "L_crps_grad")
 
 
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+def alone(value: Tensor) -> Tensor:
+    """The mean over one process."""
+    return value
+
+
+def masked_mean(values: Tensor, mask: Tensor, across: Across = alone) -> Tensor:
     """Mean over the cells where mask is 1; mask is broadcast against values."""
     mask = mask.expand_as(values)
-    return (values * mask).sum() / mask.sum().clamp(min=1)
+    return (values * mask).sum() / across(mask.sum()).clamp(min=1)
 
 
 def intensity_weighted_mae(
-    y: Tensor, y_hat: Tensor, valid: Tensor, scale: float, w_min: float, w_max: float, tail_boost: float, p99: float
+    y: Tensor,
+    y_hat: Tensor,
+    valid: Tensor,
+    scale: float,
+    w_min: float,
+    w_max: float,
+    tail_boost: float,
+    p99: float,
+    across: Across = alone,
 ) -> Tensor:
     """L_rec = sum(w |y^ - y|) / sum(w) with w = clip(y / scale, w_min, w_max), times tail_boost where y >= p99.
 
     All (B, 1, H, W); y, y_hat, scale and p99 in mm/day.
     """
     weight = (y / scale).clamp(w_min, w_max) * torch.where(y >= p99, tail_boost, 1.0) * valid
-    return (weight * (y_hat - y).abs()).sum() / weight.sum().clamp(min=1e-6)
+    return (weight * (y_hat - y).abs()).sum() / across(weight.sum()).clamp(min=1e-6)
 
 
 def mass_loss(y: Tensor, y_hat: Tensor, valid: Tensor) -> Tensor:
@@ -43,7 +63,7 @@ def mass_loss(y: Tensor, y_hat: Tensor, valid: Tensor) -> Tensor:
     return (((y_hat - y) * valid).sum((1, 2, 3)).abs() / cells).mean()
 
 
-def gradient_loss(y_true: Tensor, y_hat: Tensor, valid: Tensor) -> Tensor:
+def gradient_loss(y_true: Tensor, y_hat: Tensor, valid: Tensor, across: Across = alone) -> Tensor:
     """L_grad = mean ||D_x y| - |D_x y^|| + mean ||D_y y| - |D_y y^||, mm/day a cell; all (B, 1, H, W).
 
     Image gradient difference loss with alpha = 1 (Mathieu et al. 2016, eq. 6). A pair of neighbours counts
@@ -52,7 +72,7 @@ def gradient_loss(y_true: Tensor, y_hat: Tensor, valid: Tensor) -> Tensor:
     terms = []
     for axis in (-1, -2):
         d_true, d_hat = y_true.diff(dim=axis).abs(), y_hat.diff(dim=axis).abs()
-        terms.append(masked_mean((d_hat - d_true).abs(), _pairs(valid, axis)))
+        terms.append(masked_mean((d_hat - d_true).abs(), _pairs(valid, axis), across))
     return terms[0] + terms[1]
 
 
@@ -62,7 +82,9 @@ def _pairs(valid: Tensor, axis: int) -> Tensor:
     return valid.narrow(axis, 1, size - 1) * valid.narrow(axis, 0, size - 1)
 
 
-def almost_fair_crps(members_BMHW: Tensor, y_B1HW: Tensor, mask_B1HW: Tensor, alpha: float = CRPS_ALPHA) -> Tensor:
+def almost_fair_crps(
+    members_BMHW: Tensor, y_B1HW: Tensor, mask_B1HW: Tensor, alpha: float = CRPS_ALPHA, across: Across = alone
+) -> Tensor:
     """Almost-fair CRPS (Lang et al. 2024, eq. 4), mean over the masked cells; for M = 1 the MAE.
 
     afCRPS = mean_m |x_m - y| - (1 - (1 - alpha) / M) / (2 M (M - 1)) sum_{m, n} |x_m - x_n|
@@ -75,10 +97,10 @@ def almost_fair_crps(members_BMHW: Tensor, y_B1HW: Tensor, mask_B1HW: Tensor, al
         factors = (2 * ranks - m - 1).view(1, m, 1, 1)
         pairs = (members_BMHW.sort(dim=1).values * factors).sum(1, keepdim=True)
         score = score - (1 - (1 - alpha) / m) * pairs / (m * (m - 1))
-    return masked_mean(score, mask_B1HW)
+    return masked_mean(score, mask_B1HW, across)
 
 
-def pooled_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor) -> Tensor:
+def pooled_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, across: Across = alone) -> Tensor:
     """L_crps_pool: the same on means over blocks of 2, 4 and 8 cells, summed; a block counts by its valid cells."""
     total = torch.zeros((), device=y_B1HW.device)
     for size in POOL_SIZES:
@@ -87,14 +109,17 @@ def pooled_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor) -> Ten
         share = F.avg_pool2d(valid_B1HW, size)
         members = F.avg_pool2d(members_BMHW * valid_B1HW, size) / share.clamp(min=1e-6)
         truth = F.avg_pool2d(y_B1HW * valid_B1HW, size) / share.clamp(min=1e-6)
-        total = total + almost_fair_crps(members, truth, share)
+        total = total + almost_fair_crps(members, truth, share, across=across)
     return total
 
 
-def gradient_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor) -> Tensor:
+def gradient_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, across: Across = alone) -> Tensor:
     """L_crps_grad: the same on signed differences of neighbours, mean of both axes: a proper score of gradients."""
-    axes = (-1, -2)
-    return sum(almost_fair_crps(members_BMHW.diff(dim=a), y_B1HW.diff(dim=a), _pairs(valid_B1HW, a)) for a in axes) / 2
+    scores = [
+        almost_fair_crps(members_BMHW.diff(dim=a), y_B1HW.diff(dim=a), _pairs(valid_B1HW, a), across=across)
+        for a in (-1, -2)
+    ]
+    return (scores[0] + scores[1]) / 2
 
 
 def free_nats_kl(kl_by_scale: Tensor, free_nats: float) -> Tensor:

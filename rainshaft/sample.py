@@ -118,8 +118,10 @@ def sample(
     statistics: xr.Dataset,
     path: Path,
     attributes: dict[str, Any],
+    shard: int = 1,
+    shards: int = 1,
 ) -> None:
-    """Draw K members of every chosen day and stream them to an ensemble file.
+    """Draw K members of every chosen day and stream them to an ensemble file, or those of one shard of the days.
 
     Parameters
     ----------
@@ -127,13 +129,30 @@ def sample(
         the frozen `sample` slice: seed, K, days, temperature, min_threshold, batch_size
     attributes
         provenance for the file
+    shard, shards
+        draw part `shard` (from 1) of `shards`; a shard is whole batches, so that it has the bits of the whole
+
+    Raises
+    ------
+    UserError
+        If there are more shards than batches.
     """
     chosen = statistics.isel(time=choose_days(statistics, settings["days"]))
+    batches = _day_batches(fields, chosen.time.values, settings["batch_size"])
+    if len(batches) < shards:
+        raise UserError(
+            f"sampling.shards: found {shards}, but {chosen.sizes['time']} days are only {len(batches)} batches of "
+            f"sampling.batch_size {settings['batch_size']}; write at most {len(batches)} shards"
+        )
+    batches = [batches[i] for i in np.array_split(np.arange(len(batches)), shards)[shard - 1]]
+    chosen = chosen.sel(time=np.concatenate([days for _, days in batches]))
     dropped = []
 
     def members() -> Iterator[np.ndarray]:
         valid = statistics.valid.values.astype(bool)
-        for days in _day_batches(fields, chosen.time.values, settings["batch_size"]):
+        for file, times in batches:
+            with xr.open_dataset(file) as year:
+                days = year.sel(time=times).load()
             rain = draw(model, days, statistics, mode, settings, _dates(days.time))
             rain[..., ~valid] = np.nan
             if mode == "posterior" and settings["min_threshold"]:
@@ -149,13 +168,14 @@ def sample(
         log.info("%d members dropped: less than %g of the observed mass (min_threshold)", sum(dropped), share)
 
 
-def _day_batches(fields: Sequence[Path], wanted: np.ndarray, size: int) -> Iterator[xr.Dataset]:
-    """The wanted days in time order, a few at a time."""
+def _day_batches(fields: Sequence[Path], wanted: np.ndarray, size: int) -> list[tuple[Path, np.ndarray]]:
+    """The wanted days in time order, a few at a time, with the file they are in."""
+    batches = []
     for path in fields:
         with xr.open_dataset(path) as year:
-            days = np.flatnonzero(year.time.isin(wanted).values)
-            for start in range(0, len(days), size):
-                yield year.isel(time=days[start : start + size]).load()
+            days = year.time.values[np.isin(year.time.values, wanted)]
+        batches += [(path, days[start : start + size]) for start in range(0, len(days), size)]
+    return batches
 
 
 def _dates(time: xr.DataArray) -> list[int]:

@@ -34,7 +34,7 @@ MODULES = {
     "evaluate": ("metrics", "verdict"),
     "plot": ("plots",),
 }
-WITHOUT_SCIENCE = {"config", "errors", "files", "runtime", "stages"}
+WITHOUT_SCIENCE = {"checkpoints", "config", "errors", "files", "locks", "processes", "runtime", "stages"}
 
 
 def dataset_slice(config: Config, name: str, stage: str) -> str:
@@ -55,7 +55,11 @@ def experiment_slice(config: Config, name: str, stage: str) -> str:
     whole = config.experiments[name].model_dump(mode="json")
     sampling = whole["sampling"]
     content = {
-        "train": lambda: {"seed": config.seed, **_pick(whole, "model", "loss", "train")},
+        "train": lambda: {
+            "seed": config.seed,
+            **_pick(whole, "model", "loss"),
+            "train": {key: value for key, value in whole["train"].items() if key != "gpus"},  # changes rounding alone
+        },
         "sample": lambda: {
             "seed": config.seed,
             **_pick(sampling, "K", "days", "min_threshold", "temperature", "batch_size"),

@@ -1,12 +1,14 @@
 """The pixel threshold: cells with less rain than it are set to exactly 0, before anything is scored.
 
-Input: an ensemble file. Output: the ensemble file that the user takes away; all scores are taken on it.
+Input: the ensemble, in one file or in shards of days. Output: the one ensemble file that the user takes away; all
+scores are taken on it.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,47 +23,52 @@ BIN_EDGES = np.concatenate([[0.0], np.geomspace(1e-3, 1e3, 2001)])  # mm/day, 0.
 DAYS_AT_ONCE = 16
 
 
-def matching_threshold(samples: xr.Dataset, fields: Sequence[Path], wet_threshold: float) -> float:
+def matching_threshold(shards: Sequence[xr.Dataset], fields: Sequence[Path], wet_threshold: float) -> float:
     """The threshold at which the members are wet as often as the truth on the validation days, mm/day.
 
     Raising the threshold beyond `wet_threshold` dries cells; below it nothing changes. So the result is the
     quantile of the members' rain at the observed dry fraction, or 0 where the members are not too wet.
     """
-    validation = samples.time.values[samples.split.values == "validation"]
     counts, wet, cells = np.zeros(len(BIN_EDGES) - 1), 0, 0
     for path in fields:
         with xr.open_dataset(path) as year:
-            days = validation[np.isin(validation, year.time.values)]
-            for start in range(0, len(days), DAYS_AT_ONCE):
-                part = days[start : start + DAYS_AT_ONCE]
-                truth = year.pr.sel(time=part).values
-                wet += np.count_nonzero(truth > wet_threshold)
-                cells += np.count_nonzero(np.isfinite(truth))
-                counts += np.histogram(samples.pr.sel(time=part).values, BIN_EDGES)[0]
+            for samples in shards:
+                validation = samples.time.values[samples.split.values == "validation"]
+                days = validation[np.isin(validation, year.time.values)]
+                for start in range(0, len(days), DAYS_AT_ONCE):
+                    part = days[start : start + DAYS_AT_ONCE]
+                    truth = year.pr.sel(time=part).values
+                    wet += np.count_nonzero(truth > wet_threshold)
+                    cells += np.count_nonzero(np.isfinite(truth))
+                    counts += np.histogram(samples.pr.sel(time=part).values, BIN_EDGES)[0]
     drier_than = np.cumsum(counts) / counts.sum()
     threshold = float(np.interp(1 - wet / cells, drier_than, BIN_EDGES[1:]))
     return threshold if threshold > wet_threshold else 0.0
 
 
-def apply_threshold(samples_path: Path, settings: dict[str, Any], fields: Sequence[Path], path: Path) -> None:
-    """Write the ensemble with every cell below the threshold at 0, day by day.
+def apply_threshold(samples: Sequence[Path], settings: dict[str, Any], fields: Sequence[Path], path: Path) -> None:
+    """Write the ensemble with every cell below the threshold at 0, a few days in memory at a time.
 
     Parameters
     ----------
+    samples
+        the shards of the ensemble, in the order of their days
     settings
         the frozen `threshold` slice: `pixel_threshold` in mm/day or `auto`, and `wet_threshold` for `auto`
     """
-    with xr.open_dataset(samples_path) as samples:
+    with ExitStack() as stack:
+        shards = [stack.enter_context(xr.open_dataset(file)) for file in samples]
         threshold = settings["pixel_threshold"]
         if threshold == "auto":
-            threshold = matching_threshold(samples, fields, settings["wet_threshold"])
+            threshold = matching_threshold(shards, fields, settings["wet_threshold"])
             log.info("pixel_threshold: auto is %.3g mm/day", threshold)
-        members = samples.pr
 
         def thresholded() -> Iterator[np.ndarray]:
-            for start in range(0, samples.sizes["time"], DAYS_AT_ONCE):
-                rain = members[start : start + DAYS_AT_ONCE].values
-                yield from np.where(rain < threshold, np.float32(0), rain)
+            for shard in shards:
+                for start in range(0, shard.sizes["time"], DAYS_AT_ONCE):
+                    rain = shard.pr[start : start + DAYS_AT_ONCE].values
+                    yield from np.where(rain < threshold, np.float32(0), rain)
 
-        attributes = {**samples.attrs, "pixel_threshold": float(threshold)}
-        write_ensemble(path, samples, samples.sizes["member"], thresholded(), attributes)
+        days = xr.concat([shard.drop_vars("pr") for shard in shards], "time", coords="minimal", compat="override")
+        attributes = {**shards[0].attrs, "pixel_threshold": float(threshold)}
+        write_ensemble(path, days, shards[0].sizes["member"], thresholded(), attributes)

@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import json
 import logging
 import math
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +32,19 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rainshaft import __version__, loss
-from rainshaft.batches import Batch, Patches, load_record, training_batch, validation_batches
+from rainshaft.batches import Patches, load_record, training_batch, validation_batches
+from rainshaft.checkpoints import Checkpoints
 from rainshaft.config import Loss, Model, Train
-from rainshaft.errors import UserError
+from rainshaft.errors import Interrupted, UserError
 from rainshaft.files import atomic, write_json
 from rainshaft.model import Architecture, RainCVAE
+from rainshaft.objective import Objective
+from rainshaft.processes import Group, joined, launch
+from rainshaft.runtime import job
+from rainshaft.stages import read_slice
 
 log = logging.getLogger("rainshaft")
 
-CHECKPOINTS_KEPT = 3
 CHECKPOINT_SECONDS = 300  # between checkpoints inside a long epoch
 LEAST_LEARNING_RATE = 0.02  # of the highest, at the end of the cosine
 POSTERIOR_NOISE, PRIOR_NOISE, VALIDATION_NOISE = range(3)  # streams of random numbers
@@ -78,17 +82,21 @@ class Progress:
     best_value: float = math.inf
 
 
-def choose_device(name: str) -> torch.device:
-    """`auto` is a GPU if there is one.
+def choose_device(name: str, rank: int = 0) -> torch.device:
+    """`auto` is a GPU if there is one; each process of a group has its own.
 
     Raises
     ------
     TrainingError
-        If `cuda` is asked for and there is none.
+        If `cuda` is asked for and there is none, or there are fewer GPUs than processes.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise TrainingError("train.device: found `cuda`, but PyTorch sees no GPU here; write `auto`, or use a GPU node")
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    if rank >= torch.cuda.device_count():
+        raise TrainingError(f"train.gpus: found more than the {torch.cuda.device_count()} GPUs here; write fewer")
+    return torch.device("cuda", rank)
 
 
 def build_model(settings: Model, statistics: xr.Dataset, seed: int) -> RainCVAE:
@@ -111,9 +119,10 @@ def build_model(settings: Model, statistics: xr.Dataset, seed: int) -> RainCVAE:
 class Trainer:
     """One training: the network, its optimiser, its data and its progress."""
 
-    def __init__(self, settings: Settings, fields: Sequence[Path], statistics: xr.Dataset):
+    def __init__(self, settings: Settings, fields: Sequence[Path], statistics: xr.Dataset, group: Group | None = None):
         self.settings = settings
-        self.device = choose_device(settings.train.device)
+        self.group = group or Group()
+        self.device = choose_device(settings.train.device, self.group.rank)
         self.statistics = statistics
         self.train_record = load_record(fields, statistics, "train", self.device)
         self.validation_record = load_record(fields, statistics, "validation", self.device)
@@ -121,6 +130,14 @@ class Trainer:
         model = build_model(settings.model, statistics, settings.seed)
         # channels last: 1.4 times faster convolutions on CPUs, needed for tensor cores on GPUs
         self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.objective = Objective(self.model, settings.loss, statistics, settings.train.amp)
+        # with the standard prior the network of the learned one is idle
+        idle = settings.model.prior == "standard"
+        self.shared_objective = (
+            nn.parallel.DistributedDataParallel(self.objective, find_unused_parameters=idle)
+            if self.group.size > 1
+            else self.objective
+        )
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(), settings.train.lr, weight_decay=settings.train.weight_decay
         )
@@ -139,47 +156,16 @@ class Trainer:
         lr = t.lr * warm_up * (LEAST_LEARNING_RATE + (1 - LEAST_LEARNING_RATE) * cosine)
         return lr, self.settings.loss.beta_kl * beta
 
-    def noise(self, stream: int, number: int, members: int) -> list[Tensor]:
-        """Standard normal noise for the latents: a function of (seed, stream, number) alone."""
+    def noise(self, stream: int, number: int, count: int, members: int, share: slice = slice(None)) -> list[Tensor]:
+        """Standard normal noise for the latents of a batch: a function of (seed, stream, number) alone.
+
+        Of `count` patches those in `share`, each with `members` draws.
+        """
         seed = np.random.SeedSequence((self.settings.seed, stream, number)).generate_state(1, np.uint64)[0]
         generator = torch.Generator(self.device).manual_seed(int(seed >> 1))
         shapes = self.model.architecture.latent_shapes(self.patches.rows, self.patches.columns)
-        return [torch.randn(members, *shape, generator=generator, device=self.device) for shape in shapes]
-
-    def terms(self, batch: Batch, streams: tuple[int, int], number: int) -> dict[str, Tensor]:
-        """Every term of the loss that has a weight, unweighted."""
-        w, y, valid = self.settings.loss, batch.rain_B1HW, batch.valid_B1HW
-        mean_rain = float(self.statistics.rain_mean)
-        amp = self.settings.train.amp and self.device.type == "cuda"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=amp):
-            given = self.model.given(batch.coarse_BCyx, batch.statics_BSHW, valid)
-            observed = self.model.observed(batch.coarse_BCyx, batch.statics_BSHW, y)
-            y_hat, kl = self.model(given, self.noise(streams[0], number, len(y)), observed)
-            members = None
-            if w.lambda_crps:
-                members, _ = self.model(given, self.noise(streams[1], number, len(y) * w.members))
-        rec = loss.intensity_weighted_mae(
-            y, y_hat, valid, w.scale, w.w_min, w.w_max, w.tail_boost, float(self.statistics.p99_wet)
-        )
-        terms = {
-            "L_rec": rec / mean_rain,
-            "L_mass": loss.mass_loss(y, y_hat, valid) / mean_rain,
-            "L_grad": loss.gradient_loss(y, y_hat, valid) / mean_rain,
-            "L_kl": loss.free_nats_kl(kl, w.free_nats),
-        }
-        if members is not None:
-            terms["L_crps"] = loss.almost_fair_crps(members, y, valid) / mean_rain
-            terms["L_crps_pool"] = loss.pooled_crps(members, y, valid) / mean_rain
-            terms["L_crps_grad"] = loss.gradient_crps(members, y, valid) / mean_rain
-        return terms
-
-    def total(self, terms: dict[str, Tensor], beta: float) -> Tensor:
-        """The loss from its terms."""
-        w = self.settings.loss
-        weights = {"L_rec": w.lambda_rec, "L_mass": w.lambda_mass, "L_grad": w.lambda_grad, "L_kl": beta}
-        weights |= {"L_crps": w.lambda_crps, "L_crps_pool": w.lambda_crps * w.crps_pool}
-        weights |= {"L_crps_grad": w.lambda_crps * w.crps_grad}
-        return sum(weights[name] * value for name, value in terms.items())
+        whole = [torch.randn(count, members, *shape, generator=generator, device=self.device) for shape in shapes]
+        return [noise[share].flatten(0, 1) for noise in whole]
 
     def step(self) -> None:
         """One step of the optimiser."""
@@ -187,11 +173,19 @@ class Trainer:
         lr, beta = self.schedule()
         for group in self.optimiser.param_groups:
             group["lr"] = lr
-        batch = training_batch(self.train_record, self.patches, t, self.settings.seed, p.step, self.device)
-        terms = self.terms(batch, (POSTERIOR_NOISE, PRIOR_NOISE), p.step)
-        total = self.total(terms, beta)
-        if not torch.isfinite(total):
-            bad = [name for name, value in terms.items() if not torch.isfinite(value)]
+        share = self.group.share(t.batch_size)
+        batch = training_batch(self.train_record, self.patches, t, self.settings.seed, p.step, self.device, share)
+        terms = self.shared_objective(
+            batch,
+            self.noise(POSTERIOR_NOISE, p.step, t.batch_size, 1, share),
+            self.noise(PRIOR_NOISE, p.step, t.batch_size, self.settings.loss.members, share),
+            self.group.mean,
+        )
+        total = self.objective.total(terms, beta)
+        values = torch.stack([total, *terms.values()]).detach()
+        values = dict(zip(["loss", *terms], self.group.mean(values).tolist(), strict=True))
+        if not math.isfinite(values["loss"]):
+            bad = [name for name, value in values.items() if name != "loss" and not math.isfinite(value)]
             raise TrainingError(
                 f"the loss became NaN at step {p.step} (epoch {p.step // self.patches.steps_per_epoch + 1}) through "
                 f"{' and '.join(bad) or 'the weights'}; the checkpoints before it are kept. Try a lower learning rate "
@@ -202,23 +196,26 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.model.parameters(), t.grad_clip)
         self.optimiser.step()
         p.step += 1
-        for name, value in {"loss": total, **terms}.items():
-            p.sums[name] = p.sums.get(name, 0.0) + value.item()
+        for name, value in values.items():
+            p.sums[name] = p.sums.get(name, 0.0) + value
 
     # --------------------------------------------------------------------------------------- one epoch
 
     @torch.no_grad()
     def validate(self, beta: float) -> dict[str, float]:
         """Mean loss terms over the validation patches, with the same noise every epoch."""
-        sums: dict[str, float] = {}
-        count = 0
+        w, sums, count = self.settings.loss, 0.0, 0
         for number, batch in enumerate(validation_batches(self.validation_record, self.patches, self.device)):
-            terms = self.terms(batch, (VALIDATION_NOISE, VALIDATION_NOISE), number)
             size = len(batch.rain_B1HW)
-            for name, value in {"loss": self.total(terms, beta), **terms}.items():
-                sums[name] = sums.get(name, 0.0) + value.item() * size
+            terms = self.objective(
+                batch,
+                self.noise(VALIDATION_NOISE, number, size, 1),
+                self.noise(VALIDATION_NOISE, number, size, w.members),
+            )
+            sums = sums + size * torch.stack([self.objective.total(terms, beta), *terms.values()])
             count += size
-        return {name: value / count for name, value in sums.items()}
+        # every process computes all of it; the mean makes them agree to the last bit on which epoch is best
+        return dict(zip(["loss", *terms], (self.group.mean(sums) / count).tolist(), strict=True))
 
     def end_epoch(self, seconds: float) -> None:
         """Validate, write the row of the log into the history, keep the best weights."""
@@ -250,25 +247,27 @@ class Trainer:
 
         def save() -> float:
             p.seconds = time.monotonic() - started
-            checkpoints.save(self.state(), p.step)
+            if self.group.is_first:
+                checkpoints.save(self.state(), p.step)
             return time.monotonic()
 
         with stop_requests() as stop:
             while not self.finished:
                 while p.step < (len(p.history) + 1) * self.patches.steps_per_epoch:
                     self.step()
-                    if stop.is_set():
+                    if self.group.any(stop.is_set(), self.device):
                         save()
-                        raise TrainingError(
+                        self.group.wait()
+                        raise Interrupted(
                             f"stopped by a signal at step {p.step}, with a checkpoint: the same command goes on there"
                         )
                     if time.monotonic() - saved > CHECKPOINT_SECONDS:
                         saved = save()
                 self.end_epoch(time.monotonic() - started)
                 saved = save()
-                write_log(p.history, log_path)
-                self.report()
-        write_log(p.history, log_path)
+                if self.group.is_first:
+                    write_log(p.history, log_path)
+                    self.report()
 
     def report(self) -> None:
         """One line on the epoch, with the time left."""
@@ -303,42 +302,15 @@ class Trainer:
 
 @contextmanager
 def stop_requests() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGUSR1 set, which a scheduler sends before it ends a job."""
+    """An event that SIGTERM and SIGUSR1 set, which a scheduler sends before it ends a job, and Ctrl-C."""
     stop, before = threading.Event(), {}
-    for number in (signal.SIGTERM, signal.SIGUSR1):
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
         before[number] = signal.signal(number, lambda *_: stop.set())
     try:
         yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-class Checkpoints:
-    """The checkpoints of one training, the newest few, each with its hash in its name."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def save(self, state: dict[str, Any], step: int) -> None:
-        """Add a checkpoint and remove the oldest."""
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        digest = hashlib.sha256(buffer.getbuffer()).hexdigest()[:16]
-        with atomic(self.folder / f"step-{step:08d}-{digest}.pt") as temporary:
-            temporary.write_bytes(buffer.getbuffer())
-        for old in sorted(self.folder.glob("step-*.pt"))[:-CHECKPOINTS_KEPT]:
-            old.unlink()
-
-    def load(self, device: torch.device) -> dict[str, Any] | None:
-        """The newest checkpoint that is whole, or None."""
-        for path in sorted(self.folder.glob("step-*.pt"), reverse=True):
-            content = path.read_bytes()
-            if hashlib.sha256(content).hexdigest()[:16] == path.stem.rsplit("-", 1)[1]:
-                return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
-            log.warning("%s: damaged, its hash does not match; using the one before", path)
-        return None
 
 
 def write_log(history: list[dict[str, float]], path: Path) -> None:
@@ -349,52 +321,79 @@ def write_log(history: list[dict[str, float]], path: Path) -> None:
         writer.writerows(history)
 
 
-def train(
-    settings: Settings,
-    fields: Sequence[Path],
-    statistics: xr.Dataset,
-    checkpoints: Path,
-    weights_path: Path,
-    info_path: Path,
-    log_path: Path,
-) -> None:
-    """Train a model, or take it from `checkpoints` where the same training has been done before.
+@dataclass(frozen=True)
+class Task:
+    """The files of one training, as paths: what a process needs to take part in it."""
+
+    config: str
+    """the frozen `train` slice"""
+    statistics: str
+    fields: list[str]
+    checkpoints: str
+    """folder of this very training; see the module's docstring"""
+    weights: str
+    """result: the best weights as safetensors"""
+    info: str
+    """result: what is needed to use them, with their SHA-256"""
+    train_log: str
+    """result: CSV, written anew after every epoch"""
+
+    @property
+    def finished(self) -> tuple[Path, Path, Path]:
+        """Weights, info and log as they are kept in the checkpoint folder."""
+        folder = Path(self.checkpoints)
+        return folder / "model.safetensors", folder / "model.json", folder / "train_log.csv"
+
+
+def train(task: Task, processes: int, log_path: str | Path, threads: int) -> None:
+    """Train a model, or take it from its checkpoint folder where the same training has been done before.
 
     Parameters
     ----------
-    checkpoints
-        folder of this very training (configuration, data and code); see the module's docstring
-    weights_path, info_path
-        the result: the best weights as safetensors, and what is needed to use them, with their SHA-256
-    log_path
-        train_log.csv, written anew after every epoch
+    processes
+        how many train together on this machine, one a GPU; the result is the same but for rounding
+    log_path, threads
+        of the job; the processes write to the one and share the others
 
     Raises
     ------
     TrainingError
-        If the loss is not finite, or the device is not there.
+        If the loss is not finite, or a device is not there.
+    Interrupted
+        If a signal ended it, after a checkpoint.
     """
-    finished = [checkpoints / "model.safetensors", checkpoints / "model.json", checkpoints / "train_log.csv"]
-    if not all(path.exists() for path in finished):
-        trainer = Trainer(settings, fields, statistics)
-        parameters = sum(p.numel() for p in trainer.model.parameters())
-        log.info(
-            "training on %s: %d days, %d parameters, %d steps an epoch of %d patches of %d x %d coarse cells",
-            trainer.device,
-            len(trainer.train_record),
-            parameters,
-            trainer.patches.steps_per_epoch,
-            trainer.patches.batch_size,
-            trainer.patches.rows,
-            trainer.patches.columns,
-        )
-        trainer.run(Checkpoints(checkpoints), log_path)
-        save_model(trainer, *finished)
-    else:
-        log.info("this very model has been trained before: taken from %s", checkpoints)
-    for source, target in zip(finished, (weights_path, info_path, log_path), strict=True):
-        with atomic(target) as temporary:
-            shutil.copyfile(source, temporary)
+    with Checkpoints(Path(task.checkpoints)).alone():
+        if all(path.exists() for path in task.finished):
+            log.info("this very model has been trained before: taken from %s", task.checkpoints)
+        elif processes == 1:
+            take_part(task, Group())
+        else:
+            own_threads = max(1, threads // processes)
+            launch(processes, "-m", "rainshaft.train", json.dumps(asdict(task)), str(log_path), str(own_threads))
+        for source, target in zip(task.finished, (task.weights, task.info, task.train_log), strict=True):
+            with atomic(target) as temporary:
+                shutil.copyfile(source, temporary)
+
+
+def take_part(task: Task, group: Group) -> None:
+    """Train as one of a group of processes; the first of them keeps the result in the checkpoint folder."""
+    settings = Settings.from_slice(read_slice(task.config))
+    with xr.open_dataset(task.statistics) as statistics:
+        trainer = Trainer(settings, [Path(path) for path in task.fields], statistics.load(), group)
+    log.info(
+        "training on %s%s: %d days, %d parameters, %d steps an epoch of %d patches of %d x %d coarse cells",
+        f"{group.size} x " if group.size > 1 else "",
+        trainer.device,
+        len(trainer.train_record),
+        sum(p.numel() for p in trainer.model.parameters()),
+        trainer.patches.steps_per_epoch,
+        trainer.patches.batch_size,
+        trainer.patches.rows,
+        trainer.patches.columns,
+    )
+    trainer.run(Checkpoints(Path(task.checkpoints)), Path(task.train_log))
+    if group.is_first:
+        save_model(trainer, *task.finished)
 
 
 def save_model(trainer: Trainer, weights_path: Path, info_path: Path, log_path: Path) -> None:
@@ -437,3 +436,11 @@ def load_model(weights_path: Path, info_path: Path, device: torch.device) -> Rai
     model = RainCVAE(architecture, tensors["channel_mean"].ravel(), tensors["channel_std"].ravel(), 1.0)
     model.load_state_dict(tensors)
     return model.to(device, memory_format=torch.channels_last).eval()
+
+
+if __name__ == "__main__":  # one of the processes that `launch` started
+    task_json, job_log, own_threads = sys.argv[1:]
+    with job(job_log, int(own_threads), part_of_another=True):
+        whole = Task(**json.loads(task_json))
+        with joined(Settings.from_slice(read_slice(whole.config)).train.device) as group:
+            take_part(whole, group)

@@ -20,10 +20,11 @@ def test_yaml_examples_are_valid_configurations() -> None:
         load({"datasets": DEMO["datasets"]} | block)
 
 
-@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md", "docs/slurm.md"])
 def test_links_lead_to_files(file: str) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / file).read_text())
-    missing = [link for link in links if not (ROOT / link).exists()]
+    path = ROOT / file
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text())
+    missing = [link for link in links if not (path.parent / link).exists()]
     assert not missing
 
 

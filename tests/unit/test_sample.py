@@ -43,9 +43,9 @@ def model(data):
     return model.eval()
 
 
-def drawn(model, data, path, mode="prior", **changes):
+def drawn(model, data, path, mode="prior", shard=(1, 1), **changes):
     settings = {"seed": 1, "K": 3, "days": "heavy_only", "temperature": 1.0, "min_threshold": 0.0, "batch_size": 4}
-    sample.sample(model, settings | changes, mode, data[0], data[1], path, {"note": "test"})
+    sample.sample(model, settings | changes, mode, data[0], data[1], path, {"note": "test"}, *shard)
     return xr.load_dataset(path)
 
 
@@ -103,11 +103,30 @@ def test_posterior_members_without_mass_are_dropped(model, data, tmp_path, caplo
 
 def test_threshold_zeroes_what_is_below_and_touches_nothing_else(model, data, tmp_path):
     before = drawn(model, data, tmp_path / "a.nc")
-    threshold.apply_threshold(tmp_path / "a.nc", {"pixel_threshold": 3.0}, data[0], tmp_path / "b.nc")
+    threshold.apply_threshold([tmp_path / "a.nc"], {"pixel_threshold": 3.0}, data[0], tmp_path / "b.nc")
     after = xr.load_dataset(tmp_path / "b.nc")
     assert after.attrs["pixel_threshold"] == 3.0
     xr.testing.assert_equal(after.pr, xr.where(before.pr < 3, 0, before.pr, keep_attrs=True).astype("f4"))
     assert list(after.split.values) == list(before.split.values)
+
+
+@pytest.mark.parametrize("pixel_threshold", [3.0, "auto"])
+def test_shards_of_days_are_the_whole_bit_for_bit(model, data, tmp_path, pixel_threshold):
+    whole, parts = tmp_path / "whole.nc", [tmp_path / f"{i}-of-3.nc" for i in (1, 2, 3)]
+    days = {"batch_size": 4, "days": "split:train"}
+    assert drawn(model, data, whole, **days).sizes["time"] == sum(
+        drawn(model, data, part, shard=(i, 3), **days).sizes["time"] for i, part in enumerate(parts, 1)
+    )
+    settings = {"pixel_threshold": pixel_threshold, "wet_threshold": 0.1}
+    threshold.apply_threshold([whole], settings, data[0], tmp_path / "a.nc")
+    threshold.apply_threshold(parts, settings, data[0], tmp_path / "b.nc")
+    xr.testing.assert_identical(xr.load_dataset(tmp_path / "a.nc"), xr.load_dataset(tmp_path / "b.nc"))
+    assert len(set(xr.load_dataset(tmp_path / "b.nc").split.values)) == 3
+
+
+def test_more_shards_than_batches_are_refused(model, data, tmp_path):
+    with pytest.raises(UserError, match=r"sampling.shards: found 50, but \d+ days are only \d+ batches"):
+        drawn(model, data, tmp_path / "a.nc", shard=(1, 50))
 
 
 def test_auto_threshold_matches_the_observed_wet_fraction(data, tmp_path):
@@ -120,7 +139,7 @@ def test_auto_threshold_matches_the_observed_wet_fraction(data, tmp_path):
 
     write_ensemble(tmp_path / "a.nc", days, 1, drizzle, {})
     settings = {"pixel_threshold": "auto", "wet_threshold": 0.1}
-    threshold.apply_threshold(tmp_path / "a.nc", settings, data[0], tmp_path / "b.nc")
+    threshold.apply_threshold([tmp_path / "a.nc"], settings, data[0], tmp_path / "b.nc")
     after = xr.load_dataset(tmp_path / "b.nc").pr.values
     cells = np.isfinite(truth).sum()
     assert (drizzle > 0.1).sum() / cells > 0.9

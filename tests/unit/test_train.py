@@ -3,18 +3,29 @@
 import csv
 import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 from fields import make_fields
+from project import REPOSITORY
+from safetensors.torch import load_file
 
-from rainshaft import batches, train
+from rainshaft import batches, checkpoints, train
 from rainshaft.config import Dataset, Loss, Model, Train
 from rainshaft.dataset import fit_statistics
-from rainshaft.errors import UserError
+from rainshaft.errors import STOPPED, Interrupted, UserError
+from rainshaft.files import write_netcdf
+from rainshaft.locks import Lock
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +50,28 @@ def settings(**changes):
     return train.Settings(1, Model(width=4, d_z=(2, 1)), Loss(), Train(**options))
 
 
-def run(data, folder, options=None):
-    """Train into a folder; the paths of weights, info and log."""
+def task_in(data, folder, options=None):
+    """A training with its files in a folder."""
     folder.mkdir(exist_ok=True)
-    targets = [folder / "model.safetensors", folder / "model.json", folder / "train_log.csv"]
-    train.train(options or settings(), data[0], data[1], folder / "checkpoints", *targets)
-    return targets
+    options = options or settings()
+    sections = {name: getattr(options, name).model_dump(mode="json") for name in ("model", "loss", "train")}
+    (folder / "config.json").write_text(json.dumps({"config": {"seed": options.seed, **sections}}))
+    write_netcdf(data[1], folder / "statistics.nc")
+    names = ("config.json", "statistics.nc", "checkpoints", "model.safetensors", "model.json", "train_log.csv")
+    config, statistics, checkpoints, *targets = (str(folder / name) for name in names)
+    return train.Task(config, statistics, [str(path) for path in data[0]], checkpoints, *targets)
+
+
+def run(data, folder, options=None, processes=1):
+    """Train into a folder; the paths of weights, info and log."""
+    task = task_in(data, folder, options)
+    train.train(task, processes, folder / "job.log", threads=2)
+    return [Path(path) for path in (task.weights, task.info, task.train_log)]
+
+
+def rows_of(log):
+    """The training log without its times."""
+    return [{k: float(v) for k, v in row.items() if k != "seconds"} for row in csv.DictReader(log.open())]
 
 
 @pytest.fixture(scope="module")
@@ -74,17 +101,73 @@ def test_a_stopped_training_resumes_to_the_same_weights(data, undisturbed, tmp_p
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(train.Trainer, "step", step_and_stop)
-    with pytest.raises(train.TrainingError, match=f"stopped by a signal at step {stop_at}"):
+    with pytest.raises(Interrupted, match=f"stopped by a signal at step {stop_at}"):
         run(data, tmp_path)
     monkeypatch.undo()
     assert not (tmp_path / "model.safetensors").exists()
     weights, _, log = run(data, tmp_path)
     assert weights.read_bytes() == undisturbed[0].read_bytes()
-    without_time = [
-        [{k: v for k, v in r.items() if k != "seconds"} for r in csv.DictReader(p.open())]
-        for p in (log, undisturbed[2])
-    ]
-    assert without_time[0] == without_time[1]
+    assert rows_of(log) == rows_of(undisturbed[2])
+
+
+def same_but_for_rounding(two, one):
+    """Whether weights, info and log of two trainings agree."""
+    for row, expected in zip(rows_of(two[2]), rows_of(one[2]), strict=True):
+        assert row == pytest.approx(expected, rel=2e-4, abs=1e-6)
+    weights = load_file(one[0])
+    for name, value in load_file(two[0]).items():
+        torch.testing.assert_close(value, weights[name], rtol=1e-2, atol=1e-3)
+
+
+def test_two_processes_train_as_one_with_the_same_batch_and_resume_after_a_signal(data, tmp_path):
+    options = settings(epochs=2, patch=16)
+    task = task_in(data, tmp_path / "two", options)
+    code = """if True:
+        import json, sys
+        from rainshaft.runtime import job
+        from rainshaft.train import Task, train
+        with job(sys.argv[2], 2):
+            train(Task(**json.loads(sys.argv[1])), 2, sys.argv[2], 2)
+    """
+    command = [sys.executable, "-c", code, json.dumps(asdict(task)), str(tmp_path / "two/job.log")]
+    first = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
+    while first.poll() is None and not list(Path(task.checkpoints).glob("step-*.pt")):
+        time.sleep(0.02)
+    first.terminate()
+    _, words = first.communicate(timeout=60)
+    assert first.returncode == STOPPED, words
+    assert "the same command goes on" in words
+    assert "Traceback" not in words
+    again = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    log = (tmp_path / "two/job.log").read_text()
+    assert "resuming at step" in log
+    assert log.count("training on 2 x cpu") == 1
+    two = [Path(path) for path in (task.weights, task.info, task.train_log)]
+    same_but_for_rounding(two, run(data, tmp_path / "one", options))
+
+
+def test_two_processes_train_as_one_where_a_part_of_the_network_is_idle(data, tmp_path):
+    options = train.Settings(
+        1, Model(width=4, d_z=(2, 1), prior="standard"), Loss(lambda_crps=0.0), settings(epochs=1, patch=16).train
+    )
+    two = run(data, tmp_path / "two", options, processes=2)
+    same_but_for_rounding(two, run(data, tmp_path / "one", options))
+
+
+def test_a_second_process_waits_for_the_first_and_takes_its_model(data, undisturbed, tmp_path):
+    lock = Lock(tmp_path / "checkpoints/lock")
+    assert lock.take()
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(run, data, tmp_path)
+        with pytest.raises(TimeoutError):
+            second.result(timeout=2)
+        assert not list((tmp_path / "checkpoints").glob("step-*"))
+        for source, name in zip(undisturbed, ("model.safetensors", "model.json", "train_log.csv"), strict=True):
+            shutil.copy(source, tmp_path / "checkpoints" / name)
+        lock.release()
+        assert second.result(timeout=60)[0].read_bytes() == undisturbed[0].read_bytes()
+    assert not list((tmp_path / "checkpoints").glob("step-*"))
 
 
 def test_a_damaged_checkpoint_is_passed_over(data, undisturbed, tmp_path, monkeypatch):
@@ -93,7 +176,7 @@ def test_a_damaged_checkpoint_is_passed_over(data, undisturbed, tmp_path, monkey
         run(data, tmp_path)
     monkeypatch.undo()
     kept = sorted((tmp_path / "checkpoints").glob("step-*.pt"))
-    assert len(kept) == train.CHECKPOINTS_KEPT
+    assert len(kept) == checkpoints.KEPT
     content = bytearray(kept[-1].read_bytes())
     content[len(content) // 2] ^= 1
     kept[-1].write_bytes(content)

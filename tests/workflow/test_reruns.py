@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -36,32 +37,45 @@ def test_nothing_runs_again_by_itself(finished):
     assert finished.planned().rules == set()
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "expected", "touched"),
-    [
-        ("pixel_threshold: auto", "pixel_threshold: 1.0", AFTER_THRESHOLD, {"calibrated"}),
-        ("K: 3", "K: 4", AFTER_SAMPLE, None),
-        ("sampling: {K: 3", "sampling: {days: 'split:train', K: 3", AFTER_SAMPLE, None),
-        ("sampling: {K: 3", "sampling: {temperature: 0.9, K: 3", AFTER_SAMPLE, None),
-        ("lambda_grad: 2.0", "lambda_grad: 1.5", AFTER_TRAIN, {"gradient-loss"}),
-        ("width: 4", "width: 8", AFTER_TRAIN, None),
-        ("epochs: 2", "epochs: 3", AFTER_TRAIN, None),
-        ("factor: 4", "factor: 8", {"make_demo_data", *AFTER_PREPARE}, None),
-        ("variable: orog}", "variable: sftlf}", AFTER_PREPARE, None),
-        ("test]}", "test, train]}", AFTER_STATISTICS, None),
-        (
-            "bootstrap: 10",
-            "bootstrap: 20",
-            {"evaluate_baseline", *AFTER_THRESHOLD} - {"apply_threshold", "plot_samples"},
-            None,
-        ),
-        ("dpi: 60", "dpi: 61", {"plot_samples", "plot_distribution", "plot_training", "plot_comparison"}, None),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_an_edit_of_the_configuration_reruns_what_it_touches(project, old, new, expected, touched):
-    project.edit("tiny.yaml", old, new)
-    plan = project.planned()
+EDITS = [
+    ("pixel_threshold: auto", "pixel_threshold: 1.0", AFTER_THRESHOLD, {"calibrated"}),
+    ("K: 3", "K: 4", AFTER_SAMPLE, None),
+    ("sampling: {K: 3", "sampling: {days: 'split:train', K: 3", AFTER_SAMPLE, None),
+    ("sampling: {K: 3", "sampling: {temperature: 0.9, K: 3", AFTER_SAMPLE, None),
+    ("lambda_grad: 2.0", "lambda_grad: 1.5", AFTER_TRAIN, {"gradient-loss"}),
+    ("width: 4", "width: 8", AFTER_TRAIN, None),
+    ("epochs: 2", "epochs: 3", AFTER_TRAIN, None),
+    ("factor: 4", "factor: 8", {"make_demo_data", *AFTER_PREPARE}, None),
+    ("variable: orog}", "variable: sftlf}", AFTER_PREPARE, None),
+    ("test]}", "test, train]}", AFTER_STATISTICS, None),
+    (
+        "bootstrap: 10",
+        "bootstrap: 20",
+        {"evaluate_baseline", *AFTER_THRESHOLD} - {"apply_threshold", "plot_samples"},
+        None,
+    ),
+    ("dpi: 60", "dpi: 61", {"plot_samples", "plot_distribution", "plot_training", "plot_comparison"}, None),
+    ("batch_size: 32", "gpus: 2, batch_size: 32", set(), None),
+]
+
+
+@pytest.fixture(scope="module")
+def plans(finished, tmp_path_factory):
+    """What would run after each of the edits; two dry runs at a time."""
+
+    def plan(edit):
+        project = finished.copy(tmp_path_factory.mktemp("edit") / "project")
+        project.edit("tiny.yaml", *edit[:2])
+        return project.planned()
+
+    with ThreadPoolExecutor(2) as pool:
+        return {edit[1]: plan for edit, plan in zip(EDITS, pool.map(plan, EDITS), strict=True)}
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit[1])
+def test_an_edit_of_the_configuration_reruns_what_it_touches(plans, edit):
+    _, new, expected, touched = edit
+    plan = plans[new]
     assert plan.rules - FREEZE == expected
     for rule in ("train_model", "sample_fields", "apply_threshold"):
         if touched is not None and rule in expected:

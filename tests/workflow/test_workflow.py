@@ -58,7 +58,7 @@ def test_what_users_take_away_is_cf_and_knows_where_it_comes_from(finished):
         assert not ((rain > 0) & (rain < threshold)).any()
         assert (rain >= 0).all()
         assert set(np.unique(synth.split)) >= {"test", "validation"}
-    with xr.open_dataset(finished.results / "calibrated/samples/prior.nc") as samples:
+    with xr.open_dataset(finished.results / "calibrated/samples/prior/1-of-1.nc") as samples:
         assert samples.sizes == synth.sizes
 
 
@@ -93,7 +93,6 @@ def test_a_killed_training_resumes_to_the_same_weights(project):
     running.wait()
     assert not model.exists()
     first = next(checkpoints.glob("*/step-*.pt")).name
-    project.run("--unlock")
     project.run("results/calibrated/model.safetensors")
     log = (project.results / "logs/train_model/calibrated.log").read_text()
     assert "resuming at step" in log, first

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rainshaft.config import load
 from rainshaft.errors import UserError
+from rainshaft.locks import Lock
 from rainshaft.sources import source_files
 from rainshaft.stages import code_fingerprint, dataset_slice, experiment_slice
 
@@ -50,6 +51,23 @@ def raw_files(wildcards):
         sys.exit(f"The input cannot be used:\n{error}")
 
 
+def shards(wildcards):
+    """The shards of an ensemble, in the order of their days."""
+    count = CONFIG.experiments[wildcards.experiment].sampling.shards
+    return [f"<results>/{wildcards.experiment}/samples/{wildcards.mode}/{i}-of-{count}.nc" for i in range(1, count + 1)]
+
+
+def growing(amount):
+    """A resource that grows with every try: what killed the job may have been too little of it."""
+    return lambda wildcards, attempt: amount * attempt
+
+
+def gpus(wildcards):
+    """How many GPUs a training takes."""
+    settings = CONFIG.experiments[wildcards.experiment].train
+    return 0 if settings.device == "cpu" else settings.gpus
+
+
 def of_runs(pattern):
     """A path for every experiment and mode."""
     return [path for name, mode in RUNS for path in expand(pattern, experiment=name, mode=mode)]
@@ -79,6 +97,25 @@ def compared_files(of_experiment, of_baseline):
         ]
 
     return files
+
+
+RUN_LOCK = Lock(Path(".snakemake/rainshaft.lock"))  # held until this process ends, however it ends
+
+
+def be_alone():
+    """Before the first job: no other run works in this folder, and no job of a killed one."""
+    from rainshaft.cluster import cancel_left_jobs
+
+    if not RUN_LOCK.take():
+        sys.exit(
+            f"Another run works in this folder: {RUN_LOCK.holder}. Nothing was started; wait for its end, or work in "
+            "another clone."
+        )
+    try:
+        if cancelled := cancel_left_jobs(Path.cwd()):
+            print(f"Cancelled {cancelled} jobs that an earlier run had left in the queue", file=sys.stderr)
+    except UserError as error:
+        sys.exit(str(error))
 
 
 def check_input():

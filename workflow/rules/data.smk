@@ -32,8 +32,8 @@ rule make_demo_data:
     conda:
         "../envs/rainshaft.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     message:
         "Making synthetic rain for {wildcards.dataset}"
     script:
@@ -53,8 +53,8 @@ rule prepare_year:
     conda:
         "../envs/rainshaft.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     message:
         "Preparing {wildcards.year} of {wildcards.dataset}"
     script:
@@ -75,8 +75,8 @@ rule fit_statistics:
     conda:
         "../envs/rainshaft.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     message:
         "Fitting statistics to the training days of {wildcards.dataset}"
     script:

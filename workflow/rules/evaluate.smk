@@ -18,8 +18,8 @@ rule evaluate_samples:
     conda:
         "../envs/rainshaft.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         dataset=dataset_of,
     message:
@@ -43,12 +43,16 @@ rule evaluate_baseline:
     conda:
         "../envs/rainshaft.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     message:
         "Evaluating the baseline {wildcards.baseline} on {wildcards.dataset}"
     script:
         "../scripts/evaluate_baseline.py"
+
+
+localrules:
+    compare_experiments,
 
 
 rule compare_experiments:

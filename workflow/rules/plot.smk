@@ -1,6 +1,10 @@
 # Figures.
 
 
+localrules:
+    plot_training,
+
+
 rule plot_samples:
     input:
         config="<results>/{experiment}/config/plot.json",

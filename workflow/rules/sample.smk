@@ -9,20 +9,20 @@ rule sample_fields:
         fields=fields,
         statistics=statistics,
     output:
-        samples="<results>/{experiment}/samples/{mode}.nc",
+        samples="<results>/{experiment}/samples/{mode}/{shard}.nc",
     log:
-        "<logs>/sample_fields/{experiment}/{mode}.log",
+        "<logs>/sample_fields/{experiment}/{mode}-{shard}.log",
     benchmark:
-        "<benchmarks>/sample_fields/{experiment}/{mode}.jsonl"
+        "<benchmarks>/sample_fields/{experiment}/{mode}-{shard}.jsonl"
     conda:
         "../envs/rainshaft.yaml"
     threads: 8
     resources:
-        mem_mb=8000,
-        runtime=120,
-        gpu=1,
+        mem_mb=growing(8000),
+        runtime=growing(120),
+        gpu=lambda wildcards: min(gpus(wildcards), 1),
     message:
-        "Sampling {wildcards.experiment} from the {wildcards.mode}"
+        "Sampling {wildcards.experiment} from the {wildcards.mode}, {wildcards.shard}"
     script:
         "../scripts/sample_fields.py"
 
@@ -30,7 +30,7 @@ rule sample_fields:
 rule apply_threshold:
     input:
         config="<results>/{experiment}/config/threshold.json",
-        samples=rules.sample_fields.output.samples,
+        samples=shards,
         fields=fields,
     output:
         synth="<results>/{experiment}/synth/{mode}.nc",
@@ -41,8 +41,8 @@ rule apply_threshold:
     conda:
         "../envs/rainshaft.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     message:
         "Applying the pixel threshold to {wildcards.experiment}, {wildcards.mode}"
     script:
@@ -63,8 +63,8 @@ rule make_baseline:
     conda:
         "../envs/rainshaft.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     message:
         "Making the baseline {wildcards.baseline} for {wildcards.dataset}"
     script:

@@ -37,9 +37,10 @@ rule train_model:
         "../envs/rainshaft.yaml"
     threads: 8
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
         runtime=240,
-        gpu=1,
+        gpu=gpus,
+        processes=lambda wildcards: CONFIG.experiments[wildcards.experiment].train.gpus,
     params:
         # no declared output, so that it outlives failed jobs and edits
         checkpoints=lambda wildcards: f"{CONFIG.results}/{wildcards.experiment}/checkpoints",

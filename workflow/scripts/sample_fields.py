@@ -12,6 +12,7 @@ from rainshaft.train import choose_device, load_model
 with job(snakemake.log[0], snakemake.threads):
     weights, info, frozen = (Path(snakemake.input[name]) for name in ("weights", "info", "config"))
     settings = read_slice(frozen)
+    shard, shards = snakemake.wildcards.shard.split("-of-")
     sample(
         load_model(weights, info, choose_device(settings["device"])),
         settings,
@@ -25,4 +26,6 @@ with job(snakemake.log[0], snakemake.threads):
             "config_fingerprint": fingerprint(frozen.read_text()),
             "model_sha256": json.loads(info.read_text())["weights_sha256"],
         },
+        shard=int(shard),
+        shards=int(shards),
     )

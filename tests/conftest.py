@@ -1,7 +1,5 @@
 """The tiny workflow, run once for all tests."""
 
-import shutil
-
 import pytest
 from project import Project, copy_project
 
@@ -16,6 +14,5 @@ def finished(tmp_path_factory) -> Project:
 
 @pytest.fixture
 def project(finished, tmp_path) -> Project:
-    """A copy of the finished workflow to edit; time stamps and Snakemake's records come along."""
-    shutil.copytree(finished.folder, tmp_path / "project", symlinks=True)
-    return Project(tmp_path / "project")
+    """A copy of the finished workflow to edit."""
+    return finished.copy(tmp_path / "project")

@@ -7,12 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "rainshaft", "workflow", "profiles", "config")
-SNAKEMAKE = [sys.executable, "-m", "snakemake"]
 
 
 @dataclass(frozen=True)
@@ -29,13 +28,14 @@ class Project:
 
     folder: Path
     configfile: str = "tiny.yaml"
+    snakemake: tuple[str, ...] = (sys.executable, "-m", "snakemake", "--cores", "2")
 
     @property
     def results(self) -> Path:
         return self.folder / "results"
 
     def command(self, *arguments: str) -> list[str]:
-        return [*SNAKEMAKE, "--cores", "2", *arguments, "--configfile", self.configfile]
+        return [*self.snakemake, *arguments, "--configfile", self.configfile]
 
     def run(self, *arguments: str, expect: int = 0) -> str:
         """Run Snakemake to its end; what it printed."""
@@ -59,6 +59,11 @@ class Project:
         table = re.search(r"^Job stats:\n.*\n-.*\n((?:\w+ +\d+\n)*)", output, re.MULTILINE)
         counts = dict(line.split() for line in table.group(1).splitlines()) if table else {}
         return Plan(set(counts) - {"all", "total"}, set(re.findall(r"^Job \d+: (.*)$", output, re.MULTILINE)))
+
+    def copy(self, folder: Path) -> Project:
+        """A copy to edit; time stamps and Snakemake's records come along."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return replace(self, folder=folder)
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Replace the one place where a text stands in a file."""

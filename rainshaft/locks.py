@@ -1,0 +1,62 @@
+"""Locks that end with the process that holds them, even one that is killed: a lock on an open file (flock)."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import IO
+
+log = logging.getLogger("rainshaft")
+
+CANNOT_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # some Lustre and NFS mounts
+
+
+class Lock:
+    """The right to work on something that only one process may work on at a time.
+
+    Parameters
+    ----------
+    path
+        A file that holds nothing but who has the lock. It stays behind; only the lock on it counts.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.file: IO[str] | None = None
+
+    def take(self, wait: bool = False) -> bool:
+        """Take the lock, at once or when it is free; whether it was to be had.
+
+        On a file system without locks it is always to be had, with a warning.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(self.path, "a+")  # noqa: SIM115  it lives as long as the lock
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            file.close()
+            return False
+        except OSError as error:
+            if error.errno not in CANNOT_LOCK:
+                raise
+            log.warning("%s: no locks on this file system; see to it yourself that only one process is here", self.path)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        self.file = file
+        return True
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+    @property
+    def holder(self) -> str:
+        """Who has it, in words."""
+        return self.path.read_text() or "another process"

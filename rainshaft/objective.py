@@ -1,0 +1,63 @@
+"""What a training minimises: one draw from the posterior and members from the prior, judged by every loss term."""
+
+from __future__ import annotations
+
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from rainshaft import loss
+from rainshaft.batches import Batch
+from rainshaft.config import Loss
+from rainshaft.loss import Across, alone
+from rainshaft.model import RainCVAE
+
+
+class Objective(nn.Module):
+    """The loss terms of a network on a batch; a module, so that DistributedDataParallel can wrap it."""
+
+    def __init__(self, model: RainCVAE, settings: Loss, statistics: xr.Dataset, amp: bool):
+        super().__init__()
+        self.model = model
+        self.settings = settings
+        self.amp = amp
+        self.mean_rain, self.p99 = float(statistics.rain_mean), float(statistics.p99_wet)
+
+    def forward(
+        self, batch: Batch, posterior_noise: list[Tensor], prior_noise: list[Tensor], across: Across = alone
+    ) -> dict[str, Tensor]:
+        """Every term of the loss, unweighted; those of the CRPS only where they have a weight.
+
+        Parameters
+        ----------
+        posterior_noise, prior_noise
+            as `RainCVAE.forward` takes it: one draw a patch, `loss.members` draws a patch
+        across
+            mean over the processes that share the batch
+        """
+        w, y, valid = self.settings, batch.rain_B1HW, batch.valid_B1HW
+        with torch.autocast(y.device.type, torch.bfloat16, enabled=self.amp and y.device.type == "cuda"):
+            given = self.model.given(batch.coarse_BCyx, batch.statics_BSHW, valid)
+            observed = self.model.observed(batch.coarse_BCyx, batch.statics_BSHW, y)
+            y_hat, kl = self.model(given, posterior_noise, observed)
+            members = self.model(given, prior_noise)[0] if w.lambda_crps else None
+        rec = loss.intensity_weighted_mae(y, y_hat, valid, w.scale, w.w_min, w.w_max, w.tail_boost, self.p99, across)
+        terms = {
+            "L_rec": rec / self.mean_rain,
+            "L_mass": loss.mass_loss(y, y_hat, valid) / self.mean_rain,
+            "L_grad": loss.gradient_loss(y, y_hat, valid, across) / self.mean_rain,
+            "L_kl": loss.free_nats_kl(across(kl), w.free_nats),
+        }
+        if members is not None:
+            terms["L_crps"] = loss.almost_fair_crps(members, y, valid, across=across) / self.mean_rain
+            terms["L_crps_pool"] = loss.pooled_crps(members, y, valid, across) / self.mean_rain
+            terms["L_crps_grad"] = loss.gradient_crps(members, y, valid, across) / self.mean_rain
+        return terms
+
+    def total(self, terms: dict[str, Tensor], beta: float) -> Tensor:
+        """The loss from its terms."""
+        w = self.settings
+        weights = {"L_rec": w.lambda_rec, "L_mass": w.lambda_mass, "L_grad": w.lambda_grad, "L_kl": beta}
+        weights |= {"L_crps": w.lambda_crps, "L_crps_pool": w.lambda_crps * w.crps_pool}
+        weights |= {"L_crps_grad": w.lambda_crps * w.crps_grad}
+        return sum(weights[name] * value for name, value in terms.items())

@@ -1,0 +1,172 @@
+"""The Slurm profile on a real slurmctld and slurmd without accounting."""
+
+import hashlib
+import os
+import re
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from cluster import IMPATIENT, kill, processes_of, rule_of, run, wait_for
+
+THROUGH_SLURM = [
+    "--profile=profiles/slurm",
+    "--set-threads",  # two processors here
+    "train_model=2",
+    "sample_fields=2",
+]
+WEIGHTS = "results/calibrated/model.safetensors"
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# ------------------------------------------------------------------------------------------ the whole workflow
+
+
+@pytest.fixture(scope="module")
+def through_slurm(cluster, finished, tmp_path_factory):
+    """The tiny workflow with a longer training: what that touches, run through the profile."""
+    project = replace(finished.copy(tmp_path_factory.mktemp("slurm") / "project"), snakemake=IMPATIENT)
+    config = yaml.safe_load((project.folder / "tiny.yaml").read_text())
+    config["train"] |= {"device": "auto", "epochs": 12}
+    config["experiments"] = {"calibrated": {"dataset": "tiny"}}
+    (project.folder / "tiny.yaml").write_text(yaml.safe_dump(config))
+    project.run(*THROUGH_SLURM)
+    return project
+
+
+def test_training_and_sampling_ran_on_the_gpu_node_with_what_their_rules_ask_for_and_nothing_else_did(
+    cluster, through_slurm
+):
+    jobs = {rule_of(job): job for job in cluster.jobs()}
+    assert list(jobs) == ["train_model", "sample_fields", "judge", "plot_comparison"]
+    assert len(cluster.jobs("COMPLETED")) == 4
+    for name, job in jobs.items():
+        on_gpu = name in ("train_model", "sample_fields")
+        assert (job["Partition"], job["NodeList"]) == (("gpu", "g1") if on_gpu else ("short", "c1"))
+        assert (job.get("TresPerJob") == "gres:gpu:1") == on_gpu, job
+    memory = {name: int(re.search(r"mem=(\d+)M", job["TRES"])[1]) for name, job in jobs.items()}
+    # scores and maps side by side in one job
+    assert memory == {"train_model": 16000, "sample_fields": 8000, "judge": 8000, "plot_comparison": 4000}
+    limits = {"train_model": "04:00:00", "sample_fields": "02:00:00", "plot_comparison": "00:30:00"}
+    assert limits.items() <= {name: job["TimeLimit"] for name, job in jobs.items()}.items()
+    assert jobs["train_model"]["NumCPUs"] == "2"
+
+
+def test_an_edit_of_the_threshold_sends_no_job_to_the_gpus(cluster, through_slurm):
+    before = cluster.newest
+    through_slurm.edit("tiny.yaml", "mode: prior", "mode: prior\n  pixel_threshold: 1.5")
+    through_slurm.run("results/comparison/table.md", *THROUGH_SLURM)
+    jobs = cluster.jobs(after=before)
+    assert [(rule_of(job), job["Partition"]) for job in jobs] == [("judge", "short")]
+
+
+# ------------------------------------------------------------------------------------------ what can go wrong
+
+
+@pytest.fixture
+def untrained(through_slurm, tmp_path):
+    """The finished project without its model, and the hash of the weights that it had."""
+    project = through_slurm.copy(tmp_path / "project")
+    undisturbed = sha256(project.folder / WEIGHTS)
+    shutil.rmtree(project.results / "calibrated/checkpoints")
+    (project.folder / WEIGHTS).unlink()
+    return project, undisturbed
+
+
+class Training:
+    """The training of a project as it goes on in the cluster."""
+
+    def __init__(self, project, cluster):
+        self.project, self.cluster, self.first_job = project, cluster, cluster.newest
+        self.log = project.results / "logs/train_model/calibrated.log"
+
+    def start(self):
+        return self.project.start(WEIGHTS, *THROUGH_SLURM)
+
+    @property
+    def step(self):
+        """Of the newest checkpoint."""
+        names = [path.name for path in self.project.results.glob("calibrated/checkpoints/*/step-*.pt")]
+        return max((int(name.split("-")[1]) for name in names), default=0)
+
+    def going_on(self):
+        """Wait until it has gone on from where it was and saved again; the number of its job."""
+        resumed = 0
+        if self.step:
+            wait_for(lambda: "resuming at step" in self.words(), 90, f"a new try; {self.tail()}")
+            resumed = int(re.search(r"resuming at step (\d+)", self.words())[1])
+        wait_for(lambda: self.step > resumed, 90, f"a checkpoint after step {resumed}; {self.tail()}")
+        self.log.unlink()  # so that the words of the next try are its own
+        (job,) = self.cluster.jobs("RUNNING", after=self.first_job)
+        return job["JobId"]
+
+    def words(self):
+        return self.log.read_text() if self.log.exists() else ""
+
+    def tail(self):
+        log = self.project.folder / "started.log"
+        return log.read_text()[-1500:] if log.exists() else ""
+
+
+def python_of(job):
+    """The process of a job that trains."""
+    (python,) = [p for p in processes_of(job) if b".train_model.py" in Path(f"/proc/{p}/cmdline").read_bytes()]
+    return python
+
+
+def test_a_training_goes_on_after_scancel_a_kill_the_time_limit_and_a_lost_node(cluster, untrained):
+    project, undisturbed = untrained
+    training = Training(project, cluster)
+    snakemake = training.start()
+    run("scancel", training.going_on())
+
+    kill(python_of(training.going_on()))
+
+    job = training.going_on()
+    os.kill(python_of(job), signal.SIGSTOP)  # Slurm looks at the limits every 30 s only, and wakes it with the notice
+    run("scontrol", "update", f"JobId={job}", "TimeLimit=1")  # less than the notice of 120 s
+
+    training.going_on()
+    cluster.node_down("g1")
+    cluster.node_up("g1")
+    run("scontrol", "update", "NodeName=g1", "State=RESUME", check=False)
+
+    assert snakemake.wait(timeout=240) == 0, training.tail()
+    assert sha256(project.folder / WEIGHTS) == undisturbed
+    ends = [job["JobState"] for job in cluster.jobs(after=training.first_job)]
+    assert ends[-1] == "COMPLETED"
+    assert len(ends) == 4, "scancel, kill and the time limit cost a job each; the lost node is the same job again"
+    words = [path.read_text() for path in (project.results / "logs/slurm/rule_train_model").rglob("*.log")]
+    assert sum("stopped by a signal at step" in text for text in words) == 2, "after scancel and before the time limit"
+
+
+def test_a_training_goes_on_after_snakemake_was_interrupted_or_killed(cluster, untrained):
+    project, undisturbed = untrained
+    training = Training(project, cluster)
+    first = training.start()
+    training.going_on()
+    second = project.run(WEIGHTS, *THROUGH_SLURM, expect=1)
+    assert "Another run works in this folder: process " in second
+    assert f"process {first.pid} on" in second
+    assert "rule train_model" not in second
+
+    first.send_signal(signal.SIGINT)
+    assert first.wait(timeout=60) != 0
+    wait_for(lambda: not cluster.jobs("RUNNING", after=training.first_job), 30, "the end of the job")
+
+    killed = training.start()
+    left = training.going_on()
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert [job["JobId"] for job in cluster.jobs("RUNNING")] == [left]
+
+    assert "Cancelled 1 jobs that an earlier run had left" in project.run(WEIGHTS, *THROUGH_SLURM)
+    assert sha256(project.folder / WEIGHTS) == undisturbed
+    assert not cluster.jobs("RUNNING")
+    assert project.planned(WEIGHTS, *THROUGH_SLURM).rules == set()
