@@ -33,7 +33,7 @@ def through_slurm(cluster, finished, tmp_path_factory):
     """The tiny workflow with a longer training: what that touches, run through the profile."""
     project = replace(finished.copy(tmp_path_factory.mktemp("slurm") / "project"), snakemake=IMPATIENT)
     config = yaml.safe_load((project.folder / "tiny.yaml").read_text())
-    config["train"] |= {"device": "auto", "epochs": 12}
+    config["train"] |= {"device": "auto", "epochs": 20}
     config["experiments"] = {"calibrated": {"dataset": "tiny"}}
     (project.folder / "tiny.yaml").write_text(yaml.safe_dump(config))
     project.run(*THROUGH_SLURM)
@@ -120,37 +120,22 @@ def python_of(job):
     return python
 
 
-def test_a_training_goes_on_after_scancel_a_kill_the_time_limit_and_a_lost_node(cluster, untrained):
+def test_a_training_goes_on_after_whatever_happens_to_its_job_or_to_snakemake(cluster, untrained):
     project, undisturbed = untrained
     training = Training(project, cluster)
-    snakemake = training.start()
+
+    first = training.start()
     run("scancel", training.going_on())
-
     kill(python_of(training.going_on()))
-
     job = training.going_on()
     os.kill(python_of(job), signal.SIGSTOP)  # Slurm looks at the limits every 30 s only, and wakes it with the notice
     run("scontrol", "update", f"JobId={job}", "TimeLimit=1")  # less than the notice of 120 s
-
-    training.going_on()
+    lost = training.going_on()
     cluster.node_down("g1")
     cluster.node_up("g1")
     run("scontrol", "update", "NodeName=g1", "State=RESUME", check=False)
+    assert training.going_on() == lost, "Slurm starts the job of a lost node again"
 
-    assert snakemake.wait(timeout=240) == 0, training.tail()
-    assert sha256(project.folder / WEIGHTS) == undisturbed
-    ends = [job["JobState"] for job in cluster.jobs(after=training.first_job)]
-    assert ends[-1] == "COMPLETED"
-    assert len(ends) == 4, "scancel, kill and the time limit cost a job each; the lost node is the same job again"
-    words = [path.read_text() for path in (project.results / "logs/slurm/rule_train_model").rglob("*.log")]
-    assert sum("stopped by a signal at step" in text for text in words) == 2, "after scancel and before the time limit"
-
-
-def test_a_training_goes_on_after_snakemake_was_interrupted_or_killed(cluster, untrained):
-    project, undisturbed = untrained
-    training = Training(project, cluster)
-    first = training.start()
-    training.going_on()
     second = project.run(WEIGHTS, *THROUGH_SLURM, expect=1)
     assert "Another run works in this folder: process " in second
     assert f"process {first.pid} on" in second
@@ -170,3 +155,7 @@ def test_a_training_goes_on_after_snakemake_was_interrupted_or_killed(cluster, u
     assert sha256(project.folder / WEIGHTS) == undisturbed
     assert not cluster.jobs("RUNNING")
     assert project.planned(WEIGHTS, *THROUGH_SLURM).rules == set()
+    assert not list(project.results.rglob("*.pt.*.part"))
+    words = [path.read_text() for path in (project.results / "logs/slurm/rule_train_model").rglob("*.log")]
+    ends = sum("stopped by a signal at step" in text for text in words)
+    assert ends == 4, "scancel, the time limit, Ctrl-C and the last run, which cancels what was left"

@@ -76,6 +76,13 @@ def test_run_sh_installs_a_torch_and_takes_pythons_that_fit() -> None:
     }
 
 
+def test_apptainer_definition_installs_what_run_sh_does() -> None:
+    definition, script = ((ROOT / name).read_text() for name in ("workflow/envs/rainshaft.def", "run.sh"))
+    assert re.findall(r"torch==([0-9.]+)", definition) == re.findall(r"torch:-torch==([0-9.]+)", script)
+    for lock in ("requirements.lock", "requirements-rainfarm.lock"):
+        assert re.search(rf"--require-hashes -r /opt/rainshaft/{lock}$", definition, re.MULTILINE)
+
+
 def test_conda_environment_has_the_names_and_bounds_of_pyproject() -> None:
     environment = yaml.safe_load((ROOT / "workflow/envs/rainshaft.yaml").read_text())
     conda = requirements(environment["dependencies"])

@@ -81,33 +81,23 @@ def test_the_old_weights_outlive_an_edit_and_come_back_without_training(project)
     assert "has been trained before" in (project.results / "logs/train_model/gradient-loss.log").read_text()
 
 
-def test_a_killed_training_resumes_to_the_same_weights(project):
-    model = project.results / "calibrated/model.safetensors"
+def test_a_killed_training_resumes_to_the_same_weights_and_an_edit_meanwhile_does_not_leak_into_the_run(project):
+    model, target = project.results / "calibrated/model.safetensors", "results/calibrated/synth/prior.nc"
     undisturbed = sha256(model)
-    checkpoints = project.results / "calibrated/checkpoints"
-    for path in [model, *checkpoints.glob("*/*")]:
+    checkpoints, log = project.results / "calibrated/checkpoints", project.results / "logs/train_model/calibrated.log"
+    for path in [model, log, *checkpoints.glob("*/*")]:
         path.unlink()
-    running = project.start("results/calibrated/model.safetensors")
+    running = project.start(target)
     wait_for(lambda: list(checkpoints.glob("*/step-*.pt")))
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     assert not model.exists()
-    first = next(checkpoints.glob("*/step-*.pt")).name
-    project.run("results/calibrated/model.safetensors")
-    log = (project.results / "logs/train_model/calibrated.log").read_text()
-    assert "resuming at step" in log, first
-    assert sha256(model) == undisturbed
 
-
-def test_an_edit_while_a_run_is_under_way_does_not_leak_into_it(project):
-    project.edit("tiny.yaml", "epochs: 2", "epochs: 3")
-    target = "results/calibrated/synth/prior.nc"
-    log = project.results / "logs/train_model/calibrated.log"
-    log.unlink()
     running = project.start(target)
-    wait_for(lambda: log.exists() and "training on" in log.read_text())
+    wait_for(lambda: log.exists() and "resuming at step" in log.read_text())
     project.edit("tiny.yaml", "pixel_threshold: auto", "pixel_threshold: 7.0")
     assert running.wait(timeout=300) == 0, (project.folder / "started.log").read_text()
+    assert sha256(model) == undisturbed
     with xr.open_dataset(project.folder / target) as synth:
         assert synth.attrs["pixel_threshold"] < 7
     assert project.planned(target).rules == {"freeze_config", "apply_threshold"}
