@@ -29,6 +29,8 @@ NEEDED_FOR_ACCOUNTING = ("slurmdbd", "mariadbd")
 
 def missing(accounting: bool = False) -> str:
     """Why there can be no cluster here, in words; empty if there can."""
+    if not os.environ.get("RAINSHAFT_TEST_SLURM"):
+        return "RAINSHAFT_TEST_SLURM is not set: no Slurm cluster is brought up on this machine"
     wanted = NEEDED + (NEEDED_FOR_ACCOUNTING if accounting else ())
     if lacking := [name for name in wanted if not shutil.which(name)]:
         return f"Slurm is not installed: {', '.join(lacking)} not found"
