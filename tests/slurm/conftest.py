@@ -1,17 +1,15 @@
-"""A cluster for the tests of this folder, or the word why there is none."""
+"""A cluster for the tests of this folder."""
 
 from collections.abc import Iterator
 
 import pytest
-from cluster import Cluster, missing
+from cluster import Cluster
 
 
 @pytest.fixture(scope="module")
 def cluster(request, tmp_path_factory) -> Iterator[Cluster]:
     """A Slurm cluster; with accounting where a module says `ACCOUNTING = True`."""
     accounting = getattr(request.module, "ACCOUNTING", False)
-    if why := missing(accounting):
-        pytest.skip(why)
     cluster = Cluster(tmp_path_factory.mktemp("slurm") / "cluster", accounting)
     try:
         cluster.start()

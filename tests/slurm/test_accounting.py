@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
-from cluster import IMPATIENT, rule_of, run
+import pytest
+from cluster import IMPATIENT, missing, rule_of, run
 from project import copy_project
 
 ACCOUNTING = True
+pytestmark = pytest.mark.skipif(bool(missing(accounting=True)), reason=missing(accounting=True))
 
 
 def test_jobs_are_followed_and_accounted(cluster, tmp_path, monkeypatch):

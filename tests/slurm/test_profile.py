@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cluster import IMPATIENT, kill, processes_of, rule_of, run, wait_for
+from cluster import IMPATIENT, kill, missing, processes_of, rule_of, run, wait_for
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 THROUGH_SLURM = [
     "--profile=profiles/slurm",
