@@ -22,6 +22,12 @@ from pathlib import Path
 PORT = 17170  # of slurmctld; slurmdbd, the database and the nodes follow
 CONFIG = Path("/etc/slurm/slurm.conf")
 IMPATIENT = (sys.executable, str(Path(__file__).parent / "impatient.py"))
+THROUGH_SLURM = (  # arguments of Snakemake, after the targets; two processors here
+    "--profile=profiles/slurm",
+    "--set-threads",
+    "train_model=2",
+    "sample_fields=2",
+)
 GPUS, CPUS = 1, 2  # of a node: one training at a time, since two side by side are many times slower
 NEEDED = ("slurmctld", "slurmd", "squeue", "munged")
 NEEDED_FOR_ACCOUNTING = ("slurmdbd", "mariadbd")

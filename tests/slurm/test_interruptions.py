@@ -1,4 +1,4 @@
-"""The Slurm profile on a real slurmctld and slurmd without accounting."""
+"""What can happen to a training on Slurm, and to the Snakemake that sent it, on a cluster without accounting."""
 
 import hashlib
 import os
@@ -10,16 +10,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cluster import IMPATIENT, kill, missing, processes_of, rule_of, run, wait_for
+from cluster import IMPATIENT, THROUGH_SLURM, kill, missing, processes_of, run, wait_for
+from project import copy_project
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
-THROUGH_SLURM = [
-    "--profile=profiles/slurm",
-    "--set-threads",  # two processors here
-    "train_model=2",
-    "sample_fields=2",
-]
 WEIGHTS = "results/calibrated/model.safetensors"
 
 
@@ -27,53 +22,18 @@ def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-# ------------------------------------------------------------------------------------------ the whole workflow
-
-
-@pytest.fixture(scope="module")
-def through_slurm(cluster, finished, tmp_path_factory):
-    """The tiny workflow with a longer training: what that touches, run through the profile."""
-    project = replace(finished.copy(tmp_path_factory.mktemp("slurm") / "project"), snakemake=IMPATIENT)
+@pytest.fixture
+def trained(cluster, tmp_path):
+    """A project with one training of many epochs, run through the profile without a disturbance."""
+    project = copy_project(tmp_path / "project")
     config = yaml.safe_load((project.folder / "tiny.yaml").read_text())
     config["train"] |= {"device": "auto", "epochs": 16}
     config["experiments"] = {"calibrated": {"dataset": "tiny"}}
     (project.folder / "tiny.yaml").write_text(yaml.safe_dump(config))
-    project.run("results/calibrated/samples/prior/1-of-1.nc", *THROUGH_SLURM)
+    project.run("results/data/tiny/statistics.nc")
+    project = replace(project, snakemake=IMPATIENT)
+    project.run(WEIGHTS, *THROUGH_SLURM)
     return project
-
-
-def test_training_and_sampling_run_on_the_gpu_node_with_what_their_rules_ask_for(cluster, through_slurm):
-    jobs = {rule_of(job): job for job in cluster.jobs()}
-    assert list(jobs) == ["train_model", "sample_fields"]
-    for job in jobs.values():
-        assert (job["JobState"], job["Partition"], job["NodeList"]) == ("COMPLETED", "gpu", "g1")
-        assert job["TresPerJob"] == "gres:gpu:1"
-        assert job["NumCPUs"] == "2"
-    asked = [(re.search(r"mem=(\d+)M", job["TRES"])[1], job["TimeLimit"]) for job in jobs.values()]
-    assert asked == [("16000", "04:00:00"), ("8000", "02:00:00")]
-
-
-def test_an_edit_of_the_threshold_sends_no_job_to_the_gpus(cluster, through_slurm):
-    before = cluster.newest
-    through_slurm.edit("tiny.yaml", "mode: prior", "mode: prior\n  pixel_threshold: 1.5")
-    through_slurm.run("results/comparison/table.md", *THROUGH_SLURM)
-    (job,) = cluster.jobs(after=before)
-    assert (rule_of(job), job["Partition"], job["NodeList"]) == ("judge", "short", "c1")
-    assert "gpu" not in job.get("TresPerJob", "")
-    assert re.search(r"mem=(\d+)M", job["TRES"])[1] == "4000"
-
-
-# ------------------------------------------------------------------------------------------ what can go wrong
-
-
-@pytest.fixture
-def untrained(through_slurm, tmp_path):
-    """The finished project without its model, and the hash of the weights that it had."""
-    project = through_slurm.copy(tmp_path / "project")
-    undisturbed = sha256(project.folder / WEIGHTS)
-    shutil.rmtree(project.results / "calibrated/checkpoints")
-    (project.folder / WEIGHTS).unlink()
-    return project, undisturbed
 
 
 class Training:
@@ -118,8 +78,11 @@ def python_of(job):
     return python
 
 
-def test_a_training_goes_on_after_whatever_happens_to_its_job_or_to_snakemake(cluster, untrained):
-    project, undisturbed = untrained
+def test_a_training_goes_on_after_whatever_happens_to_its_job_or_to_snakemake(cluster, trained):
+    project = trained
+    undisturbed = sha256(project.folder / WEIGHTS)
+    shutil.rmtree(project.results / "calibrated/checkpoints")
+    (project.folder / WEIGHTS).unlink()
     training = Training(project, cluster)
 
     first = training.start()

@@ -1,0 +1,67 @@
+"""What the queue and Snakemake cost on top of the work, on the demo, with and without shared jobs.
+
+    python benchmarks/slurm_overhead.py FOLDER
+
+Brings up a Slurm cluster on this machine (as the tests do: root, Debian's Slurm), runs the demo twice through
+profiles/slurm in FOLDER, once with every job by itself, and prints a table. `work` is what the rules' own benchmark
+files say, `overhead` what the Slurm jobs took beyond it: two starts of Snakemake a job, and the imports of each script.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / name) for name in ("tests", "tests/slurm")]
+
+from cluster import THROUGH_SLURM, Cluster, missing  # noqa: E402
+from project import Project, copy_project  # noqa: E402
+
+VARIANTS = {"alone": ["--groups", "make_demo_data=prepare"], "grouped": []}
+COLUMNS = ("jobs", "queue s", "run s", "work s", "overhead s", "overhead s/job", "wall s")
+
+
+def seconds(job: dict[str, str], start: str, end: str) -> float:
+    """Between two of the controller's time stamps of a job."""
+    return (datetime.fromisoformat(job[end]) - datetime.fromisoformat(job[start])).total_seconds()
+
+
+def measure(folder: Path, arguments: list[str]) -> list[float]:
+    """Run the demo on a fresh cluster; the columns of the table."""
+    cluster = Cluster(folder / "cluster")
+    cluster.start()
+    try:
+        copy_project(folder / "project")
+        project = Project(folder / "project", "config/config.yaml")
+        started = time.monotonic()
+        if project.start(*THROUGH_SLURM, *arguments).wait():
+            sys.exit(f"Snakemake failed: {project.folder}/started.log")
+        wall = time.monotonic() - started
+        jobs = cluster.jobs()
+    finally:
+        cluster.stop()
+    files = (project.results / "benchmarks").rglob("*.jsonl")
+    local = {"plot_training", "compare_experiments"}
+    work = sum(json.loads(file.read_text())["s"] for file in files if not local & {*file.parts, file.stem})
+    queue = sum(seconds(job, "SubmitTime", "StartTime") for job in jobs)
+    run = sum(seconds(job, "StartTime", "EndTime") for job in jobs)
+    return [len(jobs), queue, run, work, run - work, (run - work) / len(jobs), wall]
+
+
+def main() -> None:
+    """Measure both and print the table."""
+    if why := missing():
+        sys.exit(why)
+    rows = {name: measure(Path(sys.argv[1]).resolve() / name, arguments) for name, arguments in VARIANTS.items()}
+    print("| | " + " | ".join(COLUMNS) + " |\n|" + "---|" * (len(COLUMNS) + 1))
+    for name, row in rows.items():
+        print(f"| {name} | " + " | ".join(f"{value:.0f}" for value in row) + " |")
+    before, after = rows.values()
+    print("| ratio | " + " | ".join(f"{new / old:.2f}" for old, new in zip(before, after, strict=True)) + " |")
+
+
+if __name__ == "__main__":
+    main()
