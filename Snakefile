@@ -29,6 +29,7 @@ wildcard_constraints:
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/sample.smk"
+include: "workflow/rules/augment.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/plot.smk"
 

@@ -293,6 +293,9 @@ class Sampling(Section):
     """cells below this are set to 0, mm/day; `auto`: match the observed wet fraction of the validation days"""
     batch_size: StrictInt = Field(8, ge=1)
     """days a batch; the members do not depend on it"""
+    tile: StrictInt = Field(512, ge=8)
+    """side of the tiles in which a large domain is drawn, fine cells, rounded down to whole coarse cells; smaller ones
+    take less memory and more time, and give the same members but for rounding"""
     shards: StrictInt = Field(1, ge=1, le=1000)
     """jobs that share the days, each with a GPU of its own; the members do not depend on it"""
 
@@ -337,6 +340,19 @@ class Baselines(Section):
     """members a day of those that make an ensemble"""
 
 
+class Augmentation(Section):
+    """The trial of synthetic days as training data: a small deterministic network, with them and without."""
+
+    seeds: StrictInt = Field(3, ge=2, le=20)
+    """networks of each kind"""
+    steps: StrictInt = Field(600, ge=1)
+    """batches of 16 patches that each network sees"""
+    width: StrictInt = Field(32, ge=4, le=256)
+    """channels of its layers"""
+    blocks: StrictInt = Field(4, ge=1, le=32)
+    """residual blocks"""
+
+
 class Evaluation(Section):
     """The scores. One set for all experiments, so that they can be compared."""
 
@@ -375,6 +391,7 @@ class Config(Section):
     datasets: dict[Name, Dataset] = Field(min_length=1)
     experiments: dict[Name, Experiment] = Field(min_length=1)
     baselines: Baselines = Baselines()
+    augmentation: Augmentation = Augmentation()
     evaluation: Evaluation = Evaluation()
     plots: Plots = Plots()
 
@@ -535,7 +552,7 @@ def reference() -> str:
     sections |= {"datasets.NAME.predictors[]": PredictorFiles, "datasets.NAME.elevation, .land": StaticFile}
     sections |= {"datasets.NAME.split": Split, "datasets.NAME.synthetic": Synthetic, "experiments.NAME": Experiment}
     sections |= {"model": Model, "loss": Loss, "train": Train, "sampling": Sampling}
-    sections |= {"baselines": Baselines, "evaluation": Evaluation, "plots": Plots}
+    sections |= {"baselines": Baselines, "augmentation": Augmentation, "evaluation": Evaluation, "plots": Plots}
     for title, model in sections.items():
         lines += ["", f"## `{title}`" if title else "## Top level", "", model.__doc__ or "", ""]
         lines += ["| key | default | allowed | meaning |", "| --- | --- | --- | --- |"]

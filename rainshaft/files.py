@@ -78,7 +78,12 @@ def write_netcdf(dataset: xr.Dataset, path: str | Path) -> None:
 
 
 def write_ensemble(
-    path: str | Path, days: xr.Dataset, members: int, fields: Iterable[np.ndarray], attributes: dict[str, Any]
+    path: str | Path,
+    days: xr.Dataset,
+    members: int,
+    fields: Iterable[np.ndarray],
+    attributes: dict[str, Any],
+    beside: xr.Dataset | None = None,
 ) -> None:
     """Write an ensemble of rain fields day by day, without holding it in memory.
 
@@ -92,6 +97,8 @@ def write_ensemble(
         for each of the days in turn its members in mm/day, (member, lat, lon), NaN where not valid
     attributes
         global attributes
+    beside
+        variables to write beside the rain, held in memory
     """
     import netCDF4
     import numpy as np
@@ -102,6 +109,8 @@ def write_ensemble(
     header = xr.Dataset(
         coords={**{name: days[name] for name in ("time", "split", "category", "lat", "lon")}, **coordinates}
     )
+    if beside is not None:
+        header = header.merge(beside)
     header.attrs = {"Conventions": "CF-1.11", **attributes}
     header = header.drop_encoding()
     shape = (header.sizes["time"], members, header.sizes["lat"], header.sizes["lon"])

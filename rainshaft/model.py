@@ -20,6 +20,7 @@ from torch import Tensor, nn
 LOG_VARIANCE_RANGE = (-6.0, 3.0)
 LEAST_SHARE_OF_MASS = 0.02  # of a coarse cell that the network itself must place; see conserve_cells
 NEAR_RAIN = 0.2  # mm/day; likewise
+BLOCK_REACH = 2  # cells on each side that a Block sees
 LARGEST = 1e6  # mm/day, a stand-in for infinity
 
 
@@ -63,6 +64,16 @@ class Architecture:
     def latent_channels(self) -> tuple[int, ...]:
         """Channels of the latent map at each scale, coarse to fine."""
         return tuple(self.d_z[min(level, len(self.d_z) - 1)] for level in range(len(self.steps) + 1))
+
+    @property
+    def reach(self) -> int:
+        """How many coarse cells away the inputs of a fine cell may lie, at most: the halo that a tile needs."""
+        cells = 1  # of the scale at hand; the last convolution
+        for step in (1, *self.steps[::-1]):  # through the decoder to the coarse grid
+            cells = math.ceil(cells / step) + BLOCK_REACH
+        for step in (1, *self.steps):  # and through the features of x to the fine one
+            cells = cells * step + BLOCK_REACH
+        return math.ceil(cells / self.factor) + 1  # the bilinear interpolation
 
     def latent_shapes(self, rows: int, columns: int) -> list[tuple[int, int, int]]:
         """Shape (C, h, w) of the latent map at each scale for a coarse domain of rows x columns, coarse to fine."""

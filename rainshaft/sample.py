@@ -2,19 +2,24 @@
 
 Input: weights, canonical fields, statistics. Output: an ensemble file, rain in mm/day, (time, member, lat, lon).
 The noise of a member is a function of (seed, date, member): the same members come out whatever the batch size and
-whichever other days are drawn.
+whichever other days are drawn. A large domain is drawn in tiles that overlap by the reach of the network, with the
+noise of the whole, so that nothing shows where they meet.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
+from torch import Tensor
 
 from rainshaft.errors import UserError
 from rainshaft.files import write_ensemble
@@ -72,11 +77,35 @@ def day_noise(model: RainCVAE, seed: int, date: int, members: int, rows: int, co
     return [np.stack([rng.standard_normal(shape, dtype="f4") for rng in streams]) for shape in shapes]
 
 
+@dataclass(frozen=True)
+class Tile:
+    """A part of the domain as (rows, columns) of coarse cells: those wanted, and with the halo that they depend on."""
+
+    wanted: tuple[slice, slice]
+    with_halo: tuple[slice, slice]
+
+    @property
+    def trimmed(self) -> tuple[slice, slice]:
+        """The wanted cells, counted from the corner of those with the halo."""
+        pairs = zip(self.wanted, self.with_halo, strict=True)
+        return tuple(slice(w.start - h.start, w.stop - h.start) for w, h in pairs)
+
+
+def tiles(rows: int, columns: int, side: int, halo: int) -> list[Tile]:
+    """Cut a domain into even tiles of at most `side` coarse cells, with a halo that ends at the edge of the domain."""
+
+    def along(cells: int) -> list[tuple[slice, slice]]:
+        edges = np.linspace(0, cells, math.ceil(cells / side) + 1).round().astype(int).tolist()
+        return [(slice(a, b), slice(max(0, a - halo), min(cells, b + halo))) for a, b in pairwise(edges)]
+
+    return [Tile(*zip(i, j, strict=True)) for i in along(rows) for j in along(columns)]
+
+
 @torch.no_grad()
 def draw(
     model: RainCVAE, days: xr.Dataset, maps: xr.Dataset, mode: str, settings: dict[str, Any], dates: Sequence[int]
 ) -> np.ndarray:
-    """Members of a few days.
+    """Members of a few days, tile by tile: what a tile gives is what the whole domain would give, but for rounding.
 
     Parameters
     ----------
@@ -87,7 +116,7 @@ def draw(
     mode
         `prior` or `posterior`; the posterior sees the observed rain
     settings
-        `seed`, `K`, `temperature`
+        `seed`, `K`, `temperature`, `tile`
     dates
         days since 1850-01-01, the keys of the noise
 
@@ -96,18 +125,31 @@ def draw(
     rain
         (time, member, lat, lon) in mm/day, 0 where not valid
     """
-    device = model.rain_log_std.device
-    coarse = torch.from_numpy(days.predictors.values).to(device)
-    statics = torch.from_numpy(maps.static_maps.values.astype("f4")).to(device).expand(len(coarse), -1, -1, -1)
-    valid = torch.from_numpy(maps.valid.values.astype("f4")).to(device).expand(len(coarse), 1, -1, -1)
-    observed = None
-    if mode == "posterior":
-        rain = torch.from_numpy(np.nan_to_num(days.pr.values))[:, None].to(device)
-        observed = model.observed(coarse, statics, rain)
-    noise = [day_noise(model, settings["seed"], d, settings["K"], *coarse.shape[-2:]) for d in dates]
-    scales = [torch.from_numpy(np.concatenate(scale)).to(device) for scale in zip(*noise, strict=True)]
-    members, _ = model(model.given(coarse, statics, valid), scales, observed, settings["temperature"])
-    return members.cpu().numpy()
+    device, factor = model.rain_log_std.device, model.architecture.factor
+    coarse = torch.from_numpy(days.predictors.values)
+    rows, columns = coarse.shape[-2:]
+    statics, valid = (torch.from_numpy(maps[name].values.astype("f4")) for name in ("static_maps", "valid"))
+    observed = torch.from_numpy(np.nan_to_num(days.pr.values))[:, None]
+    noise = [day_noise(model, settings["seed"], d, settings["K"], rows, columns) for d in dates]
+    scales = [torch.from_numpy(np.concatenate(scale)) for scale in zip(*noise, strict=True)]
+    members = np.empty((len(coarse), settings["K"], rows * factor, columns * factor), "f4")
+    for tile in tiles(rows, columns, max(1, settings["tile"] // factor), model.architecture.reach):
+
+        def cut(field: Tensor, tile: Tile = tile) -> Tensor:
+            return _cells(field, tile.with_halo, field.shape[-2] // rows).to(device)
+
+        x = cut(coarse), cut(statics).expand(len(coarse), -1, -1, -1)
+        features = model.observed(*x, cut(observed)) if mode == "posterior" else None
+        given = model.given(*x, cut(valid).expand(len(coarse), 1, -1, -1))
+        rain, _ = model(given, [cut(z) for z in scales], features, settings["temperature"])
+        _cells(members, tile.wanted, factor)[:] = _cells(rain, tile.trimmed, factor).cpu().numpy()
+    return members
+
+
+def _cells(field: Any, coarse: tuple[slice, slice], size: int) -> Any:
+    """The part of an array or tensor (..., h, w) that lies in these coarse cells of size x size of its own."""
+    rows, columns = (slice(s.start * size, s.stop * size) for s in coarse)
+    return field[..., rows, columns]
 
 
 def sample(
@@ -126,7 +168,7 @@ def sample(
     Parameters
     ----------
     settings
-        the frozen `sample` slice: seed, K, days, temperature, min_threshold, batch_size
+        the frozen `sample` slice: seed, K, days, temperature, min_threshold, batch_size, tile
     attributes
         provenance for the file
     shard, shards

@@ -31,6 +31,8 @@ MODULES = {
     "train": ("train",),
     "sample": ("sample",),
     "threshold": ("threshold",),
+    "augment": ("augment",),
+    "srdrn": ("srdrn",),
     "evaluate": ("metrics", "verdict"),
     "plot": ("plots",),
 }
@@ -62,13 +64,15 @@ def experiment_slice(config: Config, name: str, stage: str) -> str:
         },
         "sample": lambda: {
             "seed": config.seed,
-            **_pick(sampling, "K", "days", "min_threshold", "temperature", "batch_size"),
+            **_pick(sampling, "K", "days", "min_threshold", "temperature", "batch_size", "tile"),
             "device": whole["train"]["device"],
         },
         "threshold": lambda: {
             "pixel_threshold": sampling["pixel_threshold"],
             "wet_threshold": config.evaluation.wet_threshold if sampling["pixel_threshold"] == "auto" else None,
         },
+        "augment": dict,
+        "srdrn": lambda: config.augmentation.model_dump(mode="json"),
     }
     return _canonical(stage, content[stage]() if stage in content else _shared(config, stage))
 

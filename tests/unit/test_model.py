@@ -54,6 +54,22 @@ def test_any_factor_and_non_square_grids_give_the_fine_grid(factor):
     assert torch.isfinite(rain).all()
 
 
+@pytest.mark.parametrize("factor", [2, 3, 6, 8])
+def test_inputs_beyond_the_reach_change_nothing_and_those_just_within_do(factor):
+    model = build(factor, conserve="none").double()
+    reach = model.architecture.reach
+    x, statics, valid = (t.double() for t in inputs(model, 1, 1, 2 * reach + 4))
+    z = [n.double() for n in noise(model, 1, 1, 2 * reach + 4)]
+
+    def rain(x):
+        return model(model.given(x, statics, valid), z)[0][0, 0].unflatten(1, (-1, factor))
+
+    changed = x.clone()
+    changed[..., reach + 2] += 5
+    far = (rain(changed) - rain(x)).abs().amax((0, 2)).nonzero().squeeze() - (reach + 2)
+    assert far.abs().max() in (reach - 1, reach)
+
+
 def test_13_x_11_makes_156_x_132():
     model = build(12)
     coarse, statics, valid = inputs(model, 1, 13, 11)

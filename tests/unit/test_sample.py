@@ -17,13 +17,13 @@ from rainshaft.model import Architecture, RainCVAE
 DAYS, ROWS, COLUMNS = 40, 8, 12
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def make_data(folder, days, rows, columns):
+    """The canonical fields of some days, with a corner that is not valid, and their statistics."""
     rng = np.random.default_rng(0)
-    rain = np.maximum(rng.gamma(0.6, 12, (DAYS, ROWS, COLUMNS)) - 4, 0)
-    valid = np.ones((ROWS, COLUMNS))
+    rain = np.maximum(rng.gamma(0.6, 12, (days, rows, columns)) - 4, 0)
+    valid = np.ones((rows, columns))
     valid[:2, :3] = 0
-    path = make_fields(tmp_path_factory.mktemp("data") / "2001.nc", rain, valid=valid)
+    path = make_fields(folder / "2001.nc", rain, valid=valid)
     dataset = Dataset(
         years=(2001,),
         factor=2,
@@ -31,6 +31,11 @@ def data(tmp_path_factory):
         split={"by": "blocks", "block_days": 5, "cycle": ["train", "validation", "train", "test"]},
     )
     return [path], fit_statistics([path], dataset)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp("data"), DAYS, ROWS, COLUMNS)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +49,8 @@ def model(data):
 
 
 def drawn(model, data, path, mode="prior", shard=(1, 1), **changes):
-    settings = {"seed": 1, "K": 3, "days": "heavy_only", "temperature": 1.0, "min_threshold": 0.0, "batch_size": 4}
+    settings = {"seed": 1, "K": 3, "days": "heavy_only", "temperature": 1.0, "min_threshold": 0.0}
+    settings |= {"batch_size": 4, "tile": 64}
     sample.sample(model, settings | changes, mode, data[0], data[1], path, {"note": "test"}, *shard)
     return xr.load_dataset(path)
 
@@ -54,6 +60,18 @@ def test_members_are_the_same_for_any_batch_size_and_choice_of_days(model, data,
     second = drawn(model, data, tmp_path / "b.nc", batch_size=7, days="split:train")
     assert second.sizes["time"] > first.sizes["time"]
     xr.testing.assert_allclose(first.pr, second.pr.sel(time=first.time), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["prior", "posterior"])
+def test_tiles_give_the_members_of_the_whole(model, tmp_path, monkeypatch, mode):
+    data = make_data(tmp_path, 20, 60, 44)
+    whole = drawn(model, data, tmp_path / "whole.nc", mode, days="split:test").pr
+    tiled = drawn(model, data, tmp_path / "tiled.nc", mode, days="split:test", tile=16).pr
+    np.testing.assert_allclose(tiled, whole, rtol=1e-5, atol=1e-5)
+
+    monkeypatch.setattr(Architecture, "reach", 1)
+    seams = drawn(model, data, tmp_path / "seams.nc", mode, days="split:test", tile=16).pr
+    assert float(abs(seams - whole).max()) > 0.1, "with too small a halo the tiles do not meet"
 
 
 def test_more_members_keep_the_first_ones_and_another_seed_changes_all(model, data, tmp_path):

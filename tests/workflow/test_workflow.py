@@ -63,6 +63,16 @@ def test_what_users_take_away_is_cf_and_knows_where_it_comes_from(finished):
         assert samples.sizes == synth.sizes
 
 
+def test_the_synthetic_days_are_exported_and_tried_on_another_model(project):
+    project.run("results/gradient-loss/augmented/posterior.md")
+    folder = project.results / "gradient-loss/augmented"
+    with xr.open_dataset(folder / "posterior.nc") as made:
+        assert made.sizes["member"] == 3
+        assert {"coarse_pr", "coarse_tas", "pr"} == set(made.data_vars)
+    assert json.loads((folder / "posterior.json").read_text())["made_by"]["mode"] == "posterior"
+    assert "CSI at P99" in (folder / "posterior.md").read_text()
+
+
 def test_only_the_asked_for_folder_is_written(finished):
     left = {path.name for path in finished.folder.iterdir()} - {"results", ".snakemake", "tiny.yaml"}
     assert left == {"Snakefile", "rainshaft", "workflow", "profiles", "config"}

@@ -19,6 +19,8 @@ DATASETS = list(dict.fromkeys(e.dataset for e in CONFIG.experiments.values()))
 RUNS = [(name, mode) for name, e in CONFIG.experiments.items() for mode in e.sampling.modes]
 BASELINES = [name for name in CONFIG.baselines.names if name != "rainfarm" or find_spec("pysteps")]
 
+SEEDS = range(1, CONFIG.augmentation.seeds + 1)
+
 
 def dataset_of(wildcards):
     """The dataset of a job: its own wildcard, or that of its experiment."""

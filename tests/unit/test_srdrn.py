@@ -1,0 +1,128 @@
+"""The trial of synthetic days as training data of another model."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from fields import make_fields
+from scores.categorical import BasicContingencyManager, ThresholdEventOperator
+
+from rainshaft import srdrn
+from rainshaft.batches import load_record
+from rainshaft.config import Dataset
+from rainshaft.dataset import fit_statistics
+from rainshaft.errors import UserError
+
+SMALL = {"steps": 3, "width": 4, "blocks": 1}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    rain = np.maximum(np.random.default_rng(0).gamma(0.6, 12, (40, 8, 12)) - 4, 0)
+    fields = [make_fields(folder / "2001.nc", rain)]
+    cycle = ["train", "validation", "train", "test"]
+    dataset = Dataset(
+        years=(2001,),
+        factor=2,
+        rain={"files": ["x"], "variable": "pr"},
+        split={"by": "blocks", "block_days": 5, "cycle": cycle},
+    )
+    return fields, fit_statistics(fields, dataset)
+
+
+@pytest.fixture
+def augmented(tmp_path):
+    """Two days of three members, one of which was dropped."""
+    rain = np.arange(6, dtype="f4").reshape(2, 3, 1, 1) + np.ones((8, 12), "f4")
+    rain[1, 2] = np.nan
+    coarse = np.array([7.0, 8.0], "f4")[:, None, None] * np.ones((4, 6), "f4")
+    made = xr.Dataset(
+        {
+            "pr": (("time", "member", "lat", "lon"), rain),
+            "coarse_pr": (("time", "y", "x"), coarse),
+            "coarse_tas": (("time", "y", "x"), coarse + 280),
+        }
+    )
+    made.to_netcdf(tmp_path / "augmented.nc")
+    return tmp_path / "augmented.nc"
+
+
+def test_kept_members_become_heavy_days_with_their_coarse_fields(data, augmented):
+    fields, statistics = data
+    record = load_record(fields, statistics, "train", torch.device("cpu"))
+    more = srdrn.with_synthetic(record, augmented)
+    assert len(more) == len(record) + 5
+    assert more.rain_THW[len(record) :, 0, 0].tolist() == [1, 2, 3, 4, 5]
+    assert more.coarse_TCyx[len(record) :, :, 0, 0].tolist() == [[7, 287]] * 3 + [[8, 288]] * 2
+    assert more.days["heavy"].tolist() == [*record.days["heavy"].tolist(), *range(len(record), len(record) + 5)]
+    assert len(record.days["heavy"]) + 5 == len(more.days["heavy"])
+
+
+def test_an_untrained_network_is_the_bilinear_forecast_and_training_improves_on_it(data):
+    fields, statistics = data
+    train, test = (load_record(fields, statistics, split, torch.device("cpu")) for split in ("train", "test"))
+    untrained = srdrn.score(srdrn.train_net(train, statistics, SMALL | {"steps": 0}, 1), test)
+    trained = srdrn.score(srdrn.train_net(train, statistics, SMALL | {"steps": 60, "width": 8}, 1), test)
+    assert trained["tail_mae"] < untrained["tail_mae"]
+
+
+def test_the_same_seed_gives_the_same_network(data):
+    fields, statistics = data
+    record = load_record(fields, statistics, "train", torch.device("cpu"))
+    first, same, other = (srdrn.train_net(record, statistics, SMALL, seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not torch.equal(first["head.0.weight"], other["head.0.weight"])
+
+
+def test_csi_and_sedi_are_those_of_the_scores_package():
+    rng = np.random.default_rng(0)
+    observed = rng.gamma(0.5, 10, (20, 30))
+    forecast = observed * rng.lognormal(0, 0.5, observed.shape)
+    events = (xr.DataArray(field >= 12, dims=("a", "b")).astype(float) for field in (forecast, observed))
+    table = BasicContingencyManager(
+        ThresholdEventOperator(default_event_threshold=0.5).make_contingency_manager(*events).get_counts()
+    )
+    csi, sedi = srdrn.contingency_scores(forecast, observed, 12.0)
+    assert csi == pytest.approx(float(table.critical_success_index()))
+    assert sedi == pytest.approx(float(table.symmetric_extremal_dependence_index()))
+
+
+def test_sedi_is_not_defined_without_hits():
+    csi, sedi = srdrn.contingency_scores(np.array([0.0, 5.0]), np.array([5.0, 0.0]), 1.0)
+    assert csi == 0
+    assert np.isnan(sedi)
+
+
+def test_without_coarse_rain_there_is_an_error(data, augmented, tmp_path):
+    fields, statistics = data
+    dry = statistics.assign_attrs(rain_channel="")
+    with pytest.raises(UserError, match="quantity: rain"):
+        srdrn.with_and_without(SMALL, fields, dry, augmented, 1, tmp_path / "x.json")
+
+
+def test_both_networks_are_scored_on_the_same_days(data, augmented, tmp_path):
+    fields, statistics = data
+    srdrn.with_and_without(SMALL, fields, statistics, augmented, 1, tmp_path / "x.json")
+    result = json.loads((tmp_path / "x.json").read_text())
+    assert result["augmented"]["days"] == result["observed"]["days"] + 5
+    assert set(srdrn.SCORES) < set(result["observed"])
+    assert result["observed"]["tail_mae"] != result["augmented"]["tail_mae"]
+
+
+def test_the_comparison_gives_means_spreads_and_the_change_seed_by_seed(tmp_path):
+    def result(seed, observed, augmented):
+        values = {"observed": observed, "augmented": augmented}
+        days = {"observed": 30, "augmented": 42}
+        return {"seed": seed} | {
+            name: {"days": days[name], **dict.fromkeys(srdrn.SCORES, value)} for name, value in values.items()
+        }
+
+    srdrn.compare([result(1, 0.2, 0.35), result(2, 0.4, 0.35)], tmp_path / "out.md")
+    text = (tmp_path / "out.md").read_text()
+    assert "30 observed days" in text
+    assert "12 synthetic heavy days" in text
+    assert "| CSI at P99 | 0.300 ± 0.141 | 0.350 ± 0.000 | +0.050 ± 0.141 | 1 of 2 |" in text
+    assert text.count("1 of 2") == len(srdrn.SCORES)

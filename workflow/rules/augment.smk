@@ -1,0 +1,72 @@
+# Synthetic heavy days for the training set of another model, and what they are worth to one. Made when asked for:
+# snakemake --cores all results/{experiment}/augmented/{mode}.md
+
+
+rule export_augmented:
+    input:
+        config="<results>/{experiment}/config/augment.json",
+        ensemble=rules.apply_threshold.output.synth,
+        fields=fields,
+    output:
+        fields="<results>/{experiment}/augmented/{mode}.nc",
+        manifest="<results>/{experiment}/augmented/{mode}.json",
+    log:
+        "<logs>/export_augmented/{experiment}/{mode}.log",
+    benchmark:
+        "<benchmarks>/export_augmented/{experiment}/{mode}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    message:
+        "Exporting the synthetic heavy days of {wildcards.experiment}, {wildcards.mode}"
+    script:
+        "../scripts/export_augmented.py"
+
+
+rule train_srdrn:
+    input:
+        config="<results>/{experiment}/config/srdrn.json",
+        fields=fields,
+        statistics=statistics,
+        augmented=rules.export_augmented.output.fields,
+    output:
+        scores="<results>/{experiment}/augmented/{mode}-{seed}.json",
+    log:
+        "<logs>/train_srdrn/{experiment}/{mode}-{seed}.log",
+    benchmark:
+        "<benchmarks>/train_srdrn/{experiment}/{mode}-{seed}.jsonl"
+    wildcard_constraints:
+        seed=r"\d+",
+    conda:
+        "../envs/rainshaft.yaml"
+    threads: 4
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(120),
+    message:
+        "Training deterministic networks with and without the days of {wildcards.experiment}, seed {wildcards.seed}"
+    script:
+        "../scripts/train_srdrn.py"
+
+
+localrules:
+    compare_augmentation,
+
+
+rule compare_augmentation:
+    input:
+        scores=expand(rules.train_srdrn.output.scores, seed=SEEDS, allow_missing=True),
+    output:
+        markdown="<results>/{experiment}/augmented/{mode}.md",
+    log:
+        "<logs>/compare_augmentation/{experiment}/{mode}.log",
+    benchmark:
+        "<benchmarks>/compare_augmentation/{experiment}/{mode}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    message:
+        "Comparing training with and without the synthetic days of {wildcards.experiment}, {wildcards.mode}"
+    script:
+        "../scripts/compare_augmentation.py"

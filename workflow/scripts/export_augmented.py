@@ -1,0 +1,12 @@
+from pathlib import Path
+
+from rainshaft.augment import export
+from rainshaft.runtime import job
+
+with job(snakemake.log[0], snakemake.threads):
+    export(
+        Path(snakemake.input.ensemble),
+        [Path(path) for path in snakemake.input.fields],
+        Path(snakemake.output.fields),
+        Path(snakemake.output.manifest),
+    )
