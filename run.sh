@@ -144,7 +144,7 @@ setup() {
 # ------------------------------------------------------------------------------------------------------------ words
 demo() {
     case " $*" in *" -n"* | *" --dry-run"* | *" --dryrun"*) exec snakemake --cores all "$@" ;; esac
-    snakemake --quiet host reason progress --show-failed-logs --cores all "$@"
+    snakemake --quiet host reason progress --cores all "$@"
     local comparison=results/comparison report=results/report.html
     [ -e $comparison/table.md ] || return 0 # only a part was asked for
     [ $report -nt $comparison/table.md ] || snakemake --quiet all --report $report "$@"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from rainshaft.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +28,13 @@ RAIN_ATTRIBUTES = {
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it replaces `path`, on an error it is removed."""
+    """Give a temporary path beside `path`; on success it replaces `path`, on an error it is removed.
+
+    Raises
+    ------
+    UserError
+        If the disk or the quota is full.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -33,8 +43,30 @@ def atomic(path: str | Path) -> Iterator[Path]:
         _sync(temporary)
         os.replace(temporary, path)
         _sync(path.parent)
+    except Exception as error:
+        if reason := _no_room(path.parent):
+            raise UserError(
+                f"{path}: could not be written: {reason}. Make room, then run the same command again"
+            ) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _no_room(folder: Path) -> str:
+    """Say in words that a disk or quota is full; empty if there is room.
+
+    netCDF and PyTorch tell of it in words of their own (`HDF error`), so it is found by writing a little more.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(CHUNK_BYTES))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return os.strerror(error.errno)
+    return ""
 
 
 def _sync(path: Path) -> None:

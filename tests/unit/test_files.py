@@ -1,10 +1,14 @@
 """Files are whole or absent."""
 
+import subprocess
+
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
 from rainshaft import files
+from rainshaft.errors import UserError
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -20,6 +24,25 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         half()
     assert path.read_text() == '{\n  "b": 1\n}\n'
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder with room for 2 MB."""
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(tmp_path)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"a small disk needs the right to mount: {mounted.stderr.decode().strip()}")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)  # netCDF keeps the failed file open
+
+
+def test_a_full_disk_is_named_whatever_the_library_says(small_disk):
+    noise = xr.Dataset({"pr": (("time", "x"), np.random.default_rng(0).random((10, 100_000)))})
+    with pytest.raises(UserError, match="No space left on device"):
+        files.write_netcdf(noise, small_disk / "a.nc")
+    with pytest.raises(UserError, match="No space left on device"), files.atomic(small_disk / "a.pt") as temporary:
+        torch.save(torch.rand(1_000_000), temporary)
+    assert not list(small_disk.iterdir())
 
 
 def test_json_refuses_nan(tmp_path):
