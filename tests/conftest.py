@@ -1,14 +1,7 @@
-"""The tiny workflow, run once for all tests, and what may run beside what."""
+"""The tiny workflow, run once for all tests."""
 
 import pytest
 from project import Project, copy_project
-
-
-def pytest_collection_modifyitems(items):
-    """With `-n 2 --dist loadgroup`: the tests on Slurm are one group, those of the workflow another, units by file."""
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(item.path.name if folder == "unit" else folder))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,76 @@
+"""Memory and time of drawing members of one large day in tiles, against drawing it whole.
+
+    python benchmarks/tiles.py [SIDE]
+
+The default network with fresh weights, 4 members of one day of SIDE x SIDE cells (default 1024), factor 8; each in a
+process of its own, whose peak memory is counted beyond what it had before.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+FACTOR, MEMBERS = 8, 4
+
+
+def measure(side: int, tile: int) -> tuple[float, float]:
+    """Memory in MB and seconds of one draw."""
+    import numpy as np
+    import xarray as xr
+
+    from rainshaft.config import Model
+    from rainshaft.sample import draw
+    from rainshaft.train import build_model
+
+    rng = np.random.default_rng(0)
+    coarse = rng.gamma(0.5, 8, (1, 1, side // FACTOR, side // FACTOR)).astype("f4")
+    maps = xr.Dataset(
+        {
+            "channel_mean": ("channel", np.zeros(1, "f4")),
+            "channel_std": ("channel", np.ones(1, "f4")),
+            "rain_log_std": 1.0,
+            "static_maps": (("static", "lat", "lon"), np.zeros((1, side, side), "f4")),
+            "valid": (("lat", "lon"), np.ones((side, side), "i1")),
+        },
+        {"channel": ["pr"], "static": ["elevation"]},
+        {"rain_channel": "pr", "factor": FACTOR},
+    )
+    days = xr.Dataset(
+        {
+            "predictors": (("time", "channel", "y", "x"), coarse),
+            "pr": (("time", "lat", "lon"), np.zeros((1, side, side), "f4")),
+        }
+    )
+    model = build_model(Model(), maps, 1).eval()
+    settings = {"seed": 1, "K": MEMBERS, "temperature": 1.0, "tile": tile}
+    few, fine = slice(FACTOR), slice(FACTOR**2)
+    small, its_maps = days.isel(y=few, x=few, lat=fine, lon=fine), maps.isel(lat=fine, lon=fine)
+    draw(model, small, its_maps, "prior", settings, [1])  # so that what is loaded once is not counted
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    draw(model, days, maps, "prior", settings, [1])
+    seconds = time.monotonic() - started
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, seconds
+
+
+def main() -> None:
+    """Print the table."""
+    side = int(sys.argv[1]) if len(sys.argv) > 1 else 1024
+    whole = None
+    print("| tile | memory MB | s | memory / whole | s / whole |\n|---|---|---|---|---|")
+    for tile in (side, 512, 256, 128):
+        code = f"import runpy; print(*runpy.run_path({__file__!r})['measure']({side}, {tile}))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        memory, seconds = map(float, done.stdout.split())
+        whole = whole or (memory, seconds)
+        row = f"{memory:.0f} | {seconds:.1f} | {memory / whole[0]:.2f} | {seconds / whole[1]:.2f}"
+        print(f"| {'whole' if tile == side else tile} | {row} |")
+
+
+if __name__ == "__main__":
+    main()
