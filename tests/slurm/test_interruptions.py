@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import yaml
 from cluster import IMPATIENT, THROUGH_SLURM, kill, missing, processes_of, run, wait_for
-from project import copy_project
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
@@ -23,15 +22,13 @@ def sha256(path):
 
 
 @pytest.fixture
-def trained(cluster, tmp_path):
+def trained(cluster, finished, tmp_path):
     """A project with one training of many epochs, run through the profile without a disturbance."""
-    project = copy_project(tmp_path / "project")
+    project = replace(finished.copy(tmp_path / "project"), snakemake=IMPATIENT)
     config = yaml.safe_load((project.folder / "tiny.yaml").read_text())
     config["train"] |= {"device": "auto", "epochs": 16}
     config["experiments"] = {"calibrated": {"dataset": "tiny"}}
     (project.folder / "tiny.yaml").write_text(yaml.safe_dump(config))
-    project.run("results/data/tiny/statistics.nc")
-    project = replace(project, snakemake=IMPATIENT)
     project.run(WEIGHTS, *THROUGH_SLURM)
     return project
 
