@@ -52,13 +52,7 @@ class Architecture:
     @property
     def steps(self) -> tuple[int, ...]:
         """The factor as primes, largest first: the refinement from each scale to the next."""
-        primes, rest, p = [], self.factor, 2
-        while rest > 1:
-            while rest % p == 0:
-                primes.append(p)
-                rest //= p
-            p += 1
-        return tuple(sorted(primes, reverse=True))
+        return refinements(self.factor)
 
     @property
     def latent_channels(self) -> tuple[int, ...]:
@@ -82,6 +76,17 @@ class Architecture:
             shapes.append((channels, rows * size, columns * size))
             size *= step
         return shapes
+
+
+def refinements(factor: int) -> tuple[int, ...]:
+    """The prime factors of a factor, largest first."""
+    primes, rest, p = [], factor, 2
+    while rest > 1:
+        while rest % p == 0:
+            primes.append(p)
+            rest //= p
+        p += 1
+    return tuple(sorted(primes, reverse=True))
 
 
 class ChannelNorm(nn.Module):

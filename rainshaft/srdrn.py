@@ -29,7 +29,7 @@ from rainshaft.config import Train
 from rainshaft.errors import UserError
 from rainshaft.files import atomic, write_json
 from rainshaft.loss import intensity_weighted_mae
-from rainshaft.model import Architecture, bilinear
+from rainshaft.model import bilinear, refinements
 
 log = logging.getLogger("rainshaft")
 
@@ -62,9 +62,9 @@ class ResidualNet(nn.Module):
 
         self.head = convolution(channels)
         self.blocks = nn.ModuleList(nn.Sequential(convolution(width), convolution(width)) for _ in range(blocks))
-        steps = Architecture(("",), (), "", self.factor, 1, (1,), "", "").steps
         self.upsample = nn.ModuleList(
-            nn.Sequential(nn.Upsample(scale_factor=float(step)), convolution(width)) for step in steps
+            nn.Sequential(nn.Upsample(scale_factor=float(step)), convolution(width))
+            for step in refinements(self.factor)
         )
         self.out = nn.Conv2d(width + statics, 1, 3, padding=1)
         nn.init.zeros_(self.out.weight)
@@ -83,12 +83,11 @@ class ResidualNet(nn.Module):
         return F.relu(smooth + (1 + smooth) * self.out(torch.cat([h, statics_BSHW], 1)))
 
 
-def with_synthetic(record: Record, augmented: Path) -> Record:
-    """The record with the kept members of every synthetic day as days of their own, and its coarse fields to each."""
+def with_synthetic(record: Record, augmented: Path, channels: Sequence[str]) -> Record:
+    """The record with the kept members of every synthetic day as days of their own, each with the day's predictors."""
     with xr.open_dataset(augmented) as made:
         rain = torch.from_numpy(made.pr.values)
-        names = [name for name in made.data_vars if str(name).startswith("coarse_")]
-        coarse = torch.from_numpy(np.stack([made[name].values for name in names], 1))
+        coarse = torch.from_numpy(np.stack([made[f"coarse_{name}"].values for name in channels], 1))
     day, member = torch.isfinite(rain).any(-1).any(-1).nonzero(as_tuple=True)
     first = len(record)
     days = {**record.days, "heavy": np.concatenate([record.days["heavy"], np.arange(first, first + len(day))])}
@@ -173,7 +172,8 @@ def with_and_without(
         raise UserError("no predictor of this dataset has `quantity: rain`; this network needs coarse rain")
     train, test = (load_record(fields, statistics, split, torch.device("cpu")) for split in ("train", "test"))
     result: dict[str, Any] = {"seed": seed}
-    for name, record in (("observed", train), ("augmented", with_synthetic(train, augmented))):
+    more = with_synthetic(train, augmented, statistics.channel.values.tolist())
+    for name, record in (("observed", train), ("augmented", more)):
         scores = score(train_net(record, statistics, settings, seed), test)
         log.info("%s, %d days: %s", name, len(record), "  ".join(f"{key} {value:.3f}" for key, value in scores.items()))
         known = {key: value if math.isfinite(value) else None for key, value in scores.items()}

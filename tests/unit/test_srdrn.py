@@ -53,7 +53,7 @@ def augmented(tmp_path):
 def test_kept_members_become_heavy_days_with_their_coarse_fields(data, augmented):
     fields, statistics = data
     record = load_record(fields, statistics, "train", torch.device("cpu"))
-    more = srdrn.with_synthetic(record, augmented)
+    more = srdrn.with_synthetic(record, augmented, ["pr", "tas"])
     assert len(more) == len(record) + 5
     assert more.rain_THW[len(record) :, 0, 0].tolist() == [1, 2, 3, 4, 5]
     assert more.coarse_TCyx[len(record) :, :, 0, 0].tolist() == [[7, 287]] * 3 + [[8, 288]] * 2
