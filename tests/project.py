@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -47,10 +48,16 @@ class Project:
         return output
 
     def start(self, *arguments: str) -> subprocess.Popen:
-        """Start Snakemake in a process group of its own."""
+        """Start Snakemake in a process group of its own; Ctrl-C reaches it even where the tests ignore theirs."""
         log = open(self.folder / "started.log", "w")  # noqa: SIM115
         return subprocess.Popen(
-            self.command(*arguments), cwd=self.folder, stdout=log, stderr=log, start_new_session=True, env=environment()
+            self.command(*arguments),
+            cwd=self.folder,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=environment(),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def planned(self, *arguments: str) -> Plan:
