@@ -4,7 +4,8 @@
 
 Brings up a Slurm cluster on this machine (as the tests do: root, Debian's Slurm), runs the demo twice through
 profiles/slurm in FOLDER, once with every job by itself, and prints a table. `work` is what the rules' own benchmark
-files say, `overhead` what the Slurm jobs took beyond it: two starts of Snakemake a job, and the imports of each script.
+files say, imports too; `overhead` is what the Slurm jobs took beyond it, two starts of Snakemake a job above all. Rules
+that run side by side in a shared job count twice as work and once as time, so there it is a lower bound.
 """
 
 from __future__ import annotations

@@ -67,7 +67,8 @@ class ResidualNet(nn.Module):
             for step in refinements(self.factor)
         )
         self.out = nn.Conv2d(width + statics, 1, 3, padding=1)
-        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.weight)  # the first forecast is the bilinear one
+        nn.init.zeros_(self.out.bias)
 
     def forward(self, coarse_BCyx: Tensor, statics_BSHW: Tensor) -> Tensor:
         """Rain (B, 1, H, W) from predictors in their physical units and the static maps."""
@@ -117,7 +118,7 @@ def train_net(record: Record, statistics: xr.Dataset, settings: dict[str, Any], 
 
 
 def contingency_scores(forecast: np.ndarray, observed: np.ndarray, threshold: float) -> tuple[float, float]:
-    """CSI and SEDI (Ferro and Stephenson 2011, eq. 2) of an event, values at or above the threshold.
+    """CSI and SEDI (Ferro and Stephenson 2011) of an event, values at or above the threshold.
 
     SEDI = (ln F - ln H - ln(1 - F) + ln(1 - H)) / (ln F + ln H + ln(1 - F) + ln(1 - H)), with the hit rate H and the
     false alarm rate F; NaN where one of them is 0 or 1.

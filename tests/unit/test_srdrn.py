@@ -14,6 +14,7 @@ from rainshaft.batches import load_record
 from rainshaft.config import Dataset
 from rainshaft.dataset import fit_statistics
 from rainshaft.errors import UserError
+from rainshaft.model import bilinear
 
 SMALL = {"steps": 3, "width": 4, "blocks": 1}
 
@@ -64,7 +65,11 @@ def test_kept_members_become_heavy_days_with_their_coarse_fields(data, augmented
 def test_an_untrained_network_is_the_bilinear_forecast_and_training_improves_on_it(data):
     fields, statistics = data
     train, test = (load_record(fields, statistics, split, torch.device("cpu")) for split in ("train", "test"))
-    untrained = srdrn.score(srdrn.train_net(train, statistics, SMALL | {"steps": 0}, 1), test)
+    fresh = srdrn.train_net(train, statistics, SMALL | {"steps": 0}, 1)
+    with torch.no_grad():
+        smooth = bilinear(test.coarse_TCyx[:1, :1], 2)
+        torch.testing.assert_close(fresh(test.coarse_TCyx[:1], test.statics_SHW[None]), smooth)
+    untrained = srdrn.score(fresh, test)
     trained = srdrn.score(srdrn.train_net(train, statistics, SMALL | {"steps": 60, "width": 8}, 1), test)
     assert trained["tail_mae"] < untrained["tail_mae"]
 
