@@ -24,12 +24,13 @@ VALIDATION_PATCHES = 128  # at most: enough for a steady mean, few enough for a 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step sees."""
+    """What one step sees; `weight_B111`: how often days of the patch's category occur against how often drawn."""
 
     coarse_BCyx: Tensor
     statics_BSHW: Tensor
     rain_B1HW: Tensor
     valid_B1HW: Tensor
+    weight_B111: Tensor
 
 
 @dataclass(frozen=True)
@@ -114,13 +115,17 @@ def training_batch(
     Of the whole batch only the patches in `share` are cut: each of several processes takes its own.
 
     Days are drawn by category, so that a batch has at least `min_heavy_fraction` of heavy and at most
-    `max_dry_fraction` of dry ones; where the record has no day of a category, the others take its place.
+    `max_dry_fraction` of dry ones; where the record has no day of a category, the others take its place. The category
+    is that of the observed day, so these shares would change p(y | x); the weights undo that (importance sampling).
     """
     rng = np.random.default_rng((seed, step))
-    days = np.concatenate(
-        [rng.choice(record.days[kind], count) for kind, count in category_counts(record, settings).items() if count]
-    )
-    return _cut(record, _places(record, patches, days, rng, settings.flips)[share], device)
+    days, weights = [], []
+    for kind, count in category_counts(record, settings).items():
+        if count:
+            days.append(rng.choice(record.days[kind], count))
+            weights += count * [len(record.days[kind]) / len(record) * settings.batch_size / count]
+    places = _places(record, patches, np.concatenate(days), rng, settings.flips)
+    return _cut(record, places[share], weights[share], device)
 
 
 def category_counts(record: Record, settings: Train) -> dict[str, int]:
@@ -129,6 +134,7 @@ def category_counts(record: Record, settings: Train) -> dict[str, int]:
     share = {kind: len(days) / total for kind, days in record.days.items()}
     heavy = math.ceil(size * max(share["heavy"], settings.min_heavy_fraction)) if share["heavy"] else 0
     dry = math.floor(size * min(share["dry"], settings.max_dry_fraction))
+    dry = max(dry, 1) if share["dry"] and settings.max_dry_fraction else 0  # none would unlearn what a dry day is
     moderate = size - heavy - dry
     if not share["moderate"]:
         heavy, dry, moderate = (size - dry, dry, 0) if share["heavy"] else (0, size, 0)
@@ -142,7 +148,7 @@ def validation_batches(record: Record, patches: Patches, device: torch.device) -
     rng = np.random.default_rng(0)
     for start in range(0, count, patches.batch_size):
         part = days[start : start + patches.batch_size]
-        yield _cut(record, _places(record, patches, part, rng, flips=False), device)
+        yield _cut(record, _places(record, patches, part, rng, flips=False), [1.0] * len(part), device)
 
 
 @dataclass(frozen=True)
@@ -166,10 +172,10 @@ def _places(record: Record, patches: Patches, days: np.ndarray, rng: np.random.G
     return places
 
 
-def _cut(record: Record, places: Sequence[_Place], device: torch.device) -> Batch:
+def _cut(record: Record, places: Sequence[_Place], weights: Sequence[float], device: torch.device) -> Batch:
     """The patches at these places."""
     f, columns = record.factor, {name: [] for name in Batch.__dataclass_fields__}
-    for place in places:
+    for place, weight in zip(places, weights, strict=True):
         coarse = place.rows, place.columns
         fine = tuple(slice(s.start * f, s.stop * f) for s in coarse)
         patch = {
@@ -177,6 +183,7 @@ def _cut(record: Record, places: Sequence[_Place], device: torch.device) -> Batc
             "statics_BSHW": record.statics_SHW[:, *fine],
             "rain_B1HW": record.rain_THW[place.day][None, *fine],
             "valid_B1HW": record.valid_HW[None, *fine],
+            "weight_B111": torch.full((1, 1, 1), weight),
         }
         for name, values in patch.items():
             columns[name].append(values.flip(place.axes) if place.axes else values)

@@ -224,6 +224,8 @@ class Loss(Section):
     """weight of the same score on block means, within lambda_crps"""
     crps_grad: Number = Field(1.0, ge=0)
     """weight of the same score on differences of neighbours, within lambda_crps"""
+    crps_log: Number = Field(0.5, ge=0)
+    """weight of the same score on log1p(mm/day), within lambda_crps: where it rains lightly, and where not at all"""
     members: StrictInt = Field(3, ge=1, le=16)
     """members drawn from the prior for the CRPS; with 1 it is the MAE"""
 
@@ -249,6 +251,8 @@ class Train(Section):
     """epochs over which the learning rate grows from 0"""
     weight_decay: Number = Field(0.01, ge=0)
     """weight decay of AdamW"""
+    ema: Number = Field(0.98, ge=0, lt=1)
+    """decay, a step, of the moving average of the weights that is validated and kept; 0: the last weights themselves"""
     grad_clip: Number = Field(1.0, gt=0)
     """largest norm of the gradient"""
     amp: StrictBool = True

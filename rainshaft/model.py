@@ -241,7 +241,7 @@ class RainCVAE(nn.Module):
         rain
             (B, M, H, W) in mm/day
         kl
-            KL(q || p) at each scale in nats per fine cell, mean over the batch, (scales,); None for the prior
+            KL(q || p) of each day at each scale in nats per fine cell, (B, scales); None for the prior
         """
         members = len(noise[0]) // len(given.smooth_B1HW)
         below: list[Tensor] = []
@@ -253,7 +253,7 @@ class RainCVAE(nn.Module):
             mean, log_variance = prior
             if observed is not None:
                 mean, log_variance = self._gaussian(self.posterior[level](fx, observed[level], *below))
-                kls.append(gaussian_kl((mean, log_variance), prior).sum((1, 2, 3)).mean())
+                kls.append(gaussian_kl((mean, log_variance), prior).sum((1, 2, 3)))
             z = draw(mean, log_variance, noise[level], temperature)
             h = self.decode[level](fx, z, *below)
             if level < len(self.architecture.steps):
@@ -262,7 +262,7 @@ class RainCVAE(nn.Module):
         r = self.out(h).float()
         rain = self._rain(r.view(len(given.smooth_B1HW), members, *r.shape[-2:]), given)
         cells = r.shape[-2] * r.shape[-1]
-        return rain, torch.stack(kls) / cells if kls else None
+        return rain, torch.stack(kls, 1) / cells if kls else None
 
     @staticmethod
     def _gaussian(head: Tensor) -> tuple[Tensor, Tensor]:

@@ -30,6 +30,7 @@ import torch
 import xarray as xr
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from rainshaft import __version__, loss
 from rainshaft.batches import Patches, load_record, training_batch, validation_batches
@@ -130,7 +131,10 @@ class Trainer:
         model = build_model(settings.model, statistics, settings.seed)
         # channels last: 1.4 times faster convolutions on CPUs, needed for tensor cores on GPUs
         self.model = model.to(self.device, memory_format=torch.channels_last)
+        # what is validated and kept: the weights averaged over the last steps (Polyak and Juditsky 1992)
+        self.averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(settings.train.ema))
         self.objective = Objective(self.model, settings.loss, statistics, settings.train.amp)
+        self.validation_objective = Objective(self.averaged.module, settings.loss, statistics, settings.train.amp)
         # with the standard prior the network of the learned one is idle
         idle = settings.model.prior == "standard"
         self.shared_objective = (
@@ -141,8 +145,12 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(), settings.train.lr, weight_decay=settings.train.weight_decay
         )
-        self.best = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.best = self.weights()
         self.progress = Progress()
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the averaged weights."""
+        return {name: value.clone() for name, value in self.averaged.module.state_dict().items()}
 
     # ---------------------------------------------------------------------------------------- one step
 
@@ -195,6 +203,7 @@ class Trainer:
         total.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), t.grad_clip)
         self.optimiser.step()
+        self.averaged.update_parameters(self.model)
         p.step += 1
         for name, value in values.items():
             p.sums[name] = p.sums.get(name, 0.0) + value
@@ -207,7 +216,7 @@ class Trainer:
         w, sums, count = self.settings.loss, 0.0, 0
         for number, batch in enumerate(validation_batches(self.validation_record, self.patches, self.device)):
             size = len(batch.rain_B1HW)
-            terms = self.objective(
+            terms = self.validation_objective(
                 batch,
                 self.noise(VALIDATION_NOISE, number, size, 1),
                 self.noise(VALIDATION_NOISE, number, size, w.members),
@@ -230,7 +239,7 @@ class Trainer:
         p.history.append(row)
         if row[metric] < p.best_value:
             p.best_value, p.best_epoch = row[metric], row["epoch"]
-            self.best = {name: value.clone() for name, value in self.model.state_dict().items()}
+            self.best = self.weights()
 
     @property
     def finished(self) -> bool:
@@ -290,11 +299,13 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """All that a checkpoint holds."""
         optimiser = self.optimiser.state_dict()
-        return {"model": self.model.state_dict(), "best": self.best, "optimiser": optimiser, **vars(self.progress)}
+        weights = {"model": self.model.state_dict(), "averaged": self.averaged.state_dict(), "best": self.best}
+        return {**weights, "optimiser": optimiser, **vars(self.progress)}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go back to a checkpoint."""
         self.model.load_state_dict(state.pop("model"))
+        self.averaged.load_state_dict(state.pop("averaged"))
         self.optimiser.load_state_dict(state.pop("optimiser"))
         self.best = state.pop("best")
         self.progress = Progress(**state)

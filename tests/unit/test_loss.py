@@ -24,6 +24,7 @@ TERMS = {
     "grad": loss.gradient_loss,
     "crps": lambda y, y_hat, valid: loss.almost_fair_crps(y_hat, y, valid),
     "pool": lambda y, y_hat, valid: loss.pooled_crps(y_hat, y, valid),
+    "crps_log": lambda y, y_hat, valid: loss.log_crps(y_hat, y, valid),
     "crps_grad": lambda y, y_hat, valid: loss.gradient_crps(y_hat, y, valid),
 }
 
@@ -42,6 +43,17 @@ def test_masked_cells_take_no_part(term):
     before = term(y, y_hat, valid)
     changed = torch.where(valid == 0, 500.0, y_hat)
     assert term(y, changed, valid) == pytest.approx(before.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+def test_a_patch_of_weight_two_is_the_patch_twice(term):
+    y, y_hat = rain(1), rain(2) * torch.tensor([3.0, 1.0])[:, None, None, None]
+    cells = VALID.clone()
+    cells[:, :, 3:9, 5:12] = 0
+    weighted = term(y, y_hat, cells * torch.tensor([2.0, 1.0])[:, None, None, None])
+    twice = term(*(torch.cat([field[:1], field]) for field in (y, y_hat, cells)))
+    assert weighted == pytest.approx(twice.item(), rel=1e-5)
+    assert weighted != pytest.approx(term(y, y_hat, cells).item(), rel=1e-3)
 
 
 def test_gradient_loss_is_the_formula_and_blind_to_sign_and_level():
