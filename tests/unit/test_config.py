@@ -75,6 +75,15 @@ def test_a_fault_is_told_once_whatever_the_number_of_replicates(raw):
     assert len(faults(raw, replicates=3, experiments__calibrated__dataset="dem").splitlines()) == 1
 
 
+def test_each_variant_of_the_ablation_differs_from_the_default_in_one_section_or_in_the_mass():
+    loaded = config.load(yaml.safe_load((FOLDER / "ablation.yaml").read_text()) | {"replicates": 1})
+    for name, experiment in loaded.experiments.items():
+        full = loaded.experiments[f"full-{experiment.dataset}"]
+        assert name.endswith(f"-{experiment.dataset}")
+        changed = {s for s in config.SHARED_SECTIONS if getattr(experiment, s) != getattr(full, s)}
+        assert len(changed) == (0 if experiment is full else 2 if name.startswith("free-mass-") else 1), name
+
+
 def test_1_and_1_0_are_the_same_number(raw):
     first, second = copy.deepcopy(raw), copy.deepcopy(raw)
     first["loss"], second["loss"] = {"lambda_grad": 1}, {"lambda_grad": 1.0}
