@@ -1,13 +1,14 @@
 """The table of all experiments and baselines side by side.
 
-Inputs: the contents of every `statistics.json`. Outputs: a data frame, the same as Markdown and CSV, and a narrow
-form for the terminal. Rain in mm/day. Each dataset has its own observed row and its own bilinear to compare with.
+Inputs: the contents of every `statistics.json`, and which experiments are replicates of which. Outputs: a data frame,
+the same as Markdown and CSV, and a narrow form for the terminal; replicates share a row, their mean and standard
+deviation. Rain in mm/day. Each dataset has its own observed row and its own baselines to compare with.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from rainshaft.files import atomic
 
 Statistics = dict[str, Any]
 Block = dict[str, Any]
+Families = Mapping[str, Sequence[str]]  # experiment of the file -> its replicates, itself alone where there is one
 
-REFERENCE = "bilinear"
+REFERENCES = {"crps_change": "bilinear", "crps_change_rainfarm": "rainfarm"}  # column -> what it compares with
 DASH = "–"
 DAYS = {"all_days": "all test days", "heavy_days": "heavy test days"}
 POSTERIOR = "posterior: sees the truth, no skill"
@@ -36,16 +38,20 @@ class Column:
     factor: float = 1.0
     score: str = ""
     sample: str = ""
+    difference: bool = False  # of `sample` to the observed value
+    signed: bool = False
 
     def value(self, block: Block) -> float:
         """Take the value out of a block of statistics; NaN where there is none."""
         found = block["samples"].get(self.sample) if self.sample else _score(block, self.score)["value"]
-        return float("nan") if found is None else self.factor * found
+        observed = block["observed"].get(self.sample) if self.difference else 0.0
+        return float("nan") if found is None or observed is None else self.factor * (found - observed)
 
 
 COLUMNS = (
     Column("fair_crps", "fair CRPS", "mm/day; error of the ensemble as a whole; low is good", score="fair_crps"),
-    Column("crps_change", "vs bilinear %", "fair CRPS against that of bilinear; negative is better", 0),
+    Column("crps_change", "vs bilinear %", "fair CRPS against that of bilinear; negative is better", 0, signed=True),
+    Column("crps_change_rainfarm", "vs RainFARM %", "the same against that of RainFARM", 0, signed=True),
     Column(
         "correlation_member_truth",
         "r member–truth",
@@ -59,9 +65,26 @@ COLUMNS = (
         score="correlation_member_member",
     ),
     Column(
+        "calibration_gap",
+        "gap",
+        "r member–truth less r member–member, day by day; 0 is calibrated, below 0 members are too alike",
+        score="calibration_gap",
+        signed=True,
+    ),
+    Column(
         "correlation_mean_truth", "r mean–truth", "of the ensemble mean; high is good", score="correlation_mean_truth"
     ),
     Column("wet_fraction", "wet %", "wet cells; as observed is good", 1, 100, sample="wet_fraction"),
+    Column(
+        "wet_difference",
+        "wet, points off",
+        "the same less the observed, in points; 0 is good",
+        1,
+        100,
+        sample="wet_fraction",
+        difference=True,
+        signed=True,
+    ),
     Column(
         "wet_fraction_1mm",
         "wet > 1 mm %",
@@ -70,8 +93,24 @@ COLUMNS = (
         100,
         sample="wet_fraction_1mm",
     ),
+    Column(
+        "wet_difference_1mm",
+        "wet > 1 mm, points off",
+        "the same less the observed, in points; 0 is good",
+        1,
+        100,
+        sample="wet_fraction_1mm",
+        difference=True,
+        signed=True,
+    ),
     Column("mass_bias", "mass bias %", "all rain against the observed; 0 is good", 1, 100, score="mass_bias"),
     Column("spread_skill", "spread/skill", "1 is calibrated; below 1 the members are too alike", score="spread_skill"),
+    Column(
+        "rank_histogram_deviation",
+        "ranks off",
+        "largest deviation of the rank histogram from flat, relative; 0 is calibrated",
+        score="rank_histogram_deviation",
+    ),
     Column(
         "diversity",
         "diversity",
@@ -123,15 +162,65 @@ def table(statistics: Sequence[Statistics], days: str = "all_days") -> pd.DataFr
         entries = [entry for entry in statistics if entry["dataset"] == dataset and entry[days]]
         if not entries:
             continue
-        observed = {"samples": entries[0][days]["observed"], "scores": {}}
+        observed = {"samples": entries[0][days]["observed"], "observed": {}, "scores": {}}
         rows.append(_row(dataset, "observed", "", observed, shown))
-        reference = next((_score(e[days], "fair_crps")["value"] for e in entries if e["name"] == REFERENCE), None)
+        crps = {e["name"]: _score(e[days], "fair_crps")["value"] for e in entries if e["mode"] == "baseline"}
         for entry in sorted(entries, key=lambda e: e["mode"] == "baseline"):  # stable: the order of the config stays
             row = _row(dataset, entry["name"], entry["mode"], entry[days], shown)
-            if reference:
-                row["crps_change"] = 100 * (row["fair_crps"] / reference - 1)
+            for key, reference in REFERENCES.items():
+                if crps.get(reference):
+                    row[key] = 100 * (row["fair_crps"] / crps[reference] - 1)
             rows.append(row)
     return pd.DataFrame(rows, columns=["dataset", "name", "mode", *(column.key for column in shown)])
+
+
+def by_family(frame: pd.DataFrame, families: Families) -> pd.DataFrame:
+    """Name the rows of replicates after their experiment.
+
+    Parameters
+    ----------
+    frame
+        As from `table`.
+    families
+        Experiment to its replicates.
+
+    Returns
+    -------
+    The same rows with the experiment as `name`, and the number of the replicate, from 1, as `replicate`; it is
+    missing in the rows of what is there once: experiments without replicates, baselines, the observed row.
+    """
+    numbered = {
+        name: (family, number)
+        for family, names in families.items()
+        if len(names) > 1
+        for number, name in enumerate(names, 1)
+    }
+    found = [numbered.get(name, (name, None)) for name in frame["name"]]
+    frame = frame.assign(name=[family for family, _ in found])
+    frame.insert(
+        frame.columns.get_loc("name") + 1, "replicate", pd.array([number for _, number in found], dtype="Int64")
+    )
+    return frame
+
+
+def over_replicates(frame: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Take the mean and the sample standard deviation of each experiment over its replicates.
+
+    Parameters
+    ----------
+    frame
+        As from `by_family`.
+    keys
+        The columns with values.
+
+    Returns
+    -------
+    Two frames of a row for each experiment, mode and baseline, in the order of `frame`; the deviation of a single
+    row is NaN.
+    """
+    labels = [label for label in ("dataset", "days", "name", "mode") if label in frame]
+    groups = frame.groupby(labels, sort=False)[list(keys)]
+    return groups.mean().reset_index(), groups.std().reset_index()
 
 
 def columns(statistics: Sequence[Statistics]) -> list[Column]:
@@ -164,27 +253,32 @@ def _score(block: Block, name: str) -> dict[str, float | None]:
 # --------------------------------------------------------------------------------------------- output
 
 
-def write(statistics: Sequence[Statistics], table_md: str | Path, table_csv: str | Path) -> None:
+def write(statistics: Sequence[Statistics], families: Families, table_md: str | Path, table_csv: str | Path) -> None:
     """Write the table as Markdown to read, and as CSV with full precision and the 90 % intervals.
 
     Parameters
     ----------
     statistics
         Contents of `statistics.json`, experiments in the order of the config.
+    families
+        Experiment to its replicates.
     table_md, table_csv
         The files to write.
     """
     with atomic(table_md) as temporary:
-        temporary.write_text(markdown(statistics))
+        temporary.write_text(markdown(statistics, families))
     with atomic(table_csv) as temporary:
-        _with_intervals(statistics).to_csv(temporary, index=False)
+        _full(statistics, families).to_csv(temporary, index=False)
 
 
-def markdown(statistics: Sequence[Statistics]) -> str:
+def markdown(statistics: Sequence[Statistics], families: Families) -> str:
     """Give the comparison as Markdown: a table for each dataset and kind of day, and what the columns mean."""
     shown = columns(statistics)
+    replicates = _replicates(families)
+    if replicates:  # a mean has a digit more to show than a single value
+        shown = [replace(column, digits=column.digits + 1) for column in shown]
     lines = ["# Comparison", ""]
-    frames = {days: table(statistics, days) for days in DAYS}
+    frames = {days: _cells(by_family(table(statistics, days), families), shown, " ± ") for days in DAYS}
     for dataset in dict.fromkeys(entry["dataset"] for entry in statistics):
         for days, words in DAYS.items():
             part = frames[days][frames[days]["dataset"] == dataset]
@@ -197,17 +291,40 @@ def markdown(statistics: Sequence[Statistics]) -> str:
         "",
         f"{DASH}: not defined, for example the spread of one member. The CSV file has the 90 % intervals.",
     ]
+    if replicates:
+        lines += [
+            f"±: mean and standard deviation of {replicates} trainings with different seeds. The CSV file has the "
+            "single ones."
+        ]
     lines += ["Posterior members are variations of a day that the model was shown: their scores are no skill."]
     return "\n".join(lines) + "\n"
 
 
-def _aligned(frame: pd.DataFrame, shown: Sequence[Column]) -> list[str]:
+def _replicates(families: Families) -> int:
+    """How many replicates each experiment has; 0 where there are none."""
+    count = max(map(len, families.values()), default=1)
+    return count if count > 1 else 0
+
+
+def _cells(frame: pd.DataFrame, shown: Sequence[Column], sign: str) -> pd.DataFrame:
+    """The rows as text: a value, or a mean and, behind the sign, the standard deviation over the replicates."""
+    means, deviations = over_replicates(frame, [column.key for column in shown])
+    cells = means[["dataset", "name", "mode"]].copy()
+    for column in shown:
+        cells[column.key] = [
+            _shown(mean, column) + ("" if pd.isna(deviation) else f"{sign}{deviation:.{column.digits}f}")
+            for mean, deviation in zip(means[column.key], deviations[column.key], strict=True)
+        ]
+    return cells
+
+
+def _aligned(cells: pd.DataFrame, shown: Sequence[Column]) -> list[str]:
     """Lines of a Markdown table whose columns line up in a terminal too."""
     head = ["name", "mode", *(column.heading for column in shown)]
     body = [
         [row["name"], POSTERIOR if row["mode"] == "posterior" else row["mode"] or DASH]
-        + [_shown(row[column.key], column) for column in shown]
-        for _, row in frame.iterrows()
+        + [row[column.key] for column in shown]
+        for _, row in cells.iterrows()
     ]
     widths = [max(map(len, cells)) for cells in zip(head, *body, strict=True)]
     pads: list[Callable[[str, int], str]] = [str.ljust, str.ljust] + [str.rjust] * len(shown)
@@ -224,7 +341,19 @@ def _shown(value: float, column: Column) -> str:
     if pd.isna(value):
         return DASH
     rounded = round(value, column.digits) + 0.0  # no negative zero
-    return f"{rounded:+.0f}" if column.key == "crps_change" and rounded else f"{rounded:.{column.digits}f}"
+    return f"{rounded:{'+' if column.signed and rounded else ''}.{column.digits}f}"
+
+
+def _full(statistics: Sequence[Statistics], families: Families) -> pd.DataFrame:
+    """Every column with its interval, for all days and heavy days: the means over replicates, and each of them."""
+    keys = [column.key for column in columns(statistics)]
+    whole = by_family(_with_intervals(statistics), families)
+    single = whole[whole["replicate"].notna()]
+    if single.empty:
+        return whole
+    means, deviations = over_replicates(single, keys)
+    means = means.join(deviations[keys].add_suffix("_sd"))
+    return pd.concat([whole[whole["replicate"].isna()], means, single], ignore_index=True)
 
 
 def _with_intervals(statistics: Sequence[Statistics]) -> pd.DataFrame:
@@ -246,16 +375,15 @@ def _with_intervals(statistics: Sequence[Statistics]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def console_table(statistics: Sequence[Statistics]) -> str:
+def console_table(statistics: Sequence[Statistics], families: Families) -> str:
     """Give the key columns over all test days, narrow enough for a terminal."""
     shown = [column for column in COLUMNS if column.key in CONSOLE]
-    frame = table(statistics)
+    frame = _cells(by_family(table(statistics), families), shown, "±")
     lines = []
     for dataset, part in frame.groupby("dataset", sort=False):
-        names = [row["name"] + (" posterior*" if row["mode"] == "posterior" else "") for _, row in part.iterrows()]
         body = [
-            [name, *(_shown(row[c.key], c) for c in shown)]
-            for name, (_, row) in zip(names, part.iterrows(), strict=True)
+            [row["name"] + (" posterior*" if row["mode"] == "posterior" else ""), *(row[c.key] for c in shown)]
+            for _, row in part.iterrows()
         ]
         head = [dataset, *(CONSOLE[column.key] for column in shown)]
         widths = [max(map(len, cells)) for cells in zip(head, *body, strict=True)]
@@ -267,4 +395,6 @@ def console_table(statistics: Sequence[Statistics]) -> str:
         lines.append("")
     if (frame["mode"] == "posterior").any():
         lines.append("* posterior members are variations of a day that the model was shown: no skill")
+    if replicates := _replicates(families):
+        lines.append(f"± standard deviation over {replicates} trainings with different seeds")
     return "\n".join(lines).rstrip() + "\n"

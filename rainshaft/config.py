@@ -13,7 +13,17 @@ import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+    model_validator,
+)
 
 from rainshaft.errors import UserError
 
@@ -322,6 +332,8 @@ class Experiment(Section):
     """key of `datasets`"""
     description: str = ""
     """a few words for the table and the report"""
+    seed: StrictInt = Field(1, ge=0)
+    """seed of training and sampling; that of the file if not given"""
     model: Model = Model()
     loss: Loss = Loss()
     train: Train = Train()
@@ -388,6 +400,9 @@ class Config(Section):
     """folder for all that the workflow writes"""
     seed: StrictInt = Field(1, ge=0)
     """seed of training, sampling and baselines"""
+    replicates: StrictInt = Field(1, ge=1, le=20)
+    """how often each experiment is trained and sampled, with the seeds `seed`, `seed + 1`, ...; with more than 1,
+    experiment `NAME` becomes `NAME-s1`, `NAME-s2`, ..., and the comparison shows means over them"""
     model: Model = Model()
     loss: Loss = Loss()
     train: Train = Train()
@@ -398,6 +413,12 @@ class Config(Section):
     augmentation: Augmentation = Augmentation()
     evaluation: Evaluation = Evaluation()
     plots: Plots = Plots()
+    _families: dict[str, tuple[str, ...]] = PrivateAttr(default_factory=dict)
+
+    @property
+    def families(self) -> dict[str, tuple[str, ...]]:
+        """The experiments of the file, and the replicates of each: its own name alone where there is one."""
+        return self._families or {name: (name,) for name in self.experiments}
 
     @model_validator(mode="after")
     def _names_fit(self) -> Config:
@@ -428,8 +449,12 @@ def load(raw: dict[str, Any]) -> Config:
     Parameters
     ----------
     raw
-        The YAML file as a dictionary. The top-level sections `model`, `loss`, `train` and `sampling` are
+        The YAML file as a dictionary. The top-level sections `model`, `loss`, `train` and `sampling`, and `seed`, are
         the defaults of every experiment.
+
+    Returns
+    -------
+    The configuration; with `replicates` above 1, each experiment stands in it as often, see `Config.families`.
 
     Raises
     ------
@@ -438,13 +463,36 @@ def load(raw: dict[str, Any]) -> Config:
     """
     _validate(raw)  # first as it stands, so that a fault in a shared section is named once, where it is
     merged = dict(raw, experiments={name: _with_defaults(raw, entry) for name, entry in raw["experiments"].items()})
-    return _validate(merged)
+    return _replicated(_validate(merged))
 
 
 def _with_defaults(raw: dict[str, Any], experiment: dict[str, Any]) -> dict[str, Any]:
-    """The experiment with the file's shared sections under its own."""
+    """The experiment with the file's shared sections and seed under its own."""
     shared = {s: {**(raw.get(s) or {}), **experiment.get(s, {})} for s in SHARED_SECTIONS}
-    return {**experiment, **shared}
+    seed = {"seed": raw["seed"]} if "seed" in raw else {}
+    return {**seed, **experiment, **shared}
+
+
+def _replicated(config: Config) -> Config:
+    """Each experiment as often as `replicates` says, with a name and a seed of its own."""
+    if config.replicates == 1:
+        return config
+    numbers = range(1, config.replicates + 1)
+    families = {name: tuple(f"{name}-s{number}" for number in numbers) for name in config.experiments}
+    taken = [(name, family) for family, names in families.items() for name in names if name in families]
+    if taken:
+        lines = [
+            f"experiments.{name}: the name is taken by a replicate of {family!r}; rename it" for name, family in taken
+        ]
+        raise ConfigError("\n".join(lines))
+    experiments = {
+        name: config.experiments[family].model_copy(update={"seed": config.experiments[family].seed + i})
+        for family, names in families.items()
+        for i, name in enumerate(names)
+    }
+    whole = config.model_copy(update={"experiments": experiments})
+    whole._families = families
+    return whole
 
 
 def _validate(raw: dict[str, Any]) -> Config:
@@ -550,7 +598,8 @@ def reference() -> str:
         "# Configuration reference",
         "",
         "Generated from `rainshaft/config.py`; do not edit. The top-level sections `model`, `loss`, `train` and",
-        "`sampling` are the defaults of every experiment; an entry of `experiments` overrides the keys it names.",
+        "`sampling`, and `seed`, are the defaults of every experiment; an entry of `experiments` overrides the keys it",
+        "names.",
     ]
     sections = {"": Config, "datasets.NAME": Dataset, "datasets.NAME.rain": RainFiles}
     sections |= {"datasets.NAME.predictors[]": PredictorFiles, "datasets.NAME.elevation, .land": StaticFile}

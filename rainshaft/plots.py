@@ -54,6 +54,7 @@ LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Ok
 DASHES: tuple[Any, ...] = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
 DAYS_AT_ONCE = 32  # in memory
 PANEL = 1.5  # width of a map with its margins, inches
+MOST_ACROSS = 10  # maps in a row of the comparison
 
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -189,19 +190,26 @@ def comparison_maps(
     panels.append(("truth", truth["pr"]))
     frame = _Frame.of(truth)
     core = _core(truth["pr"], int(truth.attrs["factor"]))
-    width, height = PANEL * len(panels) + 1.4, 2 * (frame.height + 0.25) + 0.75
+    bands = -(-len(panels) // MOST_ACROSS)
+    across = -(-len(panels) // bands)
+    width, height = PANEL * across + 1.4, bands * 2 * (frame.height + 0.25) + 0.75
     with _figure(path, width, height, settings) as figure:
-        axes = figure.subplots(2, len(panels), squeeze=False)
-        for j, (name, field) in enumerate(panels):
-            _draw_map(axes[0, j], field, frame, left=j == 0, bottom=True)
-            _title(axes[0, j], _wrapped(name), field, weight="bold")
-            _draw_map(axes[1, j], field, frame, left=j == 0, bottom=True, window=core)
+        axes = figure.subplots(2 * bands, across, squeeze=False)
+        for k, (name, field) in enumerate(panels):
+            whole, close = axes[2 * (k // across) : 2 * (k // across) + 2, k % across]
+            left = k % across == 0
+            _draw_map(whole, field, frame, left=left, bottom=True)
+            _title(whole, _wrapped(name), field, weight="bold")
+            _draw_map(close, field, frame, left=left, bottom=True, window=core)
             (x0, x1), (y0, y1) = frame.extent(core)
             box = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=LINES[1], linewidth=1.3)
-            axes[0, j].add_patch(box)
-            axes[1, j].spines[:].set(edgecolor=LINES[1], linewidth=1.3)
-        axes[0, 0].set_ylabel(f"{_date(day)}\nwhole domain", labelpad=6)
-        axes[1, 0].set_ylabel("close-up", labelpad=6)
+            whole.add_patch(box)
+            close.spines[:].set(edgecolor=LINES[1], linewidth=1.3)
+            if left:
+                whole.set_ylabel(f"{_date(day)}\nwhole domain", labelpad=6)
+                close.set_ylabel("close-up", labelpad=6)
+        for empty in axes[-2:, len(panels) - across * (bands - 1) :].flat:
+            empty.set_visible(False)
         _rain_bar(figure, axes, frame)
 
 
@@ -634,8 +642,15 @@ SCORE_PANELS = (
 )
 
 
-def comparison_scores(statistics: Sequence[dict[str, Any]], path: str | Path, settings: Plots | None = None) -> None:
+def comparison_scores(
+    statistics: Sequence[dict[str, Any]],
+    path: str | Path,
+    settings: Plots | None = None,
+    families: Mapping[str, Sequence[str]] | None = None,
+) -> None:
     """Draw the key scores of all experiments and baselines with 90 % intervals; what is good is shaded.
+
+    The replicates of an experiment share a row: a point for each, without its interval, and a bar at their mean.
 
     Parameters
     ----------
@@ -646,69 +661,77 @@ def comparison_scores(statistics: Sequence[dict[str, Any]], path: str | Path, se
         The PNG to write.
     settings
         Resolution.
+    families
+        Experiment to its replicates; by default each stands for itself.
     """
-    shown = [s for s in statistics if s["mode"] != "posterior" and s["all_days"]]
-    styles = line_styles(list(dict.fromkeys(s["name"] for s in shown)))
-    groups = {
-        dataset: [s for s in shown if s["dataset"] == dataset] for dataset in dict.fromkeys(s["dataset"] for s in shown)
-    }
+    family = {name: of for of, names in (families or {}).items() for name in names}
+    groups: dict[str, dict[str, list[Block]]] = {}  # dataset, experiment or baseline, its replicates
+    for entry in statistics:
+        if entry["mode"] != "posterior" and entry["all_days"]:
+            name = family.get(entry["name"], entry["name"])
+            groups.setdefault(entry["dataset"], {}).setdefault(name, []).append(entry["all_days"])
+    styles = line_styles(list(dict.fromkeys(name for entries in groups.values() for name in entries)))
     gap = 1.0 if len(groups) > 1 else 0.0  # room for the name of the dataset
-    rows = len(shown) + gap * len(groups)
+    rows = sum(len(entries) + gap for entries in groups.values())
     with _figure(path, 12.0, 1.5 + 2 * 0.25 * rows, settings or Plots()) as figure:
         axes = figure.subplots(2, 4, sharey=True)
         axes[0, 0].set_ylim(rows - 0.4, -0.6)
         top = 0.0
+        ticks: list[float] = []
         for dataset, entries in groups.items():
             top += gap
             places = np.arange(len(entries)) + top
+            ticks += [*places]
             for where, panel in zip(axes.flat, SCORE_PANELS, strict=True):
                 _draw_scores(where, panel, entries, places, styles)
             for where in axes[:, 0] if gap else ():
                 across = where.get_yaxis_transform()
                 where.text(-0.03, top - 0.95, dataset, transform=across, ha="right", va="center", fontweight="bold")
             top += len(entries)
-        names = [(place, s["name"]) for place, s in _places(groups, gap)]
-        axes[0, 0].set_yticks([place for place, _ in names], [name for _, name in names])
+        axes[0, 0].set_yticks(ticks, [name for entries in groups.values() for name in entries])
         for where in axes.flat:
             where.tick_params(axis="y", length=0)
             where.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
             where.grid(axis="x")
 
 
-def _places(groups: dict[str, list[dict[str, Any]]], gap: float) -> Iterator[tuple[float, dict[str, Any]]]:
-    """Each entry with its row."""
-    top = 0.0
-    for entries in groups.values():
-        top += gap
-        for entry in entries:
-            yield top, entry
-            top += 1
-
-
 def _draw_scores(
-    axes: Axes, panel: _Panel, entries: list[dict[str, Any]], places: np.ndarray, styles: dict[str, tuple[str, Any]]
+    axes: Axes,
+    panel: _Panel,
+    entries: Mapping[str, Sequence[Block]],
+    places: np.ndarray,
+    styles: dict[str, tuple[str, Any]],
 ) -> None:
     """One score of one dataset."""
     axes.set_title(panel.title, loc="left", fontweight="bold", pad=16)
-    axes.text(0, 1.03, panel.aim, transform=axes.transAxes, color=INK, fontsize=8)
+    axes.annotate(panel.aim, (0, 1), (0, 4), "axes fraction", "offset points", color=INK, fontsize=8)
     ends = places[0] - 0.5, places[-1] + 0.5
     if panel.band:
-        low, high = panel.band(entries[0]["all_days"])
+        low, high = panel.band(next(iter(entries.values()))[0])
         axes.fill_betweenx(ends, low, high, color="#009E73", alpha=0.16, linewidth=0)
         axes.plot([(low + high) / 2] * 2, ends, color="#009E73", linewidth=1)
-    for place, entry in zip(places, entries, strict=True):
-        colour = styles[entry["name"]][0]
-        first = panel.value(entry["all_days"], panel.score)
-        other = panel.value(entry["all_days"], panel.second) if panel.second else None
-        if first is None:
+    for place, (name, blocks) in zip(places, entries.items(), strict=True):
+        colour = styles[name][0]
+        means = []
+        for score, face in ((panel.score, colour), (panel.second, "white")):
+            values = [found for block in blocks if score and (found := panel.value(block, score))]
+            if not values:
+                continue
+            points = [value for value, _, _ in values]
+            means.append(float(np.mean(points)))
+            look = {"color": colour, "markerfacecolor": face}
+            if len(blocks) > 1:
+                axes.plot(points, [place] * len(points), "o", markersize=4, markeredgewidth=0.8, alpha=0.6, **look)
+                axes.plot(means[-1], place, "|", color=colour, markersize=11, markeredgewidth=1.8)
+                continue
+            if score == panel.score:
+                axes.plot(values[0][1:], [place, place], color=colour, linewidth=1.6)
+            axes.plot(points, [place], "o", markersize=6, **look)
+        if len(means) == 2:
+            axes.plot(means, [place, place], color=colour, linewidth=0.8, linestyle=DASHES[1], zorder=1)
+        if not means:
             across = axes.get_yaxis_transform()
             axes.text(0.02, place, "not defined", transform=across, color=INK, fontsize=8, va="center")
-            continue
-        axes.plot(first[1:], [place, place], color=colour, linewidth=1.6)
-        axes.plot(first[0], place, "o", color=colour, markersize=6)
-        if other:
-            axes.plot([first[0], other[0]], [place, place], color=colour, linewidth=0.8, linestyle=DASHES[1])
-            axes.plot(other[0], place, "o", color=colour, markersize=6, markerfacecolor="white")
 
 
 def line_styles(names: Sequence[str]) -> dict[str, tuple[str, Any]]:

@@ -58,12 +58,11 @@ def experiment_slice(config: Config, name: str, stage: str) -> str:
     sampling = whole["sampling"]
     content = {
         "train": lambda: {
-            "seed": config.seed,
-            **_pick(whole, "model", "loss"),
+            **_pick(whole, "seed", "model", "loss"),
             "train": {key: value for key, value in whole["train"].items() if key != "gpus"},  # changes rounding alone
         },
         "sample": lambda: {
-            "seed": config.seed,
+            "seed": whole["seed"],
             **_pick(sampling, "K", "days", "min_threshold", "temperature", "batch_size", "tile"),
             "device": whole["train"]["device"],
         },

@@ -98,7 +98,7 @@ def test_fss_column_is_the_threshold_nearest_to_10_mm_at_the_middle_scale() -> N
 
 
 def test_markdown(tmp_path: Any, statistics: list[dict[str, Any]]) -> None:
-    comparison.write(statistics, tmp_path / "table.md", tmp_path / "table.csv")
+    comparison.write(statistics, {}, tmp_path / "table.md", tmp_path / "table.csv")
     text = (tmp_path / "table.md").read_text()
     lines = [line for line in text.split("## second")[0].splitlines() if line.startswith("|")]
     cells = {(c[1].strip(), c[2].strip()): [x.strip() for x in c] for line in lines if (c := line.split("|"))}
@@ -120,7 +120,7 @@ def test_markdown(tmp_path: Any, statistics: list[dict[str, Any]]) -> None:
 
 def test_csv_keeps_full_precision_and_intervals(tmp_path: Any) -> None:
     block = [entry("a", crps=1 / 3), entry("bilinear", "baseline", crps=2.0)]
-    comparison.write(block, tmp_path / "table.md", tmp_path / "table.csv")
+    comparison.write(block, {}, tmp_path / "table.md", tmp_path / "table.csv")
     frame = pd.read_csv(tmp_path / "table.csv")
     a = frame[(frame["name"] == "a") & (frame["days"] == "all_days")].iloc[0]
     assert a["fair_crps"] == 1 / 3
@@ -132,18 +132,91 @@ def test_heavy_days_have_their_own_rows(tmp_path: Any) -> None:
     one = entry("a", crps=1.0)
     one["heavy_days"] = entry("a", crps=9.0)["all_days"]
     assert comparison.table([one], "heavy_days")["fair_crps"].iloc[1] == 9
-    assert "heavy test days (7)" in comparison.markdown([one])
+    assert "heavy test days (7)" in comparison.markdown([one], {})
 
 
 def test_console_table_is_narrow_and_marks_the_posterior(statistics: list[dict[str, Any]]) -> None:
-    text = comparison.console_table([*statistics, entry("smooth-background"), entry("smooth-background", "posterior")])
+    text = comparison.console_table(
+        [*statistics, entry("smooth-background"), entry("smooth-background", "posterior")], {}
+    )
     assert max(map(len, text.splitlines())) <= 115
     assert "zeta posterior*" in text
     assert "no skill" in text
-    assert "posterior" not in comparison.console_table([entry("a")])
+    assert "posterior" not in comparison.console_table([entry("a")], {})
 
 
 def test_tiny_negative_value_is_shown_without_its_sign() -> None:
-    text = comparison.markdown([entry("a", mass_bias=-1e-6)])
+    text = comparison.markdown([entry("a", mass_bias=-1e-6)], {})
     assert "-0.0" not in text
     assert " 0.0 " in text
+
+
+FAMILIES = {"a": ("a-s1", "a-s2", "a-s3"), "b": ("b-s1", "b-s2", "b-s3")}
+
+
+@pytest.fixture
+def replicated() -> list[dict[str, Any]]:
+    crps = {"a-s1": 1.0, "a-s2": 2.0, "a-s3": 6.0, "b-s1": 1.5, "b-s2": 1.5, "b-s3": 1.5}
+    runs = [entry(name, crps=value) for name, value in crps.items()]
+    return [*runs, entry("bilinear", "baseline", crps=2.0, spread_skill=None)]
+
+
+def test_replicates_are_one_row_with_mean_and_standard_deviation(replicated: list[dict[str, Any]]) -> None:
+    frame = comparison.by_family(comparison.table(replicated), FAMILIES)
+    assert frame["replicate"].isna().tolist() == [True, *[False] * 6, True]
+    means, deviations = comparison.over_replicates(frame, ["fair_crps", "crps_change"])
+    assert means["name"].tolist() == ["observed", "a", "b", "bilinear"]
+    a, spread = row(means, "demo", "a", "prior"), row(deviations, "demo", "a", "prior")
+    assert (a["fair_crps"], spread["fair_crps"]) == pytest.approx((3, math.sqrt(7)))
+    assert (a["crps_change"], spread["crps_change"]) == pytest.approx((50, 50 * math.sqrt(7)))
+    assert row(deviations, "demo", "b", "prior")["fair_crps"] == 0
+    assert row(means, "demo", "bilinear", "baseline")["fair_crps"] == 2
+    assert math.isnan(row(deviations, "demo", "bilinear", "baseline")["fair_crps"])
+
+
+def test_tables_show_means_and_deviations_of_models_and_plain_values_of_baselines(
+    replicated: list[dict[str, Any]],
+) -> None:
+    text = comparison.markdown(replicated, FAMILIES)
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = {c[1].strip(): [x.strip() for x in c] for line in lines if (c := line.split("|"))}
+    crps, wet = (cells["name"].index(heading) for heading in ("fair CRPS", "wet > 0.1 mm %"))
+    assert [name for name in cells if name.isalpha()] == ["name", "observed", "a", "b", "bilinear"]
+    assert cells["a"][crps] == "3.000 ± 2.646"
+    assert cells["bilinear"][crps] == "2.000"
+    assert cells["observed"][wet] == "25.00"
+    assert "of 3 trainings" in text
+    console = comparison.console_table(replicated, FAMILIES)
+    assert "3.00±2.65" in console
+    for shown in (text, console):
+        assert "-s1" not in shown
+    assert "±" not in comparison.markdown(replicated, {name: (name,) for name in ("a-s1", "b-s1")})
+
+
+def test_csv_has_the_means_the_deviations_and_every_replicate(tmp_path: Any, replicated: list[dict[str, Any]]) -> None:
+    comparison.write(replicated, FAMILIES, tmp_path / "table.md", tmp_path / "table.csv")
+    frame = pd.read_csv(tmp_path / "table.csv")
+    a = frame[frame["name"] == "a"].set_index("replicate")
+    assert a.loc[[1, 2, 3], "fair_crps"].tolist() == [1, 2, 6]
+    assert a.loc[[1, 2, 3], "fair_crps_low"].tolist() == pytest.approx([0.9, 1.9, 5.9])
+    mean = a[a.index.isna()].iloc[0]
+    assert (mean["fair_crps"], mean["fair_crps_sd"]) == pytest.approx((3, math.sqrt(7)))
+    assert math.isnan(mean["fair_crps_low"]), "the interval of the days is that of one replicate"
+    assert frame[frame["name"] == "bilinear"]["replicate"].isna().all()
+
+
+def test_modes_of_replicates_stay_apart() -> None:
+    runs = [entry(f"a-s{i}", mode, crps=i) for i in (1, 2, 3) for mode in ("prior", "posterior")]
+    means, _ = comparison.over_replicates(comparison.by_family(comparison.table(runs), FAMILIES), ["fair_crps"])
+    assert means[["name", "mode"]].values.tolist() == [["observed", ""], ["a", "prior"], ["a", "posterior"]]
+
+
+def test_what_is_off_is_against_the_observed_and_has_its_sign() -> None:
+    runs = [entry("a", calibration_gap=-0.04), entry("rainfarm", "baseline", crps=4.0)]
+    frame = comparison.table(runs)
+    a, observed = row(frame, "demo", "a", "prior"), row(frame, "demo", "observed", "")
+    assert (a["wet_difference"], a["wet_difference_1mm"]) == pytest.approx((25, 10))
+    assert a["crps_change_rainfarm"] == pytest.approx(-75)
+    assert math.isnan(observed["wet_difference"])
+    text = comparison.markdown(runs, {})
+    assert all(cell in text for cell in (" +25.0 ", " -0.04 ", " -75 "))

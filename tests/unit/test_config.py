@@ -44,6 +44,46 @@ def test_shared_sections_are_defaults_of_every_experiment(raw):
     assert loaded["gradient-loss"].loss.tail_boost == 3.0
 
 
+def test_one_replicate_is_the_experiment_itself_with_the_seed_of_the_file_or_its_own(raw):
+    raw["seed"] = 7
+    raw["experiments"]["calibrated"]["seed"] = 3
+    loaded = config.load(raw)
+    assert {name: e.seed for name, e in loaded.experiments.items()} == {
+        "smooth-background": 7,
+        "gradient-loss": 7,
+        "calibrated": 3,
+    }
+    assert loaded.families == {name: (name,) for name in raw["experiments"]}
+    assert config.load(raw | {"replicates": 1}).experiments == loaded.experiments
+
+
+def test_replicates_differ_in_name_and_seed_alone(raw):
+    raw["seed"] = 7
+    raw["experiments"]["calibrated"]["seed"] = 3
+    once, loaded = config.load(raw), config.load(raw | {"replicates": 3})
+    assert loaded.families["gradient-loss"] == ("gradient-loss-s1", "gradient-loss-s2", "gradient-loss-s3")
+    assert list(loaded.families) == list(once.experiments)
+    assert [name for names in loaded.families.values() for name in names] == list(loaded.experiments)
+    seeds = {family: [loaded.experiments[name].seed for name in names] for family, names in loaded.families.items()}
+    assert seeds == {"smooth-background": [7, 8, 9], "gradient-loss": [7, 8, 9], "calibrated": [3, 4, 5]}
+    for family, names in loaded.families.items():
+        same = once.experiments[family].model_dump(exclude={"seed"})
+        assert all(loaded.experiments[name].model_dump(exclude={"seed"}) == same for name in names)
+
+
+def test_a_fault_is_told_once_whatever_the_number_of_replicates(raw):
+    assert len(faults(raw, replicates=3, experiments__calibrated__dataset="dem").splitlines()) == 1
+
+
+def test_each_variant_of_the_ablation_differs_from_the_default_in_one_section_or_in_the_mass():
+    loaded = config.load(yaml.safe_load((FOLDER / "ablation.yaml").read_text()) | {"replicates": 1})
+    for name, experiment in loaded.experiments.items():
+        full = loaded.experiments[f"full-{experiment.dataset}"]
+        assert name.endswith(f"-{experiment.dataset}")
+        changed = {s for s in config.SHARED_SECTIONS if getattr(experiment, s) != getattr(full, s)}
+        assert len(changed) == (0 if experiment is full else 2 if name.startswith("free-mass-") else 1), name
+
+
 def test_1_and_1_0_are_the_same_number(raw):
     first, second = copy.deepcopy(raw), copy.deepcopy(raw)
     first["loss"], second["loss"] = {"lambda_grad": 1}, {"lambda_grad": 1.0}
@@ -88,6 +128,13 @@ def test_a_typo_names_the_nearest_key(raw):
         ),
         ({"datasets__demo__split": {"train": [2001], "validation": [2002]}}, "test names no year"),
         ({"datasets__demo__predictors__0__quantity": "other"}, "`cells` needs coarse rain"),
+        ({"replicates": 0}, "replicates: found 0, expected 1 or more"),
+        ({"replicates": 21}, "replicates: found 21, expected 20 or less"),
+        ({"experiments__calibrated__seed": -1}, "experiments.calibrated.seed: found -1, expected 0 or more"),
+        (
+            {"replicates": 3, "experiments__calibrated-s3": {"dataset": "demo"}},
+            "experiments.calibrated-s3: the name is taken by a replicate of 'calibrated'; rename it",
+        ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

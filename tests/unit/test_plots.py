@@ -219,6 +219,19 @@ def test_comparison_maps(tmp_path: Path, fields: xr.Dataset, figures: list[Figur
     np.testing.assert_allclose(panels[4].get_array().filled(np.nan), fields["pr"][1])
 
 
+def test_many_comparison_maps_are_broken_into_bands(
+    tmp_path: Path, fields: xr.Dataset, figures: list[Figure], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plots, "MOST_ACROSS", 3)
+    plots.comparison_maps({name: ensemble(fields) for name in "abc"}, [fields], tmp_path / "a.png", SETTINGS)
+    names = ["coarse input", "a", "b", "c", "truth"]
+    shown = [axes for axes in figures[0].axes[:-1] if axes.get_visible()]
+    assert [axes.get_title() for axes in shown if axes.get_title()] == names
+    assert len(shown) == len(meshes(figures[0])) == 2 * len(names)
+    assert max(axes.get_subplotspec().colspan.stop for axes in shown) == 3
+    assert [axes.get_ylabel() for axes in shown].count("close-up") == 2
+
+
 def test_close_up_is_where_the_rain_is_sharpest() -> None:
     rain = np.zeros((24, 24))
     rain[17:23:2, 1:7:2] = 50
@@ -310,3 +323,28 @@ def test_comparison_scores(tmp_path: Path, figures: list[Figure]) -> None:
     assert sum(text.get_text() == "not defined" for text in by_title["spread / skill"].texts) == 3
     bands = [c.get_datalim(c.axes.transData).intervalx for c in by_title["wet cells (%)"].collections]
     np.testing.assert_allclose(bands, [(27, 33), (57, 63)])
+
+
+def test_replicates_share_a_row_of_the_scores(tmp_path: Path, figures: list[Figure]) -> None:
+    def entry(name: str, mode: str, crps: float) -> dict[str, Any]:
+        scores = {"fair_crps": {"value": crps, "low": crps - 1, "high": crps + 1}}
+        block = {"observed": {"wet_fraction": 0.3}, "samples": {"wet_fraction": 0.4}, "scores": scores}
+        return {"name": name, "mode": mode, "dataset": "one", "all_days": block}
+
+    statistics = [entry("bilinear", "baseline", 4.0)]
+    statistics += [entry(f"{name}-s{i}", "prior", float(i**2)) for name in "ab" for i in (1, 2, 3)]
+    families = {name: tuple(f"{name}-s{i}" for i in (1, 2, 3)) for name in "ab"}
+    plots.comparison_scores(statistics, tmp_path / "a.png", SETTINGS, families)
+    assert is_png(tmp_path / "a.png", 700, 150)
+    crps = figures[0].axes[0]
+    assert [label.get_text() for label in crps.get_yticklabels()] == ["bilinear", "a", "b"]
+    lines = [(list(line.get_xdata()), set(line.get_ydata())) for line in crps.lines]
+    mean = [pytest.approx(14 / 3)]
+    assert lines == [
+        ([3.0, 5.0], {0.0}),
+        ([4.0], {0.0}),
+        ([1.0, 4.0, 9.0], {1.0}),
+        (mean, {1.0}),
+        ([1.0, 4.0, 9.0], {2.0}),
+        (mean, {2.0}),
+    ]

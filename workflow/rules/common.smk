@@ -17,6 +17,7 @@ except UserError as error:
 
 DATASETS = list(dict.fromkeys(e.dataset for e in CONFIG.experiments.values()))
 RUNS = [(name, mode) for name, e in CONFIG.experiments.items() for mode in e.sampling.modes]
+FIRST = [names[0] for names in CONFIG.families.values()]  # of the replicates: the one for figures and for the terminal
 BASELINES = [name for name in CONFIG.baselines.names if name != "rainfarm" or find_spec("pysteps")]
 
 SEEDS = range(1, CONFIG.augmentation.seeds + 1)
@@ -70,9 +71,9 @@ def gpus(wildcards):
     return 0 if settings.device == "cpu" else settings.gpus
 
 
-def of_runs(pattern):
-    """A path for every experiment and mode."""
-    return [path for name, mode in RUNS for path in expand(pattern, experiment=name, mode=mode)]
+def of_runs(pattern, of=CONFIG.experiments):
+    """A path for every mode of the experiments."""
+    return [path for name, mode in RUNS if name in of for path in expand(pattern, experiment=name, mode=mode)]
 
 
 def of_baselines(pattern):
@@ -87,15 +88,26 @@ def compared(wildcards):
     return {name: e.sampling.modes[0] for name, e in mine.items()}
 
 
-def compared_files(of_experiment, of_baseline):
-    """An input function: the files of the compared experiments, and of the baselines."""
+def families(wildcards):
+    """Experiment of the file -> its replicates, for the experiments of a dataset."""
+    mine = compared(wildcards)
+    return {family: list(names) for family, names in CONFIG.families.items() if names[0] in mine}
+
+
+def compared_files(of_experiment, of_baseline, all_replicates=False):
+    """An input function: the files of the baselines and of the compared experiments, of replicates just the first."""
 
     def files(wildcards):
         baselines = BASELINES if CONFIG.datasets[wildcards.dataset].has_coarse_rain else []
+        experiments = compared(wildcards)
         return [
             path.format(**names)
             for path, names in [(of_baseline, {"dataset": wildcards.dataset, "baseline": name}) for name in baselines]
-            + [(of_experiment, {"experiment": name, "mode": mode}) for name, mode in compared(wildcards).items()]
+            + [
+                (of_experiment, {"experiment": name, "mode": mode})
+                for name, mode in experiments.items()
+                if all_replicates or name in FIRST
+            ]
         ]
 
     return files
@@ -138,9 +150,14 @@ def check_input():
 
 
 def show_verdicts():
-    """After the last job: the verdict on every experiment, and where to look."""
+    """After the last job: the verdict on every experiment, of replicates on the first, and where to look."""
     from rainshaft.verdict import summary
 
-    for path in map(Path, of_runs(f"{CONFIG.results}/{{experiment}}/evaluation/{{mode}}/verdict.json")):
+    for path in map(Path, of_runs(f"{CONFIG.results}/{{experiment}}/evaluation/{{mode}}/verdict.json", FIRST)):
         if path.exists():  # only a part may have been asked for
             print(summary(json.loads(path.read_text())), file=sys.stderr)
+    if CONFIG.replicates > 1:
+        print(
+            f"The first of {CONFIG.replicates} replicates each; means over all: {CONFIG.results}/comparison/table.md",
+            file=sys.stderr,
+        )

@@ -75,6 +75,7 @@ rule compare_experiments:
         "../envs/rainshaft.yaml"
     params:
         code=code_fingerprint("comparison"),
+        families={family: list(names) for family, names in CONFIG.families.items()},
     message:
         "Comparing the experiments and the baselines"
     script:

@@ -84,6 +84,7 @@ rule plot_comparison:
         statistics=compared_files(
             rules.evaluate_samples.output.statistics,
             rules.evaluate_baseline.output.statistics,
+            all_replicates=True,
         ),
     output:
         maps=report(
@@ -110,6 +111,8 @@ rule plot_comparison:
         "<benchmarks>/plot_comparison/{dataset}.jsonl"
     conda:
         "../envs/rainshaft.yaml"
+    params:
+        families=families,
     message:
         "Drawing the comparison of the experiments on {wildcards.dataset}"
     script:
@@ -117,8 +120,8 @@ rule plot_comparison:
 
 
 FIGURES = [
-    *of_runs(rules.plot_samples.output.figure),
-    *of_runs(rules.plot_distribution.output.figure),
-    *expand(rules.plot_training.output.figure, experiment=CONFIG.experiments),
+    *of_runs(rules.plot_samples.output.figure, FIRST),
+    *of_runs(rules.plot_distribution.output.figure, FIRST),
+    *expand(rules.plot_training.output.figure, experiment=FIRST),
     *expand(rules.plot_comparison.output, dataset=DATASETS),
 ]

@@ -7,5 +7,6 @@ from rainshaft.runtime import job
 with job(snakemake.log[0], snakemake.threads):
     paths = [*snakemake.input.experiments, *snakemake.input.baselines]
     statistics = [json.loads(Path(path).read_text()) for path in paths]
-    comparison.write(statistics, snakemake.output.markdown, snakemake.output.csv)
-    Path(snakemake.output.console).write_text(comparison.console_table(statistics))
+    families = snakemake.params.families
+    comparison.write(statistics, families, snakemake.output.markdown, snakemake.output.csv)
+    Path(snakemake.output.console).write_text(comparison.console_table(statistics, families))
