@@ -594,6 +594,97 @@ def _draw_ranks(axes: Axes, counts: np.ndarray) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
+# --------------------------------------------------------------------------------------- temperature
+
+SPLITS = {"train": ("training days", LINES[0]), "validation": ("validation days", LINES[1])}
+TEMPERATURE_PANELS = {  # column of the table -> what it is, and how to read it
+    "correlation_member_truth": ("correlation with the truth", "1 is a copy of the day"),
+    "diversity": ("diversity", "cosine distance of two members"),
+    "wet_ratio": ("wet cells, members / truth", "1 is as often wet as the truth"),
+    "gradient_ratio": ("gradient ratio", "1 is as sharp as the truth"),
+}
+
+
+def temperature_tradeoff(table: str | Path | pd.DataFrame, path: str | Path, settings: Plots | None = None) -> None:
+    """How far members are from the truth against how far from each other, and what else the temperature changes.
+
+    Parameters
+    ----------
+    table
+        What `temperature.trace` wrote.
+    path
+        The PNG to write.
+    settings
+        Resolution.
+    """
+    table = table if isinstance(table, pd.DataFrame) else pd.read_csv(table)
+    table = table.assign(wet_ratio=table["wet_fraction"] / table["wet_fraction_observed"])
+    with _figure(path, 12.0, 4.8, settings or Plots()) as figure:
+        axes = figure.subplot_mosaic([["tradeoff", *"ab"], ["tradeoff", *"cd"]], width_ratios=[2, 1, 1])
+        tradeoff = axes.pop("tradeoff")
+        _draw_tradeoff(tradeoff, table)
+        for where, (column, (name, meaning)) in zip(axes.values(), TEMPERATURE_PANELS.items(), strict=True):
+            where.set_title(name, loc="left", fontweight="bold", pad=15)
+            where.text(0, 1.03, meaning, transform=where.transAxes, color=INK, fontsize=8)
+            _draw_traces(where, table, "temperature", column)
+            where.set_xticks(np.arange(0, table["temperature"].max() + 0.01, 0.5))
+            where.grid(axis="y")
+            if column.endswith("ratio"):
+                where.axhline(1, color=TRUTH, linewidth=0.8, zorder=1)
+        for where in (axes["c"], axes["d"]):
+            where.set_xlabel("temperature")
+        figure.legend(*tradeoff.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+
+
+def _draw_tradeoff(axes: Axes, table: pd.DataFrame) -> None:
+    """Distance to the truth over the distance of two members, one point a temperature, on square-root axes."""
+    x, y = "distance_of_members", "distance_to_truth"
+    _draw_traces(axes, table, x, y)
+    most = 1.15 * float(table[[x, y]].max(axis=None))
+    posterior = table[table["mode"] == "posterior"].sort_values("chosen", ascending=False, kind="stable")
+    upper = posterior.groupby("split")[y].mean().idxmax()  # the curve with the room above it
+    for split, rows in posterior.groupby("split", sort=False):
+        places: list[float] = []
+        for _, row in rows.iterrows():
+            place = float(np.sqrt(row[x] / most))
+            if any(abs(place - other) < 0.05 for other in places):
+                continue  # no room for another label
+            places.append(place)
+            axes.annotate(
+                f"{row['temperature']:g}",
+                (row[x], row[y]),
+                (0 if place > 0.02 else 3, 6 if split == upper else -7),
+                textcoords="offset points",
+                ha="center" if place > 0.02 else "left",
+                va="bottom" if split == upper else "top",
+                color=SPLITS[split][1],
+                fontsize=8,
+            )
+    same = "exchangeable: members as far from each other as from the truth"
+    axes.plot([0, most], [0, most], color=INK, linewidth=0.8, linestyle=DASHES[0], zorder=0, label=same)
+    # square roots, since the prior may be many times farther away than the posterior
+    axes.set_xscale("function", functions=(np.sqrt, np.square))
+    axes.set_yscale("function", functions=(np.sqrt, np.square))
+    axes.set(xlim=(0, most), ylim=(0, most))
+    axes.set(xlabel="mean distance of two members (mm/day)", ylabel="mean distance of a member to the truth (mm/day)")
+    axes.set_title("Distance against diversity", loc="left", fontweight="bold", pad=15)
+    note = "down: nearer the truth; right: more varied; square-root axes"
+    axes.text(0, 1.015, note, transform=axes.transAxes, color=INK, fontsize=8)
+
+
+def _draw_traces(axes: Axes, table: pd.DataFrame, x: str, y: str) -> None:
+    """The posterior as a line over the temperatures, the chosen one in a ring; the prior by itself."""
+    for split, rows in table.groupby("split"):
+        name, colour = SPLITS[split]
+        posterior, prior = rows[rows["mode"] == "posterior"], rows[rows["mode"] == "prior"]
+        whole = {"color": colour, "clip_on": False}  # a point may lie on an axis
+        axes.plot(posterior[x], posterior[y], "o-", markersize=4, label=f"posterior, {name}", **whole)
+        axes.plot(prior[x], prior[y], "D", markerfacecolor="white", label=f"prior at temperature 1, {name}", **whole)
+    chosen = table[table["chosen"]]
+    ring = f"sampling.temperature = {chosen['temperature'].iloc[0]:g}"
+    axes.plot(chosen[x], chosen[y], "o", color=TRUTH, markersize=10, markerfacecolor="none", label=ring)
+
+
 # -------------------------------------------------------------------------------------------- scores
 
 Block = dict[str, Any]

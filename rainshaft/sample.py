@@ -180,7 +180,7 @@ def sample(
         If there are more shards than batches.
     """
     chosen = statistics.isel(time=choose_days(statistics, settings["days"]))
-    batches = _day_batches(fields, chosen.time.values, settings["batch_size"])
+    batches = day_batches(fields, chosen.time.values, settings["batch_size"])
     if len(batches) < shards:
         raise UserError(
             f"sampling.shards: found {shards}, but {chosen.sizes['time']} days are only {len(batches)} batches of "
@@ -195,10 +195,10 @@ def sample(
         for file, times in batches:
             with xr.open_dataset(file) as year:
                 days = year.sel(time=times).load()
-            rain = draw(model, days, statistics, mode, settings, _dates(days.time))
+            rain = draw(model, days, statistics, mode, settings, days_since_1850(days.time))
             rain[..., ~valid] = np.nan
             if mode == "posterior" and settings["min_threshold"]:
-                lost = _lost_mass(rain, days.pr.values, settings["min_threshold"])
+                lost = lost_mass(rain, days.pr.values, settings["min_threshold"])
                 rain[lost] = np.nan
                 dropped.append(lost.sum())
             yield from rain
@@ -210,7 +210,7 @@ def sample(
         log.info("%d members dropped: less than %g of the observed mass (min_threshold)", sum(dropped), share)
 
 
-def _day_batches(fields: Sequence[Path], wanted: np.ndarray, size: int) -> list[tuple[Path, np.ndarray]]:
+def day_batches(fields: Sequence[Path], wanted: np.ndarray, size: int) -> list[tuple[Path, np.ndarray]]:
     """The wanted days in time order, a few at a time, with the file they are in."""
     batches = []
     for path in fields:
@@ -220,12 +220,12 @@ def _day_batches(fields: Sequence[Path], wanted: np.ndarray, size: int) -> list[
     return batches
 
 
-def _dates(time: xr.DataArray) -> list[int]:
+def days_since_1850(time: xr.DataArray) -> list[int]:
     """Days since 1850-01-01 in the calendar of the record."""
     start = xr.date_range("1850-01-01", periods=1, calendar=time.dt.calendar, use_cftime=time.dtype == object)[0]
     return [(t - start).days for t in time.to_index()]
 
 
-def _lost_mass(rain_tmHW: np.ndarray, observed_tHW: np.ndarray, share: float) -> np.ndarray:
+def lost_mass(rain_tmHW: np.ndarray, observed_tHW: np.ndarray, share: float) -> np.ndarray:
     """Members (time, member) with less than this share of the observed mass."""
     return np.nansum(rain_tmHW, (-2, -1)) < share * np.nansum(observed_tHW, (-2, -1))[:, None]

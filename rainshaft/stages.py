@@ -32,6 +32,7 @@ MODULES = {
     "sample": ("sample",),
     "threshold": ("threshold",),
     "augment": ("augment",),
+    "temperature": ("temperature",),
     "srdrn": ("srdrn",),
     "evaluate": ("metrics", "verdict"),
     "plot": ("plots",),
@@ -71,6 +72,12 @@ def experiment_slice(config: Config, name: str, stage: str) -> str:
             "wet_threshold": config.evaluation.wet_threshold if sampling["pixel_threshold"] == "auto" else None,
         },
         "augment": dict,
+        "temperature": lambda: {
+            "seed": whole["seed"],
+            **_pick(sampling, "temperature", "batch_size", "tile"),
+            "wet_threshold": config.evaluation.wet_threshold,
+            "device": whole["train"]["device"],
+        },
         "srdrn": lambda: config.augmentation.model_dump(mode="json"),
     }
     return _canonical(stage, content[stage]() if stage in content else _shared(config, stage))

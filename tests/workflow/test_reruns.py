@@ -16,7 +16,8 @@ AFTER_THRESHOLD = {
     "plot_comparison",
 }
 AFTER_SAMPLE = {"sample_fields", *AFTER_THRESHOLD}
-AFTER_TRAIN = {"train_model", "plot_training", *AFTER_SAMPLE}
+TEMPERATURE = {"trace_temperature", "plot_temperature"}
+AFTER_TRAIN = {"train_model", "plot_training", *TEMPERATURE, *AFTER_SAMPLE}
 BASELINES = {"make_baseline", "evaluate_baseline"}
 AFTER_STATISTICS = {"fit_statistics", *BASELINES, *AFTER_TRAIN}
 AFTER_PREPARE = {"prepare_year", *AFTER_STATISTICS}
@@ -41,7 +42,7 @@ EDITS = [
     ("pixel_threshold: auto", "pixel_threshold: 1.0", AFTER_THRESHOLD, {"calibrated"}),
     ("K: 3", "K: 4", AFTER_SAMPLE, None),
     ("sampling: {K: 3", "sampling: {days: 'split:train', K: 3", AFTER_SAMPLE, None),
-    ("sampling: {K: 3", "sampling: {temperature: 0.9, K: 3", AFTER_SAMPLE, None),
+    ("sampling: {K: 3", "sampling: {temperature: 0.9, K: 3", AFTER_SAMPLE | TEMPERATURE, None),
     ("lambda_grad: 2.0", "lambda_grad: 1.5", AFTER_TRAIN, {"gradient-loss"}),
     ("width: 4", "width: 8", AFTER_TRAIN, None),
     ("epochs: 2", "epochs: 3", AFTER_TRAIN, None),
@@ -54,7 +55,12 @@ EDITS = [
         {"evaluate_baseline", *AFTER_THRESHOLD} - {"apply_threshold", "plot_samples"},
         None,
     ),
-    ("dpi: 60", "dpi: 61", {"plot_samples", "plot_distribution", "plot_training", "plot_comparison"}, None),
+    (
+        "dpi: 60",
+        "dpi: 61",
+        {"plot_samples", "plot_distribution", "plot_training", "plot_comparison", "plot_temperature"},
+        None,
+    ),
     ("batch_size: 32", "gpus: 2, batch_size: 32", set(), None),
 ]
 

@@ -1,5 +1,6 @@
 # Synthetic heavy days for the training set of another model, and what they are worth to one. Made when asked for:
 # snakemake --cores all results/{experiment}/augmented/{mode}.md
+# And, for each experiment that draws from the posterior, what its temperature trades.
 
 
 rule export_augmented:
@@ -70,3 +71,29 @@ rule compare_augmentation:
         "Comparing training with and without the synthetic days of {wildcards.experiment}, {wildcards.mode}"
     script:
         "../scripts/compare_augmentation.py"
+
+
+rule trace_temperature:
+    input:
+        config="<results>/{experiment}/config/temperature.json",
+        weights=rules.train_model.output.weights,
+        info=rules.train_model.output.info,
+        fields=fields,
+        statistics=statistics,
+    output:
+        table="<results>/{experiment}/augmented/temperature.csv",
+    log:
+        "<logs>/trace_temperature/{experiment}.log",
+    benchmark:
+        "<benchmarks>/trace_temperature/{experiment}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    threads: 8
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(60),
+        gpu=lambda wildcards: min(gpus(wildcards), 1),
+    message:
+        "Tracing the members of {wildcards.experiment} over the temperature of the posterior"
+    script:
+        "../scripts/trace_temperature.py"

@@ -3,6 +3,7 @@
 
 localrules:
     plot_training,
+    plot_temperature,
 
 
 rule plot_samples:
@@ -75,6 +76,29 @@ rule plot_training:
         "../scripts/plot_training.py"
 
 
+rule plot_temperature:
+    input:
+        config="<results>/{experiment}/config/plot.json",
+        table=rules.trace_temperature.output.table,
+    output:
+        figure=report(
+            "<results>/{experiment}/augmented/temperature.png",
+            caption="../report/temperature.rst",
+            category="Augmentation",
+            labels={"figure": "distance against diversity", "experiment": "{experiment}"},
+        ),
+    log:
+        "<logs>/plot_temperature/{experiment}.log",
+    benchmark:
+        "<benchmarks>/plot_temperature/{experiment}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    message:
+        "Drawing distance against diversity of the posterior of {wildcards.experiment}"
+    script:
+        "../scripts/plot_temperature.py"
+
+
 rule plot_comparison:
     input:
         config="<results>/data/{dataset}/config/plot.json",
@@ -123,5 +147,6 @@ FIGURES = [
     *of_runs(rules.plot_samples.output.figure, FIRST),
     *of_runs(rules.plot_distribution.output.figure, FIRST),
     *expand(rules.plot_training.output.figure, experiment=FIRST),
+    *expand(rules.plot_temperature.output.figure, experiment=[n for n, mode in RUNS if mode == "posterior" and n in FIRST]),
     *expand(rules.plot_comparison.output, dataset=DATASETS),
 ]
