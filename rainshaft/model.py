@@ -243,7 +243,8 @@ class RainCVAE(nn.Module):
         kl
             KL(q || p) of each day at each scale in nats per fine cell, (B, scales); None for the prior
         """
-        members = len(noise[0]) // len(given.smooth_B1HW)
+        days = len(given.smooth_B1HW)
+        members = len(noise[0]) // days
         below: list[Tensor] = []
         kls = []
         for level, fx in enumerate(given.features):
@@ -253,14 +254,15 @@ class RainCVAE(nn.Module):
             mean, log_variance = prior
             if observed is not None:
                 mean, log_variance = self._gaussian(self.posterior[level](fx, observed[level], *below))
-                kls.append(gaussian_kl((mean, log_variance), prior).sum((1, 2, 3)))
+                kl = gaussian_kl((mean, log_variance), prior).sum((1, 2, 3))
+                kls.append(kl.unflatten(0, (days, -1)).mean(1))  # over the members of a day
             z = draw(mean, log_variance, noise[level], temperature)
             h = self.decode[level](fx, z, *below)
             if level < len(self.architecture.steps):
                 step = float(self.architecture.steps[level])
                 below = [F.interpolate(h, scale_factor=step, mode="nearest")]
         r = self.out(h).float()
-        rain = self._rain(r.view(len(given.smooth_B1HW), members, *r.shape[-2:]), given)
+        rain = self._rain(r.view(days, members, *r.shape[-2:]), given)
         cells = r.shape[-2] * r.shape[-1]
         return rain, torch.stack(kls, 1) / cells if kls else None
 
