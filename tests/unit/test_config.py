@@ -88,6 +88,11 @@ def test_a_typo_names_the_nearest_key(raw):
         ),
         ({"datasets__demo__split": {"train": [2001], "validation": [2002]}}, "test names no year"),
         ({"datasets__demo__predictors__0__quantity": "other"}, "`cells` needs coarse rain"),
+        (
+            {"datasets__demo__predictors__0__context": True},
+            "datasets.demo.predictors.0: found `quantity: rain` with `context: true`, but coarse rain is refined cell",
+        ),
+        ({"datasets__demo__predictors__1__context": 1}, "predictors.1.context: found 1, expected true or false"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
