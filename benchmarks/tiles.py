@@ -34,16 +34,19 @@ def measure(side: int, tile: int) -> tuple[float, float]:
         {
             "channel_mean": ("channel", np.zeros(1, "f4")),
             "channel_std": ("channel", np.ones(1, "f4")),
+            "context_mean": (("context_channel", "v", "u"), np.empty((0, 0, 0), "f4")),
+            "context_std": ("context_channel", np.empty(0, "f4")),
             "rain_log_std": 1.0,
             "static_maps": (("static", "lat", "lon"), np.zeros((1, side, side), "f4")),
             "valid": (("lat", "lon"), np.ones((side, side), "i1")),
         },
-        {"channel": ["pr"], "static": ["elevation"]},
+        {"channel": ["pr"], "context_channel": np.empty(0, str), "static": ["elevation"]},
         {"rain_channel": "pr", "factor": FACTOR},
     )
     days = xr.Dataset(
         {
             "predictors": (("time", "channel", "y", "x"), coarse),
+            "context": (("time", "context_channel", "v", "u"), np.empty((1, 0, 0, 0), "f4")),
             "pr": (("time", "lat", "lon"), np.zeros((1, side, side), "f4")),
         }
     )

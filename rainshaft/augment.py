@@ -18,6 +18,11 @@ import xarray as xr
 from rainshaft.errors import UserError
 from rainshaft.files import write_ensemble, write_json
 
+PREDICTORS = {  # prefix in the export: variable, its channels and their units in the fields
+    "coarse": ("predictors", "channel", "channel_units"),
+    "context": ("context", "context_channel", "context_units"),
+}
+
 
 def export(ensemble: Path, fields: Sequence[Path], path: Path, manifest: Path) -> None:
     """Write the heavy training days of an ensemble with their predictors, a day in memory at a time.
@@ -29,7 +34,8 @@ def export(ensemble: Path, fields: Sequence[Path], path: Path, manifest: Path) -
     fields
         canonical fields of all its days
     path
-        the netCDF to write: the rain, and `coarse_{predictor}`(time, y, x) in the units of the fields
+        the netCDF to write: the rain, `coarse_{predictor}`(time, y, x) and `context_{predictor}`(time, v, u), these in
+        the units of the fields
     manifest
         the JSON file to write: for each day its category, the observed and the synthetic mean rain in mm/day and the
         members kept; the attributes of the ensemble; the SHA-256 of the netCDF
@@ -87,10 +93,9 @@ def _known(fields: Sequence[Path], times: np.ndarray) -> xr.Dataset:
     for file in fields:
         with xr.open_dataset(file) as year:
             mine = year.sel(time=times[np.isin(times, year.time.values)])
-            names = mine.channel.values.tolist()
-            units = dict(zip(names, mine.channel_units.values.tolist(), strict=True))
-            part = {f"coarse_{name}": mine.predictors.sel(channel=name, drop=True) for name in names}
-            part = {key: value.assign_attrs(units=units[key.removeprefix("coarse_")]) for key, value in part.items()}
-            part["observed_mean"] = mine.pr.mean(("lat", "lon"))
+            part = {"observed_mean": mine.pr.mean(("lat", "lon"))}
+            for prefix, (field, channel, its_units) in PREDICTORS.items():
+                for name, units in zip(mine[channel].values, mine[its_units].values, strict=True):
+                    part[f"{prefix}_{name}"] = mine[field].sel({channel: name}, drop=True).assign_attrs(units=units)
             parts.append(xr.Dataset(part).load())
     return xr.concat(parts, "time").drop_vars(["lat", "lon"], errors="ignore")

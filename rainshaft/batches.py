@@ -1,7 +1,8 @@
 """Training and validation batches: patches of days, drawn by category, the same for the same seed and step.
 
 Input: the canonical fields and the statistics of a dataset. Output: tensors in the units of the fields (rain in
-mm/day, 0 where not valid; the model normalises). Shapes: B patch, C channel, S static map, H W fine, y x coarse.
+mm/day, 0 where not valid; the model normalises). Shapes: B patch, C channel, S static map, H W fine, y x coarse,
+K context channel, v u the grid of the context, which is whole in every patch.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Batch:
     rain_B1HW: Tensor
     valid_B1HW: Tensor
     weight_B111: Tensor
+    context_BKvu: Tensor
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Record:
 
     rain_THW: Tensor
     coarse_TCyx: Tensor
+    context_TKvu: Tensor
     statics_SHW: Tensor
     valid_HW: Tensor
     factor: int
@@ -59,16 +62,17 @@ class Record:
 def load_record(fields: Sequence[Path], statistics: xr.Dataset, split: str, device: torch.device) -> Record:
     """Read the days of one split, a year at a time, and put them on the device if they fit."""
     part = statistics.time.values[statistics.split.values == split]
-    rain, coarse = [], []
+    rain, coarse, context = [], [], []
     for path in fields:
         with xr.open_dataset(path) as year:
             year = year.sel(time=year.time.isin(part))
             rain.append(torch.from_numpy(np.nan_to_num(year.pr.values)))
             coarse.append(torch.from_numpy(year.predictors.values))
+            context.append(torch.from_numpy(year.context.values))
     category = statistics.category.values[statistics.split.values == split]
     kinds = {"heavy": ("heavy-coast", "heavy-interior"), "moderate": ("moderate",), "dry": ("dry",)}
     days = {kind: np.flatnonzero(np.isin(category, names)) for kind, names in kinds.items()}
-    tensors = [torch.cat(rain), torch.cat(coarse)]
+    tensors = [torch.cat(rain), torch.cat(coarse), torch.cat(context)]
     if fits(sum(t.nbytes for t in tensors), device):
         tensors = [t.to(device) for t in tensors]
     maps = [torch.from_numpy(statistics[name].values.astype("f4")).to(device) for name in ("static_maps", "valid")]
@@ -184,6 +188,7 @@ def _cut(record: Record, places: Sequence[_Place], weights: Sequence[float], dev
             "rain_B1HW": record.rain_THW[place.day][None, *fine],
             "valid_B1HW": record.valid_HW[None, *fine],
             "weight_B111": torch.full((1, 1, 1), weight),
+            "context_BKvu": record.context_TKvu[place.day],
         }
         for name, values in patch.items():
             columns[name].append(values.flip(place.axes) if place.axes else values)

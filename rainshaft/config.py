@@ -69,6 +69,18 @@ class PredictorFiles(Section):
     """`rain` is converted to mm/day and becomes the coarse rain that the model refines; `temperature` to K"""
     units: str | None = None
     """units to assume where the file states none"""
+    context: StrictBool = False
+    """give the network the whole field, on its own grid of any kind, as the large-scale weather of the day, instead of
+    its values over the target; one grid for all such predictors"""
+
+    @model_validator(mode="after")
+    def _rain_is_no_context(self) -> PredictorFiles:
+        if self.context and self.quantity == "rain":
+            raise ValueError(
+                "found `quantity: rain` with `context: true`, but coarse rain is refined cell by cell; remove "
+                "`context`, or write `quantity: other` for rain that only describes the weather"
+            )
+        return self
 
 
 class StaticFile(Section):

@@ -8,6 +8,7 @@ through memory in slabs, so a record may be of any length.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,10 @@ UNUSED = "unused"  # days of years that `split` does not name
 CATEGORIES = ("heavy-coast", "heavy-interior", "moderate", "dry")
 WET = 1.0  # mm/day
 COAST_SCALE = 50.0  # km; how far inland the network can tell the coast from the interior
-SLAB_VALUES = 4_000_000  # fine cells times days in memory at once: some 100 MB with all intermediate results
+SLAB_VALUES = 4_000_000  # values (fine cells, context) times days in memory at once: some 100 MB with all that follows
+FIELDS = ["pr", "predictors", "context"]  # what has a value every day
+
+Slab = NDArray[np.float32]
 
 
 # -------------------------------------------------------------------------------------------- split
@@ -87,7 +91,8 @@ def fit_statistics(fields: Sequence[Path], dataset: Dataset) -> xr.Dataset:
     Returns
     -------
     Content of `statistics.nc`. The rain channel has `channel_mean` 0 and as `channel_std` the standard deviation of
-    log1p(mm/day): dry stays exactly zero. Cells are valid when they are valid in every year.
+    log1p(mm/day): dry stays exactly zero. Context has a mean for each cell and one standard deviation of the anomalies
+    from it a channel. Cells are valid when they are valid in every year.
 
     Raises
     ------
@@ -103,6 +108,7 @@ def fit_statistics(fields: Sequence[Path], dataset: Dataset) -> xr.Dataset:
     heavy, extreme = (max(float(p), WET) for p in np.percentile(highest[split == "train"], percentiles))
     category = _categories(record, heavy, extreme, dataset)
     channel_mean, channel_std = moments.of_channels(record.rain_channel_index)
+    context_mean, context_std = moments.of_context()
     static = _static_maps(record.ground)
     mm_day = {"units": "mm/day"}
     return xr.Dataset(
@@ -112,6 +118,16 @@ def fit_statistics(fields: Sequence[Path], dataset: Dataset) -> xr.Dataset:
                 "channel",
                 channel_std,
                 {"long_name": "standard deviation over training days; of log1p(mm/day) for the rain channel"},
+            ),
+            "context_mean": (
+                ("context_channel", "v", "u"),
+                context_mean,
+                {"long_name": "mean over training days of each cell"},
+            ),
+            "context_std": (
+                "context_channel",
+                context_std,
+                {"long_name": "standard deviation of the anomalies from context_mean over training days and cells"},
             ),
             "static_maps": (("static", "lat", "lon"), np.stack(list(static.values())) if static else record.no_maps()),
             "valid": (("lat", "lon"), record.valid.astype("i1"), {"long_name": "1 where every year has rain"}),
@@ -134,6 +150,9 @@ def fit_statistics(fields: Sequence[Path], dataset: Dataset) -> xr.Dataset:
             "split": ("time", split),
             "category": ("time", category),
             "channel": record.ground.channel,
+            "context_channel": record.ground.context_channel,
+            "v": record.ground.v,
+            "u": record.ground.u,
             "static": ("static", np.array(list(static), dtype="<U16")),
             "lat": record.ground.lat,
             "lon": record.ground.lon,
@@ -153,13 +172,13 @@ def _pass_over(record: _Record, split: NDArray[np.str_]) -> tuple[_Moments, NDAr
     moments = _Moments()
     highest = np.empty(len(index))
     digest = _Digest(record)
-    for days, rain, predictors in _slabs(record):
-        digest.update(rain, predictors)
+    for days, rain, predictors, context in _slabs(record):
+        digest.update(rain, predictors, context)
         cells = rain[:, record.valid]
         highest[days] = cells.max(axis=1)
         training = split[days] == "train"
         if training.any():
-            moments.update(cells[training], predictors[training], record.rain_channel_index)
+            moments.update(cells[training], predictors[training], context[training], record.rain_channel_index)
     if not np.isfinite(highest).all():
         day = index[int(np.argmin(np.isfinite(highest)))]
         raise UserError(f"{day:%Y-%m-%d}: rain is missing in a valid cell; prepare the fields of that year again")
@@ -200,10 +219,11 @@ def _open_record(fields: Sequence[Path]) -> _Record:
         with xr.open_dataset(path) as year:
             times.append(year.time.values)
             if ground is None or valid is None:
-                ground = year.drop_vars(["pr", "predictors"]).load()
+                ground = year.drop_vars(FIELDS).load()
                 valid = ground.valid.values == 1
                 continue
-            for name in ("lat", "lon", "y", "x", "channel", "channel_units"):
+            names = ("lat", "lon", "y", "x", "channel", "channel_units", "v", "u", "context_channel", "context_units")
+            for name in names:
                 if not np.array_equal(year[name].values, ground[name].values):
                     raise UserError(
                         f"{path}: {name} differs from that in {fields[0]}, expected one grid and one set of predictors "
@@ -217,15 +237,16 @@ def _open_record(fields: Sequence[Path]) -> _Record:
     return _Record(fields, ground, np.concatenate(times), valid)
 
 
-def _slabs(record: _Record) -> Iterator[tuple[slice, NDArray[np.float32], NDArray[np.float32]]]:
-    """Go through the record a few days at a time: their place in the record, rain and predictors."""
-    at_once, first = max(1, SLAB_VALUES // record.valid.size), 0
+def _slabs(record: _Record) -> Iterator[tuple[slice, Slab, Slab, Slab]]:
+    """Go through the record a few days at a time: their place in the record, rain, predictors and context."""
+    a_day = record.valid.size + math.prod(record.ground.sizes[name] for name in ("context_channel", "v", "u"))
+    at_once, first = max(1, SLAB_VALUES // a_day), 0
     for path in record.fields:
         with xr.open_dataset(path) as year:
             for start in range(0, year.sizes["time"], at_once):
-                slab = year[["pr", "predictors"]].isel(time=slice(start, start + at_once))
+                slab = year[FIELDS].isel(time=slice(start, start + at_once))
                 count = slab.sizes["time"]
-                yield slice(first, first + count), slab.pr.values, slab.predictors.values
+                yield slice(first, first + count), *(slab[name].values for name in FIELDS)
                 first += count
 
 
@@ -237,9 +258,10 @@ class _Moments:
         self.rain_sum = 0.0
         self.intensity = np.zeros(len(intensity.EDGES) - 1, dtype=np.int64)
         self.channels: Any = 0.0
+        self.context: Any = 0.0
 
-    def update(self, rain: NDArray[np.float32], predictors: NDArray[np.float32], rain_channel: int | None) -> None:
-        """Add days: rain (day, valid cell) and predictors (day, channel, y, x)."""
+    def update(self, rain: Slab, predictors: Slab, context: Slab, rain_channel: int | None) -> None:
+        """Add days: rain (day, valid cell), predictors (day, channel, y, x), context (day, channel, v, u)."""
         log_rain = np.log1p(rain)
         self.rain += _sums(log_rain[None], axis=(1, 2))[:, 0]
         self.rain_sum += rain.sum(dtype=np.float64)
@@ -248,6 +270,7 @@ class _Moments:
             predictors = predictors.copy()
             predictors[:, rain_channel] = np.log1p(predictors[:, rain_channel].clip(min=0))
         self.channels = self.channels + _sums(predictors, axis=(0, 2, 3))
+        self.context = self.context + _sums(context, axis=(0,))
 
     @property
     def rain_mean(self) -> float:
@@ -272,12 +295,21 @@ class _Moments:
             mean[rain_channel] = 0.0
         return mean, np.where(std > 1e-6 * np.abs(mean), std, 1.0)  # a constant predictor becomes 0
 
+    def of_context(self) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Mean of each channel and cell (channel, v, u), and standard deviation of the anomalies (channel,)."""
+        count, total, _ = self.context
+        mean, cells = total / count, max(1, math.prod(total.shape[1:]))
+        std = np.sqrt(np.square(_std(*self.context)).sum((1, 2)) / cells)
+        largest = np.abs(mean).max((1, 2), initial=0)
+        return mean, np.where(std > 1e-6 * largest, std, 1.0)
+
 
 def _sums(values: NDArray[np.float32], axis: tuple[int, ...]) -> NDArray[np.float64]:
     """Number of values, their sum and the sum of their squares."""
     wide = values.astype(np.float64)
     total = wide.sum(axis=axis)
-    return np.stack([np.full_like(total, values.size / total.size), total, np.square(wide).sum(axis=axis)])
+    count = float(math.prod(values.shape[i] for i in axis))
+    return np.stack([np.full_like(total, count), total, np.square(wide).sum(axis=axis)])
 
 
 def _std(count: Any, total: Any, squares: Any) -> Any:
@@ -292,7 +324,7 @@ def _categories(record: _Record, heavy: float, extreme: float, dataset: Dataset)
     """
     coast = record.ground.coast_distance.values[record.valid].astype(np.float64)
     category = np.empty(len(record.time), dtype="<U14")
-    for days, rain, _ in _slabs(record):
+    for days, rain, *_ in _slabs(record):
         cells = rain[:, record.valid]
         is_heavy = cells >= min(heavy, extreme)
         count = is_heavy.sum(axis=1)
@@ -306,11 +338,18 @@ def _categories(record: _Record, heavy: float, extreme: float, dataset: Dataset)
 
 
 def _static_maps(ground: xr.Dataset) -> dict[str, NDArray[np.float32]]:
-    """Maps for the network, of order 1; a map without variation says nothing and is left out."""
+    """Maps for the network, of order 1; a map without variation says nothing and is left out.
+
+    Context is the same for every cell, so beside it the place is told: a west wind brings rain to other cells than an
+    east wind does.
+    """
     elevation = ground.elevation.values.astype(np.float64)
     maps = {"land": ground.land.values, "coast": np.exp(-ground.coast_distance.values / COAST_SCALE)}
     if elevation.std() > 0:
         maps = {"elevation": (elevation - elevation.mean()) / elevation.std(), **maps}
+    if ground.sizes["context_channel"]:
+        north, east = (np.linspace(-1, 1, size) for size in elevation.shape)
+        maps |= dict(zip(("north", "east"), np.meshgrid(-north, east, indexing="ij"), strict=True))
     return {name: values.astype("f4") for name, values in maps.items() if np.ptp(values) > 0}
 
 
@@ -318,22 +357,23 @@ class _Digest:
     """SHA-256 of the contents of all fields, blind to how they are cut into files and to how those are written."""
 
     def __init__(self, record: _Record) -> None:
-        self.rain, self.predictors, self.rest = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
+        self.fields, self.rest = [hashlib.sha256() for _ in FIELDS], hashlib.sha256()
         ground = record.ground
-        for name in ("elevation", "land", "coast_distance", "lat", "lon", "y", "x"):
+        for name in ("elevation", "land", "coast_distance", "lat", "lon", "y", "x", "v", "u"):
             self.rest.update(_bytes(ground[name].values))
         self.rest.update(_bytes(record.valid))
         words = [str(day)[:10] for day in record.time] + [*map(str, ground.channel.values), str(ground.attrs["factor"])]
+        words += [f"context {name}" for name in ground.context_channel.values]
         self.rest.update("\n".join(words).encode())
 
-    def update(self, rain: NDArray[np.float32], predictors: NDArray[np.float32]) -> None:
-        """Add days."""
-        self.rain.update(_bytes(rain))
-        self.predictors.update(_bytes(predictors))
+    def update(self, *fields: Slab) -> None:
+        """Add days of every one of `FIELDS`."""
+        for digest, values in zip(self.fields, fields, strict=True):
+            digest.update(_bytes(values))
 
     def hexdigest(self) -> str:
         """One digest for all."""
-        return hashlib.sha256(self.rain.digest() + self.predictors.digest() + self.rest.digest()).hexdigest()
+        return hashlib.sha256(b"".join(part.digest() for part in (*self.fields, self.rest))).hexdigest()
 
 
 def _bytes(values: NDArray[Any]) -> bytes:

@@ -126,11 +126,13 @@ def map_to_coarse(predictor: Record, rain: Record, coarse: Coarse) -> Mapping:
     """
     fine, own = rain.grid, predictor.grid
     if own.kind != fine.kind:
+        # coarse rain is refined cell by cell, so its field cannot be the context
+        whole = "" if predictor.source.quantity == "rain" else ", take its whole field with `context: true`"
         raise predictor.fault(
             None,
             f"axes of the kind {own.kind}",
             f"{fine.kind} as the rain has",
-            "put the predictor on the axes of the rain first, or use `predictors: coarsened`",
+            f"put the predictor on the axes of the rain first{whole}, or use `predictors: coarsened`",
         )
     y, x = _axes_like(own, fine)
     own = Grid(own.kind, y, x)

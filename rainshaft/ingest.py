@@ -2,7 +2,8 @@
 
 Input: the files that a `Dataset` names, in whatever units, order, calendar and packing people have them.
 Output: the fields file of a year (`prepare_year`): rain in mm/day, temperatures in K, north first, west first,
-one stamp a day at 00:00, coarse predictors on blocks of `factor` x `factor` cells of the rain, coast distance in km.
+one stamp a day at 00:00, coarse predictors on blocks of `factor` x `factor` cells of the rain, predictors that are
+context whole on the grid they share, coast distance in km.
 
 `sources` finds the files, `rawfiles` reads one, `grids` relates the grids.
 """
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import dask
 import numpy as np
@@ -48,13 +50,15 @@ def check_sources(dataset: Dataset) -> None:
     if dataset.synthetic is not None:
         return
     faults = Faults()
-    first: Record | None = None
+    first: _Plan | None = None
     with _opened_files() as opened:
         for year in dataset.years:
             with faults.collect():
-                rain = _plan(dataset, year, opened).rain
-                first = first or rain
-                rain.require_grid_of(first)
+                plan = _plan(dataset, year, opened)
+                first = first or plan
+                plan.rain.require_grid_of(first.rain)
+                for record, before in zip(plan.context, first.context, strict=True):
+                    record.require_grid_of(before)
     faults.throw()
 
 
@@ -107,6 +111,8 @@ class _Plan:
     rain: Record
     coarse: Coarse
     predictors: list[tuple[Record, Mapping]]
+    context: list[Record]
+    """predictors that stay whole, all on one grid"""
     elevation: Raw | None
     land: Raw | None
     channels: list[tuple[str, str]]
@@ -140,7 +146,9 @@ def _plan(dataset: Dataset, year: int, opened: Opened) -> _Plan:
                 record.require_calendar_of(records["rain"])
     faults.throw()
 
-    rain, *predictors = records.values()
+    rain, *others = records.values()
+    predictors = [record for record in others if not record.source.context]
+    context = [record for record in others if record.source.context]
     coarse = coarse_grid(rain, predictors, dataset.factor)
     notes = dict.fromkeys([*rain.notes, *coarse.notes])
     mapped = []
@@ -149,6 +157,10 @@ def _plan(dataset: Dataset, year: int, opened: Opened) -> _Plan:
             mapping = map_to_coarse(record, rain, coarse)
             mapped.append((replace(record, window=mapping.window), mapping))
             notes |= dict.fromkeys([*record.notes, mapping.note])
+    for record in context:
+        with faults.collect():
+            record.require_grid_of(context[0])
+            notes |= dict.fromkeys([*record.notes, _context_note(record)])
     faults.throw()
     for raw in static.values():
         notes |= dict.fromkeys(raw.notes)
@@ -160,7 +172,14 @@ def _plan(dataset: Dataset, year: int, opened: Opened) -> _Plan:
     else:
         channels = [(record.source.variable, record.units) for record in predictors]
         rain_channel = next((r.source.variable for r in predictors if r.source.quantity == "rain"), "")
-    return _Plan(rain, coarse, mapped, static.get("elevation"), static.get("land"), channels, rain_channel, notes)
+    elevation, land = static.get("elevation"), static.get("land")
+    return _Plan(rain, coarse, mapped, context, elevation, land, channels, rain_channel, notes)
+
+
+def _context_note(record: Record) -> str:
+    """How large the field is."""
+    cells, steps = "{} x {}".format(*record.grid.shape), "{:g} x {:g}".format(*np.round(record.grid.steps, 6))
+    return f"{_upper(record.source.name)}: used as context, {cells} cells of {steps}."
 
 
 # ------------------------------------------------------------------------------------------ content of a year
@@ -170,15 +189,17 @@ def _fields(dataset: Dataset, year: int, plan: _Plan) -> xr.Dataset:
     """Check the content of a year and lay out its fields, rain and predictors still on the disk."""
     rain = plan.rain.lazy(CHUNK_BYTES)
     predictors = [(record, mapping, record.lazy(CHUNK_BYTES)) for record, mapping in plan.predictors]
-    content = _read_content(rain, plan, predictors)
+    context = [(record, record.lazy(CHUNK_BYTES)) for record in plan.context]
+    others = [*((record, data) for record, _, data in predictors), *context]
+    content = _read_content(plan.rain, rain, others)
 
     faults = Faults()
     valid, observed = None, None
     with faults.collect():
         valid, observed = _mask(plan.rain, content["rain"], plan.notes)
-    for record, name in [(plan.rain, "rain"), *((r, r.source.key) for r, _, _ in predictors)]:
+    for record in [plan.rain, *(record for record, _ in others)]:
         with faults.collect():
-            _check_values(record, content[name], plan.notes)
+            _check_values(record, content[record.source.key], plan.notes)
     faults.throw()
 
     elevation = plan.elevation.values(plan.rain.grid, plan.notes) if plan.elevation else np.zeros(valid.shape)
@@ -192,13 +213,20 @@ def _fields(dataset: Dataset, year: int, plan: _Plan) -> xr.Dataset:
         {
             "pr": pr.astype("float32"),
             "predictors": _coarse_fields(dataset, plan, predictors, pr),
-            "channel_units": ("channel", [units for _, units in plan.channels]),
+            "channel_units": ("channel", np.array([units for _, units in plan.channels], dtype=str)),
+            "context": _context_fields(context, pr),
+            "context_units": ("context_channel", np.array([r.units for r in plan.context], dtype=str)),
             "valid": (("lat", "lon"), valid[crop].astype("int8")),
             "elevation": (("lat", "lon"), elevation[crop].astype("float32")),
             "land": (("lat", "lon"), land[crop].astype("float32")),
             "coast_distance": (("lat", "lon"), distance[crop].astype("float32")),
         },
-        coords={"channel": [name for name, _ in plan.channels], **plan.coarse.coordinates},
+        coords={
+            "channel": np.array([name for name, _ in plan.channels], dtype=str),
+            "context_channel": np.array([r.source.variable for r in plan.context], dtype=str),
+            **plan.coarse.coordinates,
+            **_context_axes(plan.context),
+        },
         attrs={"title": f"canonical fields of {year}", "factor": dataset.factor, "rain_channel": plan.rain_channel},
     )
     fields.attrs["ingest"] = json.dumps(list(plan.notes))
@@ -206,7 +234,7 @@ def _fields(dataset: Dataset, year: int, plan: _Plan) -> xr.Dataset:
 
 
 def _read_content(
-    rain: xr.DataArray, plan: _Plan, predictors: list[tuple[Record, Mapping, xr.DataArray]]
+    rain: Record, data_of_rain: xr.DataArray, others: list[tuple[Record, xr.DataArray]]
 ) -> dict[str, xr.Dataset]:
     """Read all data once and keep counts and extremes, by day and, for rain, by cell."""
 
@@ -214,12 +242,12 @@ def _read_content(
         days = {"finite": np.isfinite(data).sum(("lat", "lon")), "negative": (data < 0).sum(("lat", "lon"))}
         return xr.Dataset(days | {"low": data.min(("lat", "lon")), "high": data.max(("lat", "lon"))})
 
-    asked = {"rain": summary(rain).assign(days_with_rain=np.isfinite(rain).sum("time"))}
-    asked |= {record.source.key: summary(data) for record, _, data in predictors}
+    asked = {"rain": summary(data_of_rain).assign(days_with_rain=np.isfinite(data_of_rain).sum("time"))}
+    asked |= {record.source.key: summary(data) for record, data in others}
     try:
         (content,) = dask.compute(asked)
     except (RuntimeError, OSError):
-        for record in [plan.rain, *(r for r, _, _ in predictors)]:
+        for record in [rain, *(record for record, _ in others)]:
             record.find_unreadable()
         raise
     return content
@@ -338,9 +366,35 @@ def _coarse_fields(
         channels = []
         for record, mapping, data in predictors:
             data = data.clip(min=0) if record.source.quantity == "rain" else data
-            channels.append(mapping.apply(data).assign_coords(time=pr["time"]))
-    stacked = xr.concat(channels, "channel", join="exact", coords="minimal", compat="override")
-    return stacked.transpose("time", "channel", "y", "x").astype("float32").chunk(channel=-1)
+            channels.append(mapping.apply(data))
+    return _stacked(channels, ("channel", "y", "x"), (len(plan.coarse.y), len(plan.coarse.x)), pr["time"])
+
+
+def _context_fields(context: list[tuple[Record, xr.DataArray]], pr: xr.DataArray) -> xr.DataArray:
+    """The predictors that are context, whole: time, context_channel, v, u."""
+    shape = context[0][0].grid.shape if context else (0, 0)
+    whole = [data.rename(lat="v", lon="u") for _, data in context]
+    return _stacked(whole, ("context_channel", "v", "u"), shape, pr["time"])
+
+
+def _context_axes(context: list[Record]) -> dict[str, tuple[str, np.ndarray, dict[str, Any]]]:
+    """The axes of the context with their attributes: v from north to south, u from west to east."""
+    if not context:
+        return {name: (name, np.empty(0), {}) for name in ("v", "u")}
+    grid, words = context[0].grid, "centres of the cells of the context along {}"
+    axes = (("v", grid.y, grid.y_attrs), ("u", grid.x, grid.x_attrs))
+    return {name: (name, axis, {**attrs, "long_name": words.format(name)}) for name, axis, attrs in axes}
+
+
+def _stacked(
+    fields: list[xr.DataArray], dims: tuple[str, str, str], shape: tuple[int, int], time: xr.DataArray
+) -> xr.DataArray:
+    """The fields as channels: (time, *dims), the first of `dims` the channel. No field makes no channel."""
+    if not fields:
+        return xr.DataArray(np.empty((len(time), 0, *shape), "f4"), {"time": time}, ("time", *dims))
+    fields = [field.assign_coords(time=time) for field in fields]
+    stacked = xr.concat(fields, dims[0], join="exact", coords="minimal", compat="override")
+    return stacked.transpose("time", *dims).astype("float32").chunk({dims[0]: -1})
 
 
 def _describe(fields: xr.Dataset, rain: Record) -> xr.Dataset:
@@ -350,6 +404,9 @@ def _describe(fields: xr.Dataset, rain: Record) -> xr.Dataset:
         "predictors": {"long_name": "coarse predictors; units in channel_units"},
         "channel": {"long_name": "predictor"},
         "channel_units": {"long_name": "units of the predictor"},
+        "context": {"long_name": "predictors on their own grid, the large-scale weather; units in context_units"},
+        "context_channel": {"long_name": "predictor that is context"},
+        "context_units": {"long_name": "units of the predictor that is context"},
         "valid": {"long_name": "rain on every day of the year", "units": "1"},
         "elevation": {"standard_name": "surface_altitude", "long_name": "elevation", "units": "m"},
         "land": {"standard_name": "land_binary_mask", "long_name": "1 on land, 0 on sea", "units": "1"},

@@ -5,7 +5,8 @@ variational autoencoders"; Child 2021, "Very deep VAEs"), fully convolutional, s
 Dry is exactly 0 in every space the network works in: rain is log1p(mm/day) over a scale, never minus a mean,
 and the output is ReLU(b + r (1 + b)) with b the bilinear coarse rain and r the network.
 
-Shapes: B day, M member, C channel, S static map, H W fine grid, y x coarse grid; H = factor y, W = factor x.
+Shapes: B day, M member, C channel, S static map, H W fine grid, y x coarse grid; H = factor y, W = factor x;
+K context channel, v u the grid of the context.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ LOG_VARIANCE_RANGE = (-6.0, 3.0)
 LEAST_SHARE_OF_MASS = 0.02  # of a coarse cell that the network itself must place; see conserve_cells
 NEAR_RAIN = 0.2  # mm/day; likewise
 BLOCK_REACH = 2  # cells on each side that a Block sees
+CONTEXT_CHANNELS = 8, 16  # of the convolutions of a ContextEncoder
+CONTEXT_WIDTH = 8  # numbers that it makes of a day; few, because a record has only some thousand days
 LARGEST = 1e6  # mm/day, a stand-in for infinity
 
 
@@ -28,7 +31,8 @@ LARGEST = 1e6  # mm/day, a stand-in for infinity
 class Architecture:
     """All that is needed to build the network; kept beside the weights.
 
-    `channels` and `statics` name the inputs, `rain_channel` the one that is coarse rain ("" for none).
+    `channels` and `statics` name the inputs, `rain_channel` the one that is coarse rain ("" for none); `context` names
+    those that describe the day as a whole, on a grid of `context_shape` cells of their own.
     """
 
     channels: tuple[str, ...]
@@ -39,6 +43,8 @@ class Architecture:
     d_z: tuple[int, ...]
     prior: str
     conserve: str
+    context: tuple[str, ...] = ()
+    context_shape: tuple[int, int] = (0, 0)
 
     def to_dict(self) -> dict:
         """As plain JSON types."""
@@ -150,6 +156,33 @@ class Pyramid(nn.Module):
         return features[::-1]
 
 
+class ContextEncoder(nn.Module):
+    """The large-scale weather of a day as a few numbers.
+
+    Its last layer is dense over the whole map: what a low means for the rain depends on where it lies. There is no
+    dropout, which would need noise of its own for a resumed training to end with the same weights.
+    """
+
+    def __init__(self, mean_Kvu: Tensor, std_K: Tensor):
+        super().__init__()
+        self.register_buffer("mean", mean_Kvu.float())
+        self.register_buffer("std", std_K.float().view(-1, 1, 1))
+        channels, rows, columns = self.mean.shape
+        first, second = CONTEXT_CHANNELS
+        cells = math.ceil(rows / 2) * math.ceil(columns / 2)
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, first, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(first, second, 3, stride=2, padding=1),
+            nn.SiLU(),
+            nn.Flatten(),
+            nn.Linear(second * cells, CONTEXT_WIDTH),
+        )
+
+    def forward(self, context_BKvu: Tensor) -> Tensor:
+        return self.layers((context_BKvu - self.mean) / self.std)
+
+
 @dataclass
 class Given:
     """What the members of a day share: features of x at every scale, and its coarse rain."""
@@ -166,7 +199,15 @@ class RainCVAE(nn.Module):
     The statistics of the training days are part of the module (buffers), so the weights file says it all.
     """
 
-    def __init__(self, architecture: Architecture, channel_mean: Tensor, channel_std: Tensor, rain_log_std: float):
+    def __init__(
+        self,
+        architecture: Architecture,
+        channel_mean: Tensor,
+        channel_std: Tensor,
+        rain_log_std: float,
+        context_mean_Kvu: Tensor | None = None,
+        context_std_K: Tensor | None = None,
+    ):
         super().__init__()
         self.architecture = a = architecture
         self.register_buffer("channel_mean", channel_mean.float().view(1, -1, 1, 1))
@@ -175,8 +216,9 @@ class RainCVAE(nn.Module):
         scales = len(a.steps) + 1
         # half of the scales, the coarse ones, where cells are few, are twice as wide
         widths = [a.width * (2 if level < (scales + 1) // 2 else 1) for level in range(scales)]
-        self.x_pyramid = Pyramid(len(a.channels) + len(a.statics), widths, a.steps)
-        self.y_pyramid = Pyramid(len(a.channels) + len(a.statics) + 1, widths, a.steps)
+        inputs = len(a.channels) + len(a.statics) + (CONTEXT_WIDTH if a.context else 0)
+        self.x_pyramid = Pyramid(inputs, widths, a.steps)
+        self.y_pyramid = Pyramid(inputs + 1, widths, a.steps)
         self.prior, self.posterior, self.decode = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for level, (width, z) in enumerate(zip(widths, a.latent_channels, strict=True)):
             below = [widths[level - 1]] if level else []  # z_<l reaches this scale through the decoder's state
@@ -185,9 +227,13 @@ class RainCVAE(nn.Module):
             self.decode.append(Block(width, width, z, *below))
         self.out = nn.Conv2d(widths[-1], 1, 3, padding=1)
         nn.init.zeros_(self.out.weight)  # the first forecast is the bilinear one
-        nn.init.zeros_(self.out.bias)
+        # without coarse rain it is the same drizzle everywhere: the gradient of ReLU is 0 where its input is 0
+        nn.init.constant_(self.out.bias, 0.0 if a.rain_channel else math.expm1(rain_log_std))
+        self.context_encoder = ContextEncoder(context_mean_Kvu, context_std_K) if a.context else None
 
-    def given(self, coarse_BCyx: Tensor, statics_BSHW: Tensor, valid_B1HW: Tensor) -> Given:
+    def given(
+        self, coarse_BCyx: Tensor, statics_BSHW: Tensor, valid_B1HW: Tensor, context_BKvu: Tensor | None = None
+    ) -> Given:
         """What the members of these days share.
 
         Parameters
@@ -198,27 +244,34 @@ class RainCVAE(nn.Module):
             static maps, ready for the network
         valid_B1HW
             1 where rain is observed, 0 elsewhere
+        context_BKvu
+            the whole fields of `context` in their physical units, where the architecture has them
         """
         rain, smooth = None, torch.zeros_like(valid_B1HW)
         if self.architecture.rain_channel:
             i = self.architecture.channels.index(self.architecture.rain_channel)
             rain = coarse_BCyx[:, i : i + 1]
             smooth = bilinear(rain, self.architecture.factor)
-        features = self.x_pyramid(self._inputs(coarse_BCyx, statics_BSHW))
+        features = self.x_pyramid(self._inputs(coarse_BCyx, statics_BSHW, context_BKvu))
         return Given(features, rain, smooth, valid_B1HW)
 
-    def observed(self, coarse_BCyx: Tensor, statics_BSHW: Tensor, rain_B1HW: Tensor) -> list[Tensor]:
+    def observed(
+        self, coarse_BCyx: Tensor, statics_BSHW: Tensor, rain_B1HW: Tensor, context_BKvu: Tensor | None = None
+    ) -> list[Tensor]:
         """Features of x and the observed rain (mm/day, 0 where not valid) together, for the posterior."""
         y = torch.log1p(rain_B1HW) / self.rain_log_std
-        return self.y_pyramid(torch.cat([self._inputs(coarse_BCyx, statics_BSHW), y], 1))
+        return self.y_pyramid(torch.cat([self._inputs(coarse_BCyx, statics_BSHW, context_BKvu), y], 1))
 
-    def _inputs(self, coarse_BCyx: Tensor, statics_BSHW: Tensor) -> Tensor:
-        """Predictors on the fine grid, normalised, and the static maps: (B, C + S, H, W)."""
+    def _inputs(self, coarse_BCyx: Tensor, statics_BSHW: Tensor, context_BKvu: Tensor | None) -> Tensor:
+        """Predictors on the fine grid, normalised, static maps, and the numbers of the context on every cell."""
         fine = bilinear(coarse_BCyx, self.architecture.factor)
         if self.architecture.rain_channel:
             i = self.architecture.channels.index(self.architecture.rain_channel)
             fine = torch.cat([fine[:, :i], torch.log1p(fine[:, i : i + 1]), fine[:, i + 1 :]], 1)
-        return torch.cat([(fine - self.channel_mean) / self.channel_std, statics_BSHW], 1)
+        inputs = [(fine - self.channel_mean) / self.channel_std, statics_BSHW]
+        if self.context_encoder is not None:
+            inputs.append(self.context_encoder(context_BKvu)[:, :, None, None].expand(-1, -1, *fine.shape[-2:]))
+        return torch.cat(inputs, 1)
 
     def forward(
         self, given: Given, noise: list[Tensor], observed: list[Tensor] | None = None, temperature: float = 1.0
@@ -293,6 +346,8 @@ def draw(mean: Tensor, log_variance: Tensor, noise: Tensor, temperature: float) 
 
 def bilinear(coarse_BCyx: Tensor, factor: int) -> Tensor:
     """Bilinear interpolation to the fine grid, (B, C, factor y, factor x); the edge is held constant."""
+    if not coarse_BCyx.shape[1]:  # which PyTorch refuses
+        return coarse_BCyx.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
     return F.interpolate(coarse_BCyx, scale_factor=float(factor), mode="bilinear", align_corners=False)
 
 

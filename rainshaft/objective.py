@@ -38,8 +38,8 @@ class Objective(nn.Module):
         """
         w, y, cells = self.settings, batch.rain_B1HW, batch.valid_B1HW * batch.weight_B111
         with torch.autocast(y.device.type, torch.bfloat16, enabled=self.amp and y.device.type == "cuda"):
-            given = self.model.given(batch.coarse_BCyx, batch.statics_BSHW, batch.valid_B1HW)
-            observed = self.model.observed(batch.coarse_BCyx, batch.statics_BSHW, y)
+            given = self.model.given(batch.coarse_BCyx, batch.statics_BSHW, batch.valid_B1HW, batch.context_BKvu)
+            observed = self.model.observed(batch.coarse_BCyx, batch.statics_BSHW, y, batch.context_BKvu)
             y_hat, kl = self.model(given, posterior_noise, observed)
             members = self.model(given, prior_noise)[0] if w.lambda_crps else None
         rec = loss.intensity_weighted_mae(y, y_hat, cells, w.scale, w.w_min, w.w_max, w.tail_boost, self.p99, across)

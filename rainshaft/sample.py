@@ -127,6 +127,7 @@ def draw(
     """
     device, factor = model.rain_log_std.device, model.architecture.factor
     coarse = torch.from_numpy(days.predictors.values)
+    context = torch.from_numpy(days.context.values).to(device)
     rows, columns = coarse.shape[-2:]
     statics, valid = (torch.from_numpy(maps[name].values.astype("f4")) for name in ("static_maps", "valid"))
     observed = torch.from_numpy(np.nan_to_num(days.pr.values))[:, None]
@@ -139,8 +140,8 @@ def draw(
             return _cells(field, tile.with_halo, field.shape[-2] // rows).to(device)
 
         x = cut(coarse), cut(statics).expand(len(coarse), -1, -1, -1)
-        features = model.observed(*x, cut(observed)) if mode == "posterior" else None
-        given = model.given(*x, cut(valid).expand(len(coarse), 1, -1, -1))
+        features = model.observed(*x, cut(observed), context) if mode == "posterior" else None
+        given = model.given(*x, cut(valid).expand(len(coarse), 1, -1, -1), context)
         rain, _ = model(given, [cut(z) for z in scales], features, settings["temperature"])
         _cells(members, tile.wanted, factor)[:] = _cells(rain, tile.trimmed, factor).cpu().numpy()
     return members

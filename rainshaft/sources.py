@@ -39,6 +39,8 @@ class Source:
     variable: str
     quantity: Literal["rain", "temperature", "other", "elevation", "land"]
     units: str | None = None
+    context: bool = False
+    """whether it stays whole, on its own grid"""
 
     @property
     def static(self) -> bool:
@@ -83,7 +85,7 @@ def sources_of(dataset: Dataset) -> list[Source]:
     if dataset.predictors != "coarsened":
         for i, p in enumerate(dataset.predictors):
             name = f"predictor {p.variable}"
-            sources.append(Source(f"predictors.{i}", name, p.files, p.variable, p.quantity, p.units))
+            sources.append(Source(f"predictors.{i}", name, p.files, p.variable, p.quantity, p.units, p.context))
     if dataset.elevation:
         sources.append(
             Source("elevation", "elevation", (dataset.elevation.file,), dataset.elevation.variable, "elevation")

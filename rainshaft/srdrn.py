@@ -3,7 +3,7 @@
 The network is after SRDRN (Wang et al. 2021, doi:10.1029/2020WR029308): residual blocks on the coarse grid, then one
 upsampling convolution for each step to the fine one, trained on an intensity-weighted MAE. It learns from the observed
 training days alone, or from these and the synthetic heavy days of `augment.export`, with the same number of steps; both
-are judged on the observed test days.
+are judged on the observed test days. It sees the coarse fields and the static maps, no context.
 
 Shapes: B patch, C channel, S static map, H W fine, y x coarse, T days.
 """
@@ -90,12 +90,13 @@ def with_synthetic(record: Record, augmented: Path, channels: Sequence[str]) -> 
         rain = torch.from_numpy(made.pr.values)
         coarse = torch.from_numpy(np.stack([made[f"coarse_{name}"].values for name in channels], 1))
     day, member = torch.isfinite(rain).any(-1).any(-1).nonzero(as_tuple=True)
-    first = len(record)
+    first, no_context = len(record), record.context_TKvu.new_zeros(len(day), *record.context_TKvu.shape[1:])
     days = {**record.days, "heavy": np.concatenate([record.days["heavy"], np.arange(first, first + len(day))])}
     return replace(
         record,
         rain_THW=torch.cat([record.rain_THW, rain[day, member].nan_to_num()]),
         coarse_TCyx=torch.cat([record.coarse_TCyx, coarse[day].to(record.coarse_TCyx)]),
+        context_TKvu=torch.cat([record.context_TKvu, no_context]),  # which this network does not see
         days=days,
     )
 

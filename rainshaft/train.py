@@ -111,10 +111,15 @@ def build_model(settings: Model, statistics: xr.Dataset, seed: int) -> RainCVAE:
         d_z=settings.d_z,
         prior=settings.prior,
         conserve=settings.conserve,
+        context=tuple(statistics.context_channel.values.tolist()),
+        context_shape=(statistics.sizes["v"], statistics.sizes["u"]),
     )
     torch.manual_seed(seed)
-    mean, std = (torch.from_numpy(statistics[name].values) for name in ("channel_mean", "channel_std"))
-    return RainCVAE(architecture, mean, std, float(statistics.rain_log_std))
+    mean, std, context_mean, context_std = (
+        torch.from_numpy(statistics[name].values)
+        for name in ("channel_mean", "channel_std", "context_mean", "context_std")
+    )
+    return RainCVAE(architecture, mean, std, float(statistics.rain_log_std), context_mean, context_std)
 
 
 class Trainer:
@@ -444,7 +449,8 @@ def load_model(weights_path: Path, info_path: Path, device: torch.device) -> Rai
         raise UserError(f"{weights_path}: the weights are not those that {info_path} names (SHA-256); train again")
     architecture = Architecture.from_dict(info["architecture"])
     tensors = load_tensors(content)
-    model = RainCVAE(architecture, tensors["channel_mean"].ravel(), tensors["channel_std"].ravel(), 1.0)
+    context = (tensors.get(f"context_encoder.{name}") for name in ("mean", "std"))
+    model = RainCVAE(architecture, tensors["channel_mean"].ravel(), tensors["channel_std"].ravel(), 1.0, *context)
     model.load_state_dict(tensors)
     return model.to(device, memory_format=torch.channels_last).eval()
 

@@ -85,5 +85,27 @@ def test_spread_coarsened(tmp_path):
 @needs_spread
 def test_spread_predictors_need_the_axes_of_the_rain(tmp_path):
     pressure = {"files": [str(SPREAD / "mslp_ei.nc")], "variable": "msl"}
-    with pytest.raises(InputError, match=r"mslp_ei\.nc, variable msl: found axes of the kind latitude/longitude"):
+    words = r"mslp_ei\.nc, variable msl: found axes of the kind latitude/longitude.* with `context: true`"
+    with pytest.raises(InputError, match=words):
         prepare(tmp_path, 2005, SPREAD / "pcp_spread.nc", "tp", factor=5, predictors=[pressure])
+
+
+@needs_spread
+def test_spread_predictors_as_context(tmp_path):
+    files = {"msl": "mslp_ei.nc", "z": "z500_ei.nc", "t": "t850_ei.nc"}
+    predictors = [{"files": [str(SPREAD / file)], "variable": name, "context": True} for name, file in files.items()]
+    fields, notes = prepare(tmp_path, 2005, SPREAD / "pcp_spread.nc", "tp", factor=5, predictors=predictors)
+    assert fields.context.shape == (365, 3, 11, 13)
+    assert fields.predictors.shape == (365, 0, 7, 10)
+    assert (float(fields.v[0]), float(fields.u[0])) == (55, -15)
+    assert fields.lat[0] > fields.lat[-1]  # both from the north
+    for i, (name, file) in enumerate(files.items()):
+        with xr.open_dataset(SPREAD / file) as raw:
+            np.testing.assert_allclose(fields.context[:, i], raw[name].sel(time="2005"), rtol=1e-6)
+        assert f"Predictor {name}: used as context, 11 x 13 cells of 2.5 x 2.5." in notes
+    # it rains more where the pressure over the islands is low, on the same day rather than two days off
+    rain, pressure = fields.pr.mean(("lat", "lon")), fields.context[:, 0, 6, 7]
+    same_day = np.corrcoef(rain, pressure)[0, 1]
+    assert same_day < -0.1
+    assert same_day < np.corrcoef(rain[:-2], pressure[2:])[0, 1]
+    assert same_day < np.corrcoef(rain[2:], pressure[:-2])[0, 1]

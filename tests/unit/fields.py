@@ -21,24 +21,33 @@ def make_fields(
     valid: np.ndarray | None = None,
     coast_distance: np.ndarray | None = None,
     elevation: np.ndarray | None = None,
+    context: dict[str, np.ndarray] | None = None,
+    coarse: bool = True,
 ) -> Path:
     """Write canonical fields of consecutive days, with the channels pr (block means of the rain) and tas.
 
     `rain` is (day, row, column) in mm/day, row 0 the north; `temperature` (day, y, x) in K, by default from the day's
     number. `valid`, `coast_distance` (km) and `elevation` (m) are maps; by default all valid, no coast, flat land.
+    `context` has a (day, v, u) for each name, row 0 the north; by default there is none. `coarse=False` leaves no
+    channel.
     """
     days, height, width = rain.shape
     maps = (height, width)
     valid = np.ones(maps, "i1") if valid is None else valid.astype("i1")
-    coarse = rain.reshape(days, height // factor, factor, width // factor, factor).mean((2, 4))
+    blocks = rain.reshape(days, height // factor, factor, width // factor, factor).mean((2, 4))
     if temperature is None:
-        temperature = np.broadcast_to(285 + np.arange(days)[:, None, None] % 10, coarse.shape)
+        temperature = np.broadcast_to(285 + np.arange(days)[:, None, None] % 10, blocks.shape)
+    predictors = np.stack([blocks, temperature], 1)
+    whole = np.stack(list(context.values()), 1) if context else np.empty((days, 0, 0, 0))
+    names, units = (["pr", "tas"], ["mm/day", "K"]) if coarse else (np.empty(0, str), np.empty(0, str))
     lat, lon = 30 - 0.05 * np.arange(height), 10 + 0.05 * np.arange(width)
     fields = xr.Dataset(
         {
             "pr": (("time", "lat", "lon"), np.where(valid == 1, rain, np.nan).astype("f4"), {"units": "mm/day"}),
-            "predictors": (("time", "channel", "y", "x"), np.stack([coarse, temperature], 1).astype("f4")),
-            "channel_units": ("channel", ["mm/day", "K"]),
+            "predictors": (("time", "channel", "y", "x"), predictors[:, : len(names)].astype("f4")),
+            "channel_units": ("channel", units),
+            "context": (("time", "context_channel", "v", "u"), whole.astype("f4")),
+            "context_units": ("context_channel", np.array(["Pa"] * whole.shape[1], dtype=str)),
             "valid": (("lat", "lon"), valid),
             "elevation": (("lat", "lon"), np.zeros(maps, "f4") if elevation is None else elevation.astype("f4")),
             "land": (("lat", "lon"), np.ones(maps, "f4")),
@@ -49,13 +58,16 @@ def make_fields(
         },
         {
             "time": xr.date_range(start, periods=days, calendar=calendar, use_cftime=calendar != "standard"),
-            "channel": ["pr", "tas"],
+            "channel": names,
+            "context_channel": np.array(list(context or {}), dtype=str),
             "lat": ("lat", lat, {"standard_name": "latitude", "units": "degrees_north"}),
             "lon": ("lon", lon, {"standard_name": "longitude", "units": "degrees_east"}),
             "y": lat.reshape(-1, factor).mean(1),
             "x": lon.reshape(-1, factor).mean(1),
+            "v": 55 - 2.5 * np.arange(whole.shape[2]),
+            "u": -15 + 2.5 * np.arange(whole.shape[3]),
         },
-        {"factor": factor, "rain_channel": "pr", "ingest": "[]"},
+        {"factor": factor, "rain_channel": "pr" if coarse else "", "ingest": "[]"},
     )
     write_netcdf(fields, path)
     return path

@@ -46,6 +46,19 @@ def test_only_heavy_training_days_leave_with_their_members_and_predictors(files)
         assert made.attrs["mode"] == "posterior"
 
 
+def test_context_leaves_whole_with_its_units(files):
+    folder, *_, rain = files
+    pressure = np.random.default_rng(1).normal(1e5, 500, (6, 5, 7)).astype("f4")
+    fields = [make_fields(folder / "c.nc", rain, context={"msl": pressure}, coarse=False)]
+    export(folder / "posterior.nc", fields, folder / "out.nc", folder / "out.json")
+    with xr.open_dataset(folder / "out.nc") as made:
+        assert set(made.data_vars) == {"pr", "context_msl"}
+        np.testing.assert_array_equal(made.context_msl, pressure[[0, 5]])
+        assert made.context_msl.dims == ("time", "v", "u")
+        assert made.context_msl.units == "Pa"
+        assert made.v[0] == 55
+
+
 def test_the_manifest_says_where_each_field_comes_from(files):
     folder, fields, members, _ = files
     export(folder / "posterior.nc", fields, folder / "out.nc", folder / "out.json")

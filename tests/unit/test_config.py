@@ -135,6 +135,11 @@ def test_a_typo_names_the_nearest_key(raw):
             {"replicates": 3, "experiments__calibrated-s3": {"dataset": "demo"}},
             "experiments.calibrated-s3: the name is taken by a replicate of 'calibrated'; rename it",
         ),
+        (
+            {"datasets__demo__predictors__0__context": True},
+            "datasets.demo.predictors.0: found `quantity: rain` with `context: true`, but coarse rain is refined cell",
+        ),
+        ({"datasets__demo__predictors__1__context": 1}, "predictors.1.context: found 1, expected true or false"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

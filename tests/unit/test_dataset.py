@@ -30,6 +30,19 @@ def years(tmp_path):
     return [make_fields(tmp_path / f"{y}.nc", showers(40, y), f"{y}-01-01") for y in (2001, 2002, 2003)]
 
 
+@pytest.fixture
+def in_weather(tmp_path):
+    """Three years of forty days with context, a pressure and one that never changes; and the pressure of each."""
+    rng = np.random.default_rng(3)
+    paths, pressure = [], []
+    for y in (2001, 2002, 2003):
+        msl = 1e5 + 500 * np.arange(30).reshape(5, 6) + rng.normal(0, 800, (40, 5, 6)) * np.linspace(0.5, 2, 6)
+        pressure.append(msl.astype("f4"))
+        context = {"msl": msl, "still": np.broadcast_to(280 + np.arange(30).reshape(5, 6), msl.shape)}
+        paths.append(make_fields(tmp_path / f"w{y}.nc", showers(40, y), f"{y}-01-01", context=context))
+    return paths, pressure
+
+
 # ----------------------------------------------------------------------------------------- split
 
 
@@ -117,8 +130,9 @@ def test_slabs_and_files_do_not_change_the_result(years, tmp_path, monkeypatch):
     assert whole.attrs == cut.attrs  # the fingerprint too
 
 
-@pytest.mark.parametrize("name", ["pr", "predictors", "elevation", "land", "coast_distance", "valid"])
-def test_fingerprint_sees_every_field(years, tmp_path, name):
+@pytest.mark.parametrize("name", ["pr", "predictors", "context", "elevation", "land", "coast_distance", "valid"])
+def test_fingerprint_sees_every_field(in_weather, tmp_path, name):
+    years, _ = in_weather
     with xr.open_dataset(years[0]) as year:
         changed = year.load()
     changed[name].values.flat[3] = 0 if name == "valid" else 5.5
@@ -162,6 +176,37 @@ def test_a_constant_predictor_is_not_divided_by_zero(tmp_path):
         make_fields(tmp_path / f"{y}.nc", showers(40, y), f"{y}-01-01", temperature=tas) for y in (2001, 2002, 2003)
     ]
     assert fit_statistics(paths, settings()).channel_std.values[1] == 1
+
+
+def test_context_has_a_mean_for_each_cell_and_one_standard_deviation_of_the_anomalies(in_weather, tmp_path):
+    paths, pressure = in_weather
+    write_netcdf(fit_statistics(paths, settings()), tmp_path / "statistics.nc")
+    result = xr.load_dataset(tmp_path / "statistics.nc")
+    training = pressure[0].astype("f8")
+    np.testing.assert_allclose(result.context_mean[0], training.mean(0), rtol=1e-6)
+    assert float(result.context_std[0]) == pytest.approx((training - training.mean(0)).std(), rel=1e-5)
+    still = xr.load_dataset(paths[0]).context[:, 1]
+    np.testing.assert_array_equal((still - result.context_mean[1]) / result.context_std[1], 0)
+    assert list(result.context_channel.values) == ["msl", "still"]
+    assert list(result.channel.values) == ["pr", "tas"]
+
+
+def test_context_on_another_grid_in_another_year_is_refused(in_weather, tmp_path):
+    paths, _ = in_weather
+    with xr.open_dataset(paths[2]) as year:
+        write_netcdf(year.isel(u=slice(5)).load(), tmp_path / "odd.nc")
+    with pytest.raises(UserError, match=r"odd\.nc: u differs"):
+        fit_statistics([*paths[:2], tmp_path / "odd.nc"], settings())
+
+
+def test_beside_context_stands_where_a_cell_is(in_weather):
+    result = fit_statistics(in_weather[0], settings())
+    assert list(result.static.values) == ["north", "east"]
+    north, east = result.static_maps.values
+    assert (north[0] == 1).all()  # row 0 is the north
+    assert (north[-1] == -1).all()
+    assert (east[:, 0] == -1).all()
+    assert (east[:, -1] == 1).all()
 
 
 def test_static_maps_are_those_that_vary(years, tmp_path):

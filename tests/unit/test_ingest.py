@@ -121,7 +121,8 @@ def assert_same_fields(fields, expected, rtol=1e-6):
 def test_fields_have_the_agreed_form(make):
     raw = rain_file()
     fields, _ = make(raw)
-    assert dict(fields.sizes) == {"time": 365, "lat": 12, "lon": 16, "channel": 1, "y": 3, "x": 4}
+    no_context = {"context_channel": 0, "v": 0, "u": 0}
+    assert dict(fields.sizes) == {"time": 365, "lat": 12, "lon": 16, "channel": 1, "y": 3, "x": 4, **no_context}
     assert fields.pr.dims == ("time", "lat", "lon")
     assert fields.predictors.dims == ("time", "channel", "y", "x")
     assert {n: fields[n].dtype.str for n in ("pr", "predictors", "valid", "land")} == {
@@ -638,6 +639,88 @@ def test_coarse_rain_predictor(make):
     assert list(fields.channel_units.values) == ["K", "mm/day"]
     assert fields.attrs["rain_channel"] == "prc"
     np.testing.assert_allclose(fields.predictors[:, 1], raw.prc * 86400, rtol=1e-5)
+
+
+# --------------------------------------------------------------------------- context
+
+
+def weather(name="msl", units="Pa", **kwargs):
+    """A field far wider than the rain, whose values tell the place: a plane in latitude and longitude plus the day."""
+    raw = coarse_file((5, 7), 2.5, 15.0, 65.0, units, **{"value": 1e5, **kwargs})
+    return raw.rename(tas=name).astype("float64")
+
+
+def on_projected_axes(rain):
+    """The rain on axes in km."""
+    rain = rain.assign_coords(lat=4000 - 5.0 * np.arange(HEIGHT), lon=800 + 5.0 * np.arange(WIDTH))
+    rain.lat.attrs = {"standard_name": "projection_y_coordinate", "units": "km"}
+    rain.lon.attrs = {"standard_name": "projection_x_coordinate", "units": "km"}
+    return rain
+
+
+@pytest.mark.parametrize("rain", [rain_file, lambda: on_projected_axes(rain_file())], ids=["lat/lon", "projected"])
+@pytest.mark.parametrize("turn", [lambda ds: ds, turn_rows, turn_columns, lat_lon_time, longitudes_west])
+def test_context_stays_whole_on_its_own_axes_north_and_west_first(make, rain, turn):
+    raw, warm = weather(), weather("t", "degC", value=10.0)
+    files = {"msl": (turn(raw), {"context": True})}
+    files |= {"t": (turn(warm), {"context": True, "quantity": "temperature"})}
+    fields, notes = make(rain(), files)
+    assert fields.context.dims == ("time", "context_channel", "v", "u")
+    assert fields.context.dtype == "f4"
+    assert list(fields.context_channel.values) == ["msl", "t"]
+    assert list(fields.context_units.values) == ["Pa", "K"]
+    np.testing.assert_allclose(fields.context[:, 0], raw.msl, rtol=1e-6)
+    np.testing.assert_allclose(fields.context[:, 1], warm.t + 273.15, rtol=1e-6)
+    np.testing.assert_allclose(fields.v, raw.lat)  # from north to south, as lat
+    np.testing.assert_allclose((fields.u - raw.lon.values) % 360, 0)
+    assert (np.sign(np.diff(fields.v)) == np.sign(np.diff(fields.lat))[0]).all()
+    assert fields.v.attrs["standard_name"] == "latitude"
+    assert "Predictor msl: used as context, 5 x 7 cells of 2.5 x 2.5." in notes
+    assert fields.sizes["channel"] == 0
+    assert fields.predictors.shape == (365, 0, 3, 4)
+    assert fields.attrs["rain_channel"] == ""
+
+
+def test_context_stands_beside_coarse_predictors_and_leaves_their_grid_alone(make):
+    expected, _ = make(rain_file(), tas())
+    fields, _ = make(rain_file(), {"msl": (weather(), {"context": True}), **tas()})
+    assert_same_fields(fields[["pr", "predictors", "channel_units"]], expected[["pr", "predictors", "channel_units"]])
+    assert list(fields.context_channel.values) == ["msl"]
+
+
+def test_context_on_two_grids_is_refused(tmp_path):
+    other = weather("z").isel(lon=slice(5))
+    files = {"msl": (weather(), {"context": True}), "z": (other, {"context": True})}
+    message = refused(check_sources, config(tmp_path, rain_file(), files))
+    assert "z.nc, variable z: found 5 x 5 cells" in message
+    assert "msl.nc, 5 x 7 cells" in message
+
+
+def test_context_whose_grid_changes_from_year_to_year_is_refused(tmp_path):
+    rain_file((2001, 2002)).to_netcdf(tmp_path / "rain.nc")
+    later = weather().assign_coords(time=days_of(2002, hour=12))
+    for year, raw in ((2001, weather()), (2002, later.isel(lat=slice(4)))):
+        raw.to_netcdf(tmp_path / f"msl_{year}.nc")
+    msl = {"files": [str(tmp_path / "msl_{year}.nc")], "variable": "msl", "context": True}
+    whole = config(tmp_path, years=[2001, 2002]).model_dump() | {"predictors": [msl]}
+    message = refused(check_sources, Dataset.model_validate(whole))
+    assert "msl_2002.nc, variable msl: found 4 x 7 cells" in message
+
+
+def test_context_is_checked_in_every_cell(make):
+    raw = weather()
+    raw.msl[30, 4, 6] = np.nan  # far from the rain
+    message = refused(make, rain_file(), {"msl": (raw, {"context": True})})
+    assert "2001-01-31 with 1 of 35 cells" in message
+
+
+def test_axes_of_another_kind_lead_to_context_but_not_for_rain(tmp_path):
+    msl = {"msl": (weather(), {})}
+    assert "`context: true`" in refused(check_sources, config(tmp_path, on_projected_axes(rain_file()), msl))
+    rain = {"tas": (coarse_file(units="mm"), {"quantity": "rain"})}
+    message = refused(check_sources, config(tmp_path, on_projected_axes(rain_file()), rain))
+    assert "axes of the kind latitude/longitude" in message
+    assert "context" not in message
 
 
 # --------------------------------------------------------------------------- values that cannot be

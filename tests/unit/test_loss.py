@@ -56,6 +56,16 @@ def test_a_patch_of_weight_two_is_the_patch_twice(term):
     assert weighted != pytest.approx(term(y, y_hat, cells).item(), rel=1e-3)
 
 
+@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+def test_masked_cells_have_no_gradient_and_the_others_have(term):
+    valid = VALID.clone()
+    valid[:, :, 3:9, 5:12] = 0
+    y_hat = rain(2).requires_grad_()
+    term(rain(1), y_hat, valid).backward()
+    assert (y_hat.grad[valid == 0] == 0).all()
+    assert (y_hat.grad[valid == 1] != 0).any()
+
+
 def test_gradient_loss_is_the_formula_and_blind_to_sign_and_level():
     y, y_hat = rain(1), rain(2)
     expected = sum((y.diff(dim=d).abs() - y_hat.diff(dim=d).abs()).abs().mean() for d in (-1, -2))

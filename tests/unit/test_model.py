@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rainshaft.model import Architecture, RainCVAE, bilinear, block_sum, conserve_cells, gaussian_kl
+from rainshaft.model import CONTEXT_WIDTH, Architecture, RainCVAE, bilinear, block_sum, conserve_cells, gaussian_kl
 
 
 def build(factor=4, conserve="cells", prior="learned", statics=("elevation",), rain_channel="pr"):
@@ -131,6 +131,85 @@ def test_without_a_rain_channel_it_still_rains():
     coarse, statics, valid = inputs(model)
     rain, _ = model(model.given(coarse, statics, valid), noise(model, 8))
     assert (rain > 0).any()
+
+
+def build_with_context(channels=("pr", "tas"), shape=(5, 7)):
+    torch.manual_seed(0)
+    rain_channel, few = "pr" if channels else "", len(channels)
+    architecture = Architecture(
+        channels, ("north",), rain_channel, 4, 8, (2, 1), "learned", "none", ("msl", "z"), shape
+    )
+    mean, std = torch.tensor([0.0, 280.0])[:few], torch.tensor([1.5, 10.0])[:few]
+    model = RainCVAE(architecture, mean, std, 1.2, 1e5 + torch.randn(2, *shape) * 500, torch.tensor([800.0, 90.0]))
+    torch.nn.init.normal_(model.out.weight, std=0.5)
+    return model
+
+
+def weather(model, batch=2):
+    encoder, generator = model.context_encoder, torch.Generator().manual_seed(3)
+    return encoder.mean + encoder.std * torch.randn(batch, *encoder.mean.shape, generator=generator)
+
+
+def test_without_context_the_network_has_nothing_of_it():
+    names = {name for name, _ in [*build().named_parameters(), *build().named_buffers()]}
+    assert not {name for name in names if "context" in name}
+    parts = (build(), build_with_context())
+    first = [part.x_pyramid.blocks[0].first.parts[0].weight.shape[1] for part in parts]
+    assert first == [3, 3 + CONTEXT_WIDTH]
+
+
+@pytest.mark.parametrize("channels", [("pr", "tas"), ()], ids=["coarse rain", "no coarse channel"])
+def test_context_tells_prior_and_posterior_of_the_day(channels):
+    model = build_with_context(channels)
+    coarse, statics, valid = inputs(model)
+    coarse, context = coarse[:, : len(channels)], weather(model)
+    other = context.clone()
+    other[:, :, :1] += model.context_encoder.std  # a high in the north
+
+    def rain(context, mode):
+        seen = model.observed(coarse, statics, valid * 3, context) if mode == "posterior" else None
+        return model(model.given(coarse, statics, valid, context), noise(model, 4), seen)[0]
+
+    for mode in ("prior", "posterior"):
+        assert torch.isfinite(rain(context, mode)).all()
+        assert not torch.allclose(rain(context, mode), rain(other, mode), atol=1e-3)
+
+
+def test_the_same_low_elsewhere_is_another_weather():
+    encoder = build_with_context(shape=(9, 13)).context_encoder
+    west, east = encoder.mean.repeat(2, 1, 1, 1)
+    west[0, 4, 4] -= 3000
+    east[0, 4, 8] -= 3000  # away from the edges, where convolutions alone make the same features of both
+    assert (encoder(west[None]) - encoder(east[None])).abs().max() > 0.01
+
+
+def test_the_mean_of_the_training_days_is_no_signal_and_anomalies_are_of_order_1():
+    model = build_with_context()
+    encoder = model.context_encoder
+    seen = []
+    encoder.layers[0].register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    encoder(encoder.mean.expand(2, -1, -1, -1))
+    assert (seen[0] == 0).all()
+    encoder((encoder.mean + encoder.std)[None])
+    torch.testing.assert_close(seen[1], torch.ones_like(seen[1]), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("channels", [("pr", "tas"), ()], ids=["coarse rain", "no coarse channel"])
+def test_a_fresh_network_can_learn(channels):
+    model = build_with_context(channels)
+    model.out.reset_parameters()
+    fresh = RainCVAE(
+        model.architecture,
+        model.channel_mean,
+        model.channel_std,
+        1.2,
+        model.context_encoder.mean,
+        model.context_encoder.std,
+    )
+    coarse, statics, valid = inputs(model)
+    given = fresh.given(coarse[:, : len(channels)], statics, valid, weather(model))
+    (fresh(given, noise(model, 2))[0] - 5).square().mean().backward()
+    assert fresh.out.weight.grad.abs().max() > 0
 
 
 def test_members_differ_and_temperature_zero_makes_them_equal():

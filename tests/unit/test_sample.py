@@ -9,21 +9,22 @@ import xarray as xr
 from fields import make_fields
 
 from rainshaft import sample, threshold
-from rainshaft.config import Dataset
+from rainshaft.config import Dataset, Model
 from rainshaft.dataset import fit_statistics
 from rainshaft.errors import UserError
 from rainshaft.model import Architecture, RainCVAE
+from rainshaft.train import build_model
 
 DAYS, ROWS, COLUMNS = 40, 8, 12
 
 
-def make_data(folder, days, rows, columns):
+def make_data(folder, days, rows, columns, **keys):
     """The canonical fields of some days, with a corner that is not valid, and their statistics."""
     rng = np.random.default_rng(0)
     rain = np.maximum(rng.gamma(0.6, 12, (days, rows, columns)) - 4, 0)
     valid = np.ones((rows, columns))
     valid[:2, :3] = 0
-    path = make_fields(folder / "2001.nc", rain, valid=valid)
+    path = make_fields(folder / "2001.nc", rain, valid=valid, **keys)
     dataset = Dataset(
         years=(2001,),
         factor=2,
@@ -72,6 +73,23 @@ def test_tiles_give_the_members_of_the_whole(model, tmp_path, monkeypatch, mode)
     monkeypatch.setattr(Architecture, "reach", 1)
     seams = drawn(model, data, tmp_path / "seams.nc", mode, days="split:test", tile=16).pr
     assert float(abs(seams - whole).max()) > 0.1, "with too small a halo the tiles do not meet"
+
+
+def test_context_is_that_of_the_day_for_any_batch_and_in_every_tile(tmp_path):
+    pressure = np.random.default_rng(2).normal(1e5, 800, (40, 5, 7))
+    data = make_data(tmp_path, 40, 60, 44, context={"msl": pressure}, coarse=False)
+    model = build_model(Model(width=4, d_z=(2, 1), conserve="none"), data[1], 0)
+    torch.nn.init.normal_(model.out.weight, std=0.5)
+    whole = drawn(model.eval(), data, tmp_path / "whole.nc", days="split:test").pr
+    other = drawn(model, data, tmp_path / "other.nc", days="split:test", tile=16, batch_size=3).pr
+    np.testing.assert_allclose(other, whole, rtol=1e-4, atol=1e-4)
+
+    with xr.open_dataset(data[0][0]) as fields:
+        swapped = fields.load()
+    swapped["context"] = swapped.context[::-1].assign_coords(time=swapped.time)
+    swapped.to_netcdf(tmp_path / "swapped.nc")
+    weather = drawn(model, ([tmp_path / "swapped.nc"], data[1]), tmp_path / "weather.nc", days="split:test").pr
+    assert float(abs(weather - whole).max()) > 0.1
 
 
 def test_more_members_keep_the_first_ones_and_another_seed_changes_all(model, data, tmp_path):

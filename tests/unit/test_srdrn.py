@@ -17,6 +17,12 @@ from rainshaft.errors import UserError
 from rainshaft.model import bilinear
 
 SMALL = {"steps": 3, "width": 4, "blocks": 1}
+DATASET = Dataset(
+    years=(2001,),
+    factor=2,
+    rain={"files": ["x"], "variable": "pr"},
+    split={"by": "blocks", "block_days": 5, "cycle": ["train", "validation", "train", "test"]},
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +30,7 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     rain = np.maximum(np.random.default_rng(0).gamma(0.6, 12, (40, 8, 12)) - 4, 0)
     fields = [make_fields(folder / "2001.nc", rain)]
-    cycle = ["train", "validation", "train", "test"]
-    dataset = Dataset(
-        years=(2001,),
-        factor=2,
-        rain={"files": ["x"], "variable": "pr"},
-        split={"by": "blocks", "block_days": 5, "cycle": cycle},
-    )
-    return fields, fit_statistics(fields, dataset)
+    return fields, fit_statistics(fields, DATASET)
 
 
 @pytest.fixture
@@ -49,6 +48,18 @@ def augmented(tmp_path):
     )
     made.to_netcdf(tmp_path / "augmented.nc")
     return tmp_path / "augmented.nc"
+
+
+def test_context_does_not_stand_in_the_way(tmp_path, augmented):
+    rain = np.maximum(np.random.default_rng(0).gamma(0.6, 12, (40, 8, 12)) - 4, 0)
+    pressure = np.random.default_rng(1).normal(1e5, 500, (40, 5, 7))
+    fields = [make_fields(tmp_path / "2001.nc", rain, context={"msl": pressure})]
+    statistics = fit_statistics(fields, DATASET)
+    train = srdrn.with_synthetic(
+        load_record(fields, statistics, "train", torch.device("cpu")), augmented, ["pr", "tas"]
+    )
+    assert len(train.context_TKvu) == len(train)
+    srdrn.train_net(train, statistics, SMALL, seed=1)
 
 
 def test_kept_members_become_heavy_days_with_their_coarse_fields(data, augmented):

@@ -108,7 +108,7 @@ def test_without_temperature_the_members_are_the_same_and_with_more_they_part(ta
 def test_the_numbers_are_those_of_the_formulas(model, data, table):
     paths, statistics = data
     valid = statistics.valid.values.astype(bool)
-    years = xr.concat([xr.load_dataset(path)[["pr", "predictors"]] for path in paths], "time")
+    years = xr.concat([xr.load_dataset(path)[["pr", "predictors", "context"]] for path in paths], "time")
     days, expected = statistics.time.values[temperature.heavy_days(statistics, "train")], []
     for day in days:
         date = int((day - np.datetime64("1850-01-01")) / np.timedelta64(1, "D"))

@@ -45,6 +45,25 @@ def data(tmp_path_factory):
     return [path], fit_statistics([path], dataset)
 
 
+@pytest.fixture(scope="module")
+def islands(tmp_path_factory):
+    """Forty days on 16 x 24 cells of which few are land, in a sea without values: context, and no coarse channel."""
+    folder = tmp_path_factory.mktemp("islands")
+    rng = np.random.default_rng(0)
+    rain = np.maximum(rng.gamma(0.6, 12, (40, 16, 24)) - 4, 0)
+    land = np.zeros((16, 24))
+    land[3:8, 2:9] = land[9:15, 12:21] = 1
+    pressure = rng.normal(1e5, 800, (40, 5, 7))
+    path = make_fields(folder / "2001.nc", rain, valid=land, context={"msl": pressure}, coarse=False)
+    dataset = Dataset(
+        years=(2001,),
+        factor=2,
+        rain={"files": ["x"], "variable": "pr"},
+        split={"by": "blocks", "block_days": 5, "cycle": ["train", "validation", "train", "test"]},
+    )
+    return [path], fit_statistics([path], dataset)
+
+
 def settings(**changes):
     options = {"epochs": 3, "batch_size": 4, "patch": 8, "device": "cpu", **changes}
     return train.Settings(1, Model(width=4, d_z=(2, 1)), Loss(), Train(**options))
@@ -271,3 +290,72 @@ def test_training_sees_no_day_of_validation_or_test(data):
     with xr.open_dataset(fields[0]) as opened:
         mine = opened.pr.values[statistics.split.values == "train"]
     np.testing.assert_array_equal(record.rain_THW.numpy(), mine)
+
+
+def test_every_patch_has_the_whole_weather_of_its_day_mirrored_as_the_patch_is(islands):
+    record = batches.load_record(*islands, "train", torch.device("cpu"))
+    days = {float(day[0].sum()): day for day in record.context_TKvu}
+    options = Train(batch_size=16, patch=8)
+    patches = batches.Patches.of(record, options)
+    batch = batches.training_batch(record, patches, options, 1, 3, torch.device("cpu"))
+    seen = set()
+    for context, statics, rain in zip(batch.context_BKvu, batch.statics_BSHW, batch.rain_B1HW, strict=True):
+        day = min(days, key=lambda total: abs(total - float(context.sum())))
+        north, east = statics[:, :2, :2]
+        axes = tuple(a for a, turned in ((-2, north[1, 0] > north[0, 0]), (-1, east[0, 1] < east[0, 0])) if turned)
+        assert torch.equal(context.flip(axes) if axes else context, days[day])
+        assert rain.shape == (1, 8, 8)
+        seen.add(axes)
+    assert len(seen) == 4
+
+
+def test_a_model_of_context_alone_trains_and_comes_back_from_its_file(islands, tmp_path):
+    options = train.Settings(1, Model(width=4, d_z=(2, 1), conserve="none"), Loss(), settings(flips=False).train)
+    weights, info, log = run(islands, tmp_path, options)
+    rows = rows_of(log)
+    assert all(np.isfinite(list(row.values())).all() for row in rows)
+    assert rows[-1]["val_loss"] < rows[0]["val_loss"]
+    model = train.load_model(weights, info, torch.device("cpu"))
+    assert (model.architecture.context, model.architecture.context_shape) == (("msl",), (5, 7))
+    torch.testing.assert_close(model.context_encoder.mean, torch.from_numpy(islands[1].context_mean.values).float())
+    torch.testing.assert_close(
+        model.context_encoder.std.ravel(), torch.from_numpy(islands[1].context_std.values).float()
+    )
+
+
+def test_the_sea_takes_no_part_in_any_term_and_has_no_gradient(islands):
+    options = train.Settings(
+        1,
+        Model(width=4, d_z=(2, 1), conserve="none"),
+        Loss(lambda_mass=0.2),
+        Train(batch_size=4, patch=24, device="cpu"),
+    )
+    trainer = train.Trainer(options, *islands)
+    record, patches = trainer.train_record, trainer.patches
+    batch = batches.training_batch(record, patches, options.train, 1, 0, torch.device("cpu"))
+    sea = batch.valid_B1HW == 0
+    assert sea.float().mean() > 0.5
+    draws = trainer.noise(0, 0, 4, 1), trainer.noise(1, 0, 4, 3)
+
+    drawn, forward = [], trainer.model.forward
+
+    def flooded(by):
+        def rain(*arguments):
+            mm, kl = forward(*arguments)
+            mm = mm.detach() + by * sea
+            drawn.append(mm.requires_grad_())
+            return mm, kl
+
+        return rain
+
+    terms = []
+    for by in (0.0, 300.0):
+        trainer.model.forward = flooded(by)
+        terms.append(trainer.objective(batch, *draws))
+    assert set(terms[0]) == set(train.loss.TERMS)
+    for name, value in terms[0].items():
+        torch.testing.assert_close(value, terms[1][name], msg=name)
+    trainer.objective.total(terms[1], 0.3).backward()
+    for mm in drawn[2:]:
+        assert (mm.grad[sea.expand_as(mm)] == 0).all()
+        assert (mm.grad[~sea.expand_as(mm)] != 0).any()
