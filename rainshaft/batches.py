@@ -18,6 +18,7 @@ import xarray as xr
 from torch import Tensor
 
 from rainshaft.config import Train
+from rainshaft.dataset import COARSE_CATEGORIES
 
 SHARE_OF_DEVICE = 0.5  # of the free device memory that the data may take
 VALIDATION_PATCHES = 128  # at most: enough for a steady mean, few enough for a short epoch
@@ -25,13 +26,12 @@ VALIDATION_PATCHES = 128  # at most: enough for a steady mean, few enough for a 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step sees; `weight_B111`: how often days of the patch's category occur against how often drawn."""
+    """What one step sees."""
 
     coarse_BCyx: Tensor
     statics_BSHW: Tensor
     rain_B1HW: Tensor
     valid_B1HW: Tensor
-    weight_B111: Tensor
     context_BKvu: Tensor
 
 
@@ -39,7 +39,7 @@ class Batch:
 class Record:
     """All days of one split, on the device where they fit, and the maps that they share.
 
-    `days` holds the indices of the days of each category: heavy, moderate, dry.
+    `days` holds the indices of the days of each category of the coarse rain: heavy, moderate, dry.
     """
 
     rain_THW: Tensor
@@ -69,9 +69,8 @@ def load_record(fields: Sequence[Path], statistics: xr.Dataset, split: str, devi
             rain.append(torch.from_numpy(np.nan_to_num(year.pr.values)))
             coarse.append(torch.from_numpy(year.predictors.values))
             context.append(torch.from_numpy(year.context.values))
-    category = statistics.category.values[statistics.split.values == split]
-    kinds = {"heavy": ("heavy-coast", "heavy-interior"), "moderate": ("moderate",), "dry": ("dry",)}
-    days = {kind: np.flatnonzero(np.isin(category, names)) for kind, names in kinds.items()}
+    category = statistics.coarse_category.values[statistics.split.values == split]
+    days = {kind: np.flatnonzero(category == kind) for kind in COARSE_CATEGORIES}
     tensors = [torch.cat(rain), torch.cat(coarse), torch.cat(context)]
     if fits(sum(t.nbytes for t in tensors), device):
         tensors = [t.to(device) for t in tensors]
@@ -120,16 +119,13 @@ def training_batch(
 
     Days are drawn by category, so that a batch has at least `min_heavy_fraction` of heavy and at most
     `max_dry_fraction` of dry ones; where the record has no day of a category, the others take its place. The category
-    is that of the observed day, so these shares would change p(y | x); the weights undo that (importance sampling).
+    is that of the coarse rain: choosing days by what was observed would change p(y | x).
     """
     rng = np.random.default_rng((seed, step))
-    days, weights = [], []
-    for kind, count in category_counts(record, settings).items():
-        if count:
-            days.append(rng.choice(record.days[kind], count))
-            weights += count * [len(record.days[kind]) / len(record) * settings.batch_size / count]
-    places = _places(record, patches, np.concatenate(days), rng, settings.flips)
-    return _cut(record, places[share], weights[share], device)
+    days = np.concatenate(
+        [rng.choice(record.days[kind], count) for kind, count in category_counts(record, settings).items() if count]
+    )
+    return _cut(record, _places(record, patches, days, rng, settings.flips)[share], device)
 
 
 def category_counts(record: Record, settings: Train) -> dict[str, int]:
@@ -152,7 +148,7 @@ def validation_batches(record: Record, patches: Patches, device: torch.device) -
     rng = np.random.default_rng(0)
     for start in range(0, count, patches.batch_size):
         part = days[start : start + patches.batch_size]
-        yield _cut(record, _places(record, patches, part, rng, flips=False), [1.0] * len(part), device)
+        yield _cut(record, _places(record, patches, part, rng, flips=False), device)
 
 
 @dataclass(frozen=True)
@@ -176,10 +172,10 @@ def _places(record: Record, patches: Patches, days: np.ndarray, rng: np.random.G
     return places
 
 
-def _cut(record: Record, places: Sequence[_Place], weights: Sequence[float], device: torch.device) -> Batch:
+def _cut(record: Record, places: Sequence[_Place], device: torch.device) -> Batch:
     """The patches at these places."""
     f, columns = record.factor, {name: [] for name in Batch.__dataclass_fields__}
-    for place, weight in zip(places, weights, strict=True):
+    for place in places:
         coarse = place.rows, place.columns
         fine = tuple(slice(s.start * f, s.stop * f) for s in coarse)
         patch = {
@@ -187,7 +183,6 @@ def _cut(record: Record, places: Sequence[_Place], weights: Sequence[float], dev
             "statics_BSHW": record.statics_SHW[:, *fine],
             "rain_B1HW": record.rain_THW[place.day][None, *fine],
             "valid_B1HW": record.valid_HW[None, *fine],
-            "weight_B111": torch.full((1, 1, 1), weight),
             "context_BKvu": record.context_TKvu[place.day],
         }
         for name, values in patch.items():

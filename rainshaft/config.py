@@ -285,9 +285,9 @@ class Train(Section):
     """GPUs of one node that train a model together (DistributedDataParallel), a share of the batch each; the result is
     the same but for rounding, so an edit trains nothing anew"""
     min_heavy_fraction: Number = Field(0.1, ge=0, le=1)
-    """least share of a batch drawn from heavy days"""
+    """least share of a batch drawn from days with heavy coarse rain"""
     max_dry_fraction: Number = Field(0.1, ge=0, le=1)
-    """largest share of a batch drawn from dry days"""
+    """largest share of a batch drawn from days whose coarse rain is dry; above 0 it is at least one patch"""
     flips: StrictBool = True
     """mirror patches in both directions at random, the static maps with them"""
     early_stopping_patience: StrictInt = Field(10, ge=1)

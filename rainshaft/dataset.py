@@ -26,6 +26,7 @@ from rainshaft.errors import UserError
 PARTS = ("train", "validation", "test")
 UNUSED = "unused"  # days of years that `split` does not name
 CATEGORIES = ("heavy-coast", "heavy-interior", "moderate", "dry")
+COARSE_CATEGORIES = ("heavy", "moderate", "dry")
 WET = 1.0  # mm/day
 COAST_SCALE = 50.0  # km; how far inland the network can tell the coast from the interior
 SLAB_VALUES = 4_000_000  # values (fine cells, context) times days in memory at once: some 100 MB with all that follows
@@ -102,11 +103,13 @@ def fit_statistics(fields: Sequence[Path], dataset: Dataset) -> xr.Dataset:
     record = _open_record(fields)
     split = split_days(record.time, dataset.split)
     _require_days(split, _index(record.time), dataset.split)
-    moments, highest, digest = _pass_over(record, split)
+    moments, extent, digest = _pass_over(record, split)
+    training = split == "train"
     # The percentile of the maxima of a desert is next to nothing; what is not wet cannot be heavy.
     percentiles = [dataset.heavy_percentile, dataset.extreme_percentile]
-    heavy, extreme = (max(float(p), WET) for p in np.percentile(highest[split == "train"], percentiles))
+    heavy, extreme = (max(float(p), WET) for p in np.percentile(extent.highest[training], percentiles))
     category = _categories(record, heavy, extreme, dataset)
+    coarse_category = _coarse_categories(extent, training, dataset)
     channel_mean, channel_std = moments.of_channels(record.rain_channel_index)
     context_mean, context_std = moments.of_context()
     static = _static_maps(record.ground)
@@ -149,6 +152,7 @@ def fit_statistics(fields: Sequence[Path], dataset: Dataset) -> xr.Dataset:
             "time": ("time", record.time, record.ground.time.attrs),
             "split": ("time", split),
             "category": ("time", category),
+            "coarse_category": ("time", coarse_category),
             "channel": record.ground.channel,
             "context_channel": record.ground.context_channel,
             "v": record.ground.v,
@@ -166,16 +170,29 @@ def fit_statistics(fields: Sequence[Path], dataset: Dataset) -> xr.Dataset:
     )
 
 
-def _pass_over(record: _Record, split: NDArray[np.str_]) -> tuple[_Moments, NDArray[np.float64], _Digest]:
-    """One pass over the fields: moments of the training days, highest rain of every day, digest of the data."""
+@dataclass(frozen=True)
+class _Extent:
+    """Of every day the highest rain, and the highest coarse rain and the share of coarse cells that it wets."""
+
+    highest: NDArray[np.float64]
+    coarse_highest: NDArray[np.float64]
+    coarse_wet: NDArray[np.float64]
+
+
+def _pass_over(record: _Record, split: NDArray[np.str_]) -> tuple[_Moments, _Extent, _Digest]:
+    """One pass over the fields: moments of the training days, extent of the rain of every day, digest of the data."""
     index = _index(record.time)
     moments = _Moments()
     highest = np.empty(len(index))
+    coarse_highest, coarse_wet = np.full(len(index), np.nan), np.full(len(index), np.nan)
     digest = _Digest(record)
     for days, rain, predictors, context in _slabs(record):
         digest.update(rain, predictors, context)
         cells = rain[:, record.valid]
         highest[days] = cells.max(axis=1)
+        if record.rain_channel_index is not None:
+            coarse = predictors[:, record.rain_channel_index]
+            coarse_highest[days], coarse_wet[days] = coarse.max(axis=(1, 2)), (coarse >= WET).mean(axis=(1, 2))
         training = split[days] == "train"
         if training.any():
             moments.update(cells[training], predictors[training], context[training], record.rain_channel_index)
@@ -188,7 +205,7 @@ def _pass_over(record: _Record, split: NDArray[np.str_]) -> tuple[_Moments, NDAr
             f"(highest value: {highest[split == 'train'].max():g} mm/day), expected rain; check rain.units, or name "
             "other years"
         )
-    return moments, highest, digest
+    return moments, _Extent(highest, coarse_highest, coarse_wet), digest
 
 
 @dataclass(frozen=True)
@@ -335,6 +352,16 @@ def _categories(record: _Record, heavy: float, extreme: float, dataset: Dataset)
             [heavy_day & coastal, heavy_day, dry], ["heavy-coast", "heavy-interior", "dry"], "moderate"
         )
     return category
+
+
+def _coarse_categories(extent: _Extent, training: NDArray[np.bool_], dataset: Dataset) -> NDArray[np.str_]:
+    """Sort days into heavy, moderate and dry by their coarse rain alone; all are moderate where there is none.
+
+    Training draws days by it: a choice by what was observed would change p(y | x).
+    """
+    heavy = max(float(np.percentile(extent.coarse_highest[training], dataset.heavy_percentile)), WET)
+    kinds = [extent.coarse_highest >= heavy, extent.coarse_wet < dataset.dry_wet_fraction]  # NaN is neither
+    return np.select(kinds, ["heavy", "dry"], "moderate")
 
 
 def _static_maps(ground: xr.Dataset) -> dict[str, NDArray[np.float32]]:

@@ -5,7 +5,6 @@
 
 L_rec, L_mass and L_grad judge one draw from the posterior, the CRPS terms members from the prior.
 The data terms are divided by the mean rain of the training days, so that weights mean the same everywhere.
-Every term takes `cells`, the weight of each cell: 0 where no rain is observed, elsewhere that of its patch.
 
 Where several processes share a batch, `across` is the mean over them (`Group.mean`): with it in every denominator, the
 mean over the processes of a term is the term of the whole batch.
@@ -33,16 +32,16 @@ def alone(value: Tensor) -> Tensor:
     return value
 
 
-def weighted_mean(values: Tensor, cells: Tensor, across: Across = alone) -> Tensor:
-    """Mean over the cells with their weights, which are broadcast against values."""
-    cells = cells.expand_as(values)
-    return (values * cells).sum() / across(cells.sum()).clamp(min=1e-6)
+def masked_mean(values: Tensor, mask: Tensor, across: Across = alone) -> Tensor:
+    """Mean over the cells where mask is 1; mask is broadcast against values."""
+    mask = mask.expand_as(values)
+    return (values * mask).sum() / across(mask.sum()).clamp(min=1)
 
 
 def intensity_weighted_mae(
     y: Tensor,
     y_hat: Tensor,
-    cells: Tensor,
+    valid: Tensor,
     scale: float,
     w_min: float,
     w_max: float,
@@ -54,16 +53,17 @@ def intensity_weighted_mae(
 
     All (B, 1, H, W); y, y_hat, scale and p99 in mm/day.
     """
-    weight = (y / scale).clamp(w_min, w_max) * torch.where(y >= p99, tail_boost, 1.0) * cells
+    weight = (y / scale).clamp(w_min, w_max) * torch.where(y >= p99, tail_boost, 1.0) * valid
     return (weight * (y_hat - y).abs()).sum() / across(weight.sum()).clamp(min=1e-6)
 
 
-def mass_loss(y: Tensor, y_hat: Tensor, cells: Tensor, across: Across = alone) -> Tensor:
-    """L_mass = sum over days of |sum over cells of y^ - y|, per cell, mm/day; all (B, 1, H, W)."""
-    return ((y_hat - y) * cells).sum((1, 2, 3)).abs().sum() / across(cells.sum()).clamp(min=1e-6)
+def mass_loss(y: Tensor, y_hat: Tensor, valid: Tensor) -> Tensor:
+    """L_mass = |sum over valid cells of y^ - y| over their number, mean over the days, mm/day; all (B, 1, H, W)."""
+    cells = valid.expand_as(y).sum((1, 2, 3)).clamp(min=1)
+    return (((y_hat - y) * valid).sum((1, 2, 3)).abs() / cells).mean()
 
 
-def gradient_loss(y_true: Tensor, y_hat: Tensor, cells: Tensor, across: Across = alone) -> Tensor:
+def gradient_loss(y_true: Tensor, y_hat: Tensor, valid: Tensor, across: Across = alone) -> Tensor:
     """L_grad = mean ||D_x y| - |D_x y^|| + mean ||D_y y| - |D_y y^||, mm/day a cell; all (B, 1, H, W).
 
     Image gradient difference loss with alpha = 1 (Mathieu et al. 2016, eq. 6). A pair of neighbours counts
@@ -72,20 +72,20 @@ def gradient_loss(y_true: Tensor, y_hat: Tensor, cells: Tensor, across: Across =
     terms = []
     for axis in (-1, -2):
         d_true, d_hat = y_true.diff(dim=axis).abs(), y_hat.diff(dim=axis).abs()
-        terms.append(weighted_mean((d_hat - d_true).abs(), _pairs(cells, axis), across))
+        terms.append(masked_mean((d_hat - d_true).abs(), _pairs(valid, axis), across))
     return terms[0] + terms[1]
 
 
-def _pairs(cells: Tensor, axis: int) -> Tensor:
-    """Weight of each pair of neighbours along the axis: 0 where one of them is not valid."""
-    size = cells.shape[axis]
-    return torch.minimum(cells.narrow(axis, 1, size - 1), cells.narrow(axis, 0, size - 1))
+def _pairs(valid: Tensor, axis: int) -> Tensor:
+    """1 where a cell and its neighbour along the axis are both valid."""
+    size = valid.shape[axis]
+    return valid.narrow(axis, 1, size - 1) * valid.narrow(axis, 0, size - 1)
 
 
 def almost_fair_crps(
-    members_BMHW: Tensor, y_B1HW: Tensor, cells_B1HW: Tensor, alpha: float = CRPS_ALPHA, across: Across = alone
+    members_BMHW: Tensor, y_B1HW: Tensor, mask_B1HW: Tensor, alpha: float = CRPS_ALPHA, across: Across = alone
 ) -> Tensor:
-    """Almost-fair CRPS (Lang et al. 2024, eq. 4), mean over the cells; for M = 1 the MAE.
+    """Almost-fair CRPS (Lang et al. 2024, eq. 4), mean over the masked cells; for M = 1 the MAE.
 
     afCRPS = mean_m |x_m - y| - (1 - (1 - alpha) / M) / (2 M (M - 1)) sum_{m, n} |x_m - x_n|
     """
@@ -97,34 +97,34 @@ def almost_fair_crps(
         factors = (2 * ranks - m - 1).view(1, m, 1, 1)
         pairs = (members_BMHW.sort(dim=1).values * factors).sum(1, keepdim=True)
         score = score - (1 - (1 - alpha) / m) * pairs / (m * (m - 1))
-    return weighted_mean(score, cells_B1HW, across)
+    return masked_mean(score, mask_B1HW, across)
 
 
-def pooled_crps(members_BMHW: Tensor, y_B1HW: Tensor, cells_B1HW: Tensor, across: Across = alone) -> Tensor:
+def pooled_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, across: Across = alone) -> Tensor:
     """L_crps_pool: the same on means over blocks of 2, 4 and 8 cells, summed; a block counts by its valid cells."""
     total = torch.zeros((), device=y_B1HW.device)
     for size in POOL_SIZES:
         if min(y_B1HW.shape[-2:]) < size:
             continue
-        share = F.avg_pool2d(cells_B1HW, size)
-        members = F.avg_pool2d(members_BMHW * cells_B1HW, size) / share.clamp(min=1e-6)
-        truth = F.avg_pool2d(y_B1HW * cells_B1HW, size) / share.clamp(min=1e-6)
+        share = F.avg_pool2d(valid_B1HW, size)
+        members = F.avg_pool2d(members_BMHW * valid_B1HW, size) / share.clamp(min=1e-6)
+        truth = F.avg_pool2d(y_B1HW * valid_B1HW, size) / share.clamp(min=1e-6)
         total = total + almost_fair_crps(members, truth, share, across=across)
     return total
 
 
-def gradient_crps(members_BMHW: Tensor, y_B1HW: Tensor, cells_B1HW: Tensor, across: Across = alone) -> Tensor:
+def gradient_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, across: Across = alone) -> Tensor:
     """L_crps_grad: the same on signed differences of neighbours, mean of both axes: a proper score of gradients."""
     scores = [
-        almost_fair_crps(members_BMHW.diff(dim=a), y_B1HW.diff(dim=a), _pairs(cells_B1HW, a), across=across)
+        almost_fair_crps(members_BMHW.diff(dim=a), y_B1HW.diff(dim=a), _pairs(valid_B1HW, a), across=across)
         for a in (-1, -2)
     ]
     return (scores[0] + scores[1]) / 2
 
 
-def log_crps(members_BMHW: Tensor, y_B1HW: Tensor, cells_B1HW: Tensor, across: Across = alone) -> Tensor:
+def log_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, across: Across = alone) -> Tensor:
     """L_crps_log: the same on log1p(mm/day), a proper score too; light rain and dry cells count for more."""
-    return almost_fair_crps(torch.log1p(members_BMHW), torch.log1p(y_B1HW), cells_B1HW, across=across)
+    return almost_fair_crps(torch.log1p(members_BMHW), torch.log1p(y_B1HW), valid_B1HW, across=across)
 
 
 def free_nats_kl(kl_by_scale: Tensor, free_nats: float) -> Tensor:

@@ -294,7 +294,7 @@ class RainCVAE(nn.Module):
         rain
             (B, M, H, W) in mm/day
         kl
-            KL(q || p) of each day at each scale in nats per fine cell, (B, scales); None for the prior
+            KL(q || p) at each scale in nats per fine cell, mean over days and members, (scales,); None for the prior
         """
         days = len(given.smooth_B1HW)
         members = len(noise[0]) // days
@@ -307,8 +307,7 @@ class RainCVAE(nn.Module):
             mean, log_variance = prior
             if observed is not None:
                 mean, log_variance = self._gaussian(self.posterior[level](fx, observed[level], *below))
-                kl = gaussian_kl((mean, log_variance), prior).sum((1, 2, 3))
-                kls.append(kl.unflatten(0, (days, -1)).mean(1))  # over the members of a day
+                kls.append(gaussian_kl((mean, log_variance), prior).sum((1, 2, 3)).mean())
             z = draw(mean, log_variance, noise[level], temperature)
             h = self.decode[level](fx, z, *below)
             if level < len(self.architecture.steps):
@@ -317,7 +316,7 @@ class RainCVAE(nn.Module):
         r = self.out(h).float()
         rain = self._rain(r.view(days, members, *r.shape[-2:]), given)
         cells = r.shape[-2] * r.shape[-1]
-        return rain, torch.stack(kls, 1) / cells if kls else None
+        return rain, torch.stack(kls) / cells if kls else None
 
     @staticmethod
     def _gaussian(head: Tensor) -> tuple[Tensor, Tensor]:

@@ -36,24 +36,24 @@ class Objective(nn.Module):
         across
             mean over the processes that share the batch
         """
-        w, y, cells = self.settings, batch.rain_B1HW, batch.valid_B1HW * batch.weight_B111
+        w, y, valid = self.settings, batch.rain_B1HW, batch.valid_B1HW
         with torch.autocast(y.device.type, torch.bfloat16, enabled=self.amp and y.device.type == "cuda"):
-            given = self.model.given(batch.coarse_BCyx, batch.statics_BSHW, batch.valid_B1HW, batch.context_BKvu)
+            given = self.model.given(batch.coarse_BCyx, batch.statics_BSHW, valid, batch.context_BKvu)
             observed = self.model.observed(batch.coarse_BCyx, batch.statics_BSHW, y, batch.context_BKvu)
             y_hat, kl = self.model(given, posterior_noise, observed)
             members = self.model(given, prior_noise)[0] if w.lambda_crps else None
-        rec = loss.intensity_weighted_mae(y, y_hat, cells, w.scale, w.w_min, w.w_max, w.tail_boost, self.p99, across)
+        rec = loss.intensity_weighted_mae(y, y_hat, valid, w.scale, w.w_min, w.w_max, w.tail_boost, self.p99, across)
         terms = {
             "L_rec": rec / self.mean_rain,
-            "L_mass": loss.mass_loss(y, y_hat, cells, across) / self.mean_rain,
-            "L_grad": loss.gradient_loss(y, y_hat, cells, across) / self.mean_rain,
-            "L_kl": loss.free_nats_kl(across((kl * batch.weight_B111.flatten(1)).mean(0)), w.free_nats),
+            "L_mass": loss.mass_loss(y, y_hat, valid) / self.mean_rain,
+            "L_grad": loss.gradient_loss(y, y_hat, valid, across) / self.mean_rain,
+            "L_kl": loss.free_nats_kl(across(kl), w.free_nats),
         }
         if members is not None:
-            terms["L_crps"] = loss.almost_fair_crps(members, y, cells, across=across) / self.mean_rain
-            terms["L_crps_pool"] = loss.pooled_crps(members, y, cells, across) / self.mean_rain
-            terms["L_crps_grad"] = loss.gradient_crps(members, y, cells, across) / self.mean_rain
-            terms["L_crps_log"] = loss.log_crps(members, y, cells, across) / self.log_std
+            terms["L_crps"] = loss.almost_fair_crps(members, y, valid, across=across) / self.mean_rain
+            terms["L_crps_pool"] = loss.pooled_crps(members, y, valid, across) / self.mean_rain
+            terms["L_crps_grad"] = loss.gradient_crps(members, y, valid, across) / self.mean_rain
+            terms["L_crps_log"] = loss.log_crps(members, y, valid, across) / self.log_std
         return terms
 
     def total(self, terms: dict[str, Tensor], beta: float) -> Tensor:

@@ -276,6 +276,27 @@ def test_categories_of_constructed_days(tmp_path):
     ]
 
 
+def test_days_are_sorted_for_training_by_their_coarse_rain_alone(tmp_path):
+    rain = np.random.default_rng(1).gamma(0.5, 4.0, (40, 8, 8))
+    rain[::4] = 0.0
+    path = make_fields(tmp_path / "2001.nc", rain)
+    dataset = settings(Split(by="blocks", block_days=5), heavy_percentile=80)
+    before = fit_statistics([path], dataset)
+    coarse = rain.reshape(40, 4, 2, 4, 2).mean((2, 4)).max((1, 2))
+    training = before.split.values == "train"
+    heavy = coarse >= np.percentile(coarse[training], 80)
+    expected = np.where(heavy, "heavy", np.where(np.arange(40) % 4 == 0, "dry", "moderate"))
+    np.testing.assert_array_equal(before.coarse_category.values, expected)
+    with xr.open_dataset(path) as opened:
+        other = opened.load()
+    other["pr"] = other.pr * 3  # the observed rain is another, the coarse rain the same
+    other.to_netcdf(tmp_path / "other.nc")
+    np.testing.assert_array_equal(fit_statistics([tmp_path / "other.nc"], dataset).coarse_category, expected)
+    alone = other.isel(channel=[1]).assign_attrs(rain_channel="")
+    alone.to_netcdf(tmp_path / "alone.nc")
+    assert (fit_statistics([tmp_path / "alone.nc"], dataset).coarse_category == "moderate").all()
+
+
 def test_without_a_coast_heavy_days_are_interior(tmp_path):
     rain = np.full((1, 8, 12), 95.0)
     assert categorise(tmp_path, rain, coast_distance=np.full((8, 12), np.nan)) == ["heavy-interior"]

@@ -263,20 +263,6 @@ def test_batches_hold_the_asked_for_kinds_of_days_and_match_the_fields(data):
     assert not torch.equal(batch.rain_B1HW, other.rain_B1HW)
 
 
-def test_weights_undo_what_the_choice_by_category_does_to_the_climate(data):
-    fields, statistics = data
-    record = batches.load_record(fields, statistics, "train", torch.device("cpu"))
-    options = Train(batch_size=10, patch=64, min_heavy_fraction=0.5, max_dry_fraction=0.1, flips=False)
-    patches = batches.Patches.of(record, options)
-    drawn = [batches.training_batch(record, patches, options, 1, step, torch.device("cpu")) for step in range(300)]
-    rain = torch.stack([batch.rain_B1HW.mean((1, 2, 3)) for batch in drawn])
-    weight = torch.stack([batch.weight_B111.flatten() for batch in drawn])
-    truth = record.rain_THW.mean().item()
-    torch.testing.assert_close(weight.mean(1), torch.ones(300))
-    assert rain.mean().item() > 1.15 * truth  # heavy days more often than they occur
-    assert (rain * weight).mean().item() == pytest.approx(truth, rel=0.05)
-
-
 def test_a_small_batch_still_has_a_dry_day(data):
     fields, statistics = data
     record = batches.load_record(fields, statistics, "train", torch.device("cpu"))
