@@ -1,7 +1,7 @@
 """The table of all experiments and baselines side by side.
 
 Inputs: the contents of every `statistics.json`. Outputs: a data frame, the same as Markdown and CSV, and a narrow
-form for the terminal. Rain in mm/day. Each dataset has its own observed row and its own bilinear to compare with.
+form for the terminal. Rain in mm/day. Each dataset has its own observed row and its own baselines to compare with.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rainshaft.files import atomic
 Statistics = dict[str, Any]
 Block = dict[str, Any]
 
-REFERENCE = "bilinear"
+REFERENCES = {"crps_change": "bilinear", "crps_change_climatology": "climatology"}  # column -> baseline
 DASH = "–"
 DAYS = {"all_days": "all test days", "heavy_days": "heavy test days"}
 POSTERIOR = "posterior: sees the truth, no skill"
@@ -46,6 +46,12 @@ class Column:
 COLUMNS = (
     Column("fair_crps", "fair CRPS", "mm/day; error of the ensemble as a whole; low is good", score="fair_crps"),
     Column("crps_change", "vs bilinear %", "fair CRPS against that of bilinear; negative is better", 0),
+    Column(
+        "crps_change_climatology",
+        "vs climatology %",
+        "against that of observed days of the season; what is not negative has learnt nothing from its predictors",
+        0,
+    ),
     Column(
         "correlation_member_truth",
         "r member–truth",
@@ -125,11 +131,14 @@ def table(statistics: Sequence[Statistics], days: str = "all_days") -> pd.DataFr
             continue
         observed = {"samples": entries[0][days]["observed"], "scores": {}}
         rows.append(_row(dataset, "observed", "", observed, shown))
-        reference = next((_score(e[days], "fair_crps")["value"] for e in entries if e["name"] == REFERENCE), None)
+        crps = {e["name"]: _score(e[days], "fair_crps")["value"] for e in entries if e["mode"] == "baseline"}
         for entry in sorted(entries, key=lambda e: e["mode"] == "baseline"):  # stable: the order of the config stays
             row = _row(dataset, entry["name"], entry["mode"], entry[days], shown)
-            if reference:
-                row["crps_change"] = 100 * (row["fair_crps"] / reference - 1)
+            row |= {
+                column: 100 * (row["fair_crps"] / reference - 1)
+                for column, name in REFERENCES.items()
+                if (reference := crps.get(name))
+            }
             rows.append(row)
     return pd.DataFrame(rows, columns=["dataset", "name", "mode", *(column.key for column in shown)])
 
@@ -224,7 +233,7 @@ def _shown(value: float, column: Column) -> str:
     if pd.isna(value):
         return DASH
     rounded = round(value, column.digits) + 0.0  # no negative zero
-    return f"{rounded:+.0f}" if column.key == "crps_change" and rounded else f"{rounded:.{column.digits}f}"
+    return f"{rounded:+.0f}" if column.key in REFERENCES and rounded else f"{rounded:.{column.digits}f}"
 
 
 def _with_intervals(statistics: Sequence[Statistics]) -> pd.DataFrame:

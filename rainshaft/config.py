@@ -330,12 +330,15 @@ class Experiment(Section):
 class Baselines(Section):
     """What a user would pick instead, scored beside the experiments."""
 
-    names: tuple[Literal["bilinear", "quantile-mapping", "rainfarm"], ...] = (
+    names: tuple[Literal["bilinear", "quantile-mapping", "rainfarm", "climatology"], ...] = (
         "bilinear",
         "quantile-mapping",
         "rainfarm",
+        "climatology",
     )
-    """`rainfarm` needs pysteps and is left out, with a word, where it is not installed"""
+    """`climatology`, observed rain of random training days of the same season, is what is known without predictors; the
+    others refine coarse rain and are left out where no predictor is rain. `rainfarm` needs pysteps and is left out,
+    with a word, where it is not installed"""
     K: StrictInt = Field(10, ge=2)
     """members a day of those that make an ensemble"""
 
