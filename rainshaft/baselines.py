@@ -1,7 +1,8 @@
-"""What a user would pick instead of a model: bilinear interpolation, quantile mapping and RainFARM.
+"""What a user would pick instead of a model: bilinear interpolation, quantile mapping, RainFARM and climatology.
 
-Inputs: canonical fields with a channel of coarse rain, and the statistics of the dataset. Output: an ensemble file
-of the test days, rain in mm/day, that is scored just as the models are. Days are made one at a time.
+Inputs: canonical fields, for all but the climatology with a channel of coarse rain, and the statistics of the dataset.
+Output: an ensemble file of the test days, rain in mm/day, that is scored just as the models are. Days are made one at
+a time.
 
 Shapes: h w the coarse grid, H W the fine grid (factor times as large), K members.
 """
@@ -16,13 +17,14 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from rainshaft import __version__, intensity
 from rainshaft.errors import UserError
-from rainshaft.files import write_ensemble
+from rainshaft.files import CHUNK_BYTES, write_ensemble
 
 Array = NDArray[np.floating]
 
@@ -30,7 +32,10 @@ SOURCES = {
     "bilinear": "bilinear interpolation of the coarse rain",
     "quantile-mapping": "bilinear interpolation, then quantile mapping to the rain of the training days",
     "rainfarm": "RainFARM (Rebora et al. 2006; D'Onofrio et al. 2014), pysteps",
+    "climatology": "observed rain of random training days of the same season",
 }
+ENSEMBLES = ("rainfarm", "climatology")  # the others have one member
+SEASON = 45  # ASSUME days before and after a day of the year that make its season: three months, as is usual
 RAINFARM_DRY = 0.1  # mm/day: RainFARM, a log-normal cascade, never is 0; below this it is taken as dry
 RAINFARM_DAYS = 200  # training days from which the range of its spectral slope is taken
 RAINFARM_SLOPE = 2.7  # ASSUME where no training day gives a slope: the median of daily rain over central India
@@ -55,7 +60,7 @@ def make(
     Parameters
     ----------
     name
-        `bilinear`, `quantile-mapping` (one member) or `rainfarm` (K members).
+        `bilinear`, `quantile-mapping` (one member), `rainfarm` or `climatology` (K members).
     fields
         Canonical fields of all years.
     statistics
@@ -63,45 +68,33 @@ def make(
     path
         The file to write.
     K
-        Members of `rainfarm`.
+        Members of `rainfarm` and `climatology`.
     seed
-        Seed of `rainfarm`; a member depends on seed, date and its number alone.
+        Seed of `rainfarm` and `climatology`; a member depends on seed, date and its number alone.
     config_fingerprint
         Written into the file.
 
     Raises
     ------
     UserError
-        The dataset has no coarse rain, a day is not in the fields, or pysteps is not installed.
+        The dataset has no coarse rain for a baseline that refines it, a day is not in the fields, pysteps is not
+        installed, or there are fewer than K training days for `climatology`.
     """
     if not available(name):
         raise UserError(f"baselines.names: {name} needs pysteps, which is not installed; install pysteps or remove it")
     with xr.open_dataset(statistics) as opened:
         known = opened[["valid"]].load().assign_coords({c: opened[c].load() for c in ("split", "category")})
         known.attrs = opened.attrs
-    if not known.attrs["rain_channel"]:
+    if name != "climatology" and not known.attrs["rain_channel"]:
         raise UserError(
             f"{statistics}: the dataset has no coarse rain, which the baseline {name} refines; give one of its "
-            "predictors `quantity: rain`, or write `baselines: {names: []}`"
+            "predictors `quantity: rain`, or write `baselines: {names: [climatology]}`"
         )
     days = _Days(fields, known)
     test = known.isel(time=np.flatnonzero(known["split"].values.astype(str) == "test"))
-    members = K if name == "rainfarm" else 1
-
-    def rain() -> Iterator[NDArray[np.float32]]:
-        if name == "quantile-mapping":
-            transfer = fit_quantile_mapping(days)
-        elif name == "rainfarm":
-            slopes = _slopes(days)
-        for date, coarse in days.coarse("test"):
-            if name == "rainfarm":
-                fine = np.stack([rainfarm(coarse, days.factor, slopes, (seed, date, k)) for k in range(K)])
-            else:
-                fine = bilinear(coarse, days.factor)[None]
-                if name == "quantile-mapping":
-                    fine = np.interp(fine, intensity.EDGES, transfer)
-            yield np.where(days.valid, fine, np.nan).astype(np.float32)
-
+    members = K if name in ENSEMBLES else 1
+    rain = days.of_season(K, seed) if name == "climatology" else _refined(name, days, K, seed)
+    masked = (np.where(days.valid, fine, np.nan).astype(np.float32) for fine in rain)
     attributes = {
         "source": f"rainshaft baseline: {SOURCES[name]}",
         "mode": "baseline",
@@ -109,11 +102,25 @@ def make(
         "config_fingerprint": config_fingerprint,
         "rainshaft_version": __version__,
     }
-    write_ensemble(path, test, members, rain(), attributes)
+    write_ensemble(path, test, members, masked, attributes)
+
+
+def _refined(name: str, days: _Days, K: int, seed: int) -> Iterator[Array]:
+    """Coarse rain of each test day as a baseline refines it: (member, H, W)."""
+    if name == "quantile-mapping":
+        transfer = fit_quantile_mapping(days)
+    elif name == "rainfarm":
+        slopes = _slopes(days)
+    for date, coarse in days.coarse("test"):
+        if name == "rainfarm":
+            yield np.stack([rainfarm(coarse, days.factor, slopes, (seed, date, k)) for k in range(K)])
+        else:
+            fine = bilinear(coarse, days.factor)[None]
+            yield np.interp(fine, intensity.EDGES, transfer) if name == "quantile-mapping" else fine
 
 
 class _Days:
-    """The days of the canonical fields, one at a time in the order of the statistics."""
+    """The days of the canonical fields, one at a time; those of a split in the order of the statistics."""
 
     def __init__(self, fields: Sequence[Path], known: xr.Dataset):
         self.valid = known["valid"].values.astype(bool)
@@ -121,6 +128,7 @@ class _Days:
         self.rain_channel = known.attrs["rain_channel"]
         self._dates = np.array(_dates(known))
         self._split = known["split"].values.astype(str)
+        self._time = known["time"]
         self._where: dict[str, tuple[Path, int]] = {}
         for path in fields:
             with xr.open_dataset(path) as source:
@@ -142,18 +150,77 @@ class _Days:
             values = source["pr"][i].values[self.valid]
             yield values[np.isfinite(values)]
 
+    def of_season(self, K: int, seed: int) -> Iterator[Array]:
+        """Observed rain (K, H, W) of random training days of the season of each test day."""
+        self._dates_of("train")  # all of them are there
+        rain = {}
+        with contextlib.ExitStack() as stack:  # a member may be in any file: all stay open
+            for path in {path for path, _ in self._where.values()}:
+                rain[path] = stack.enter_context(netCDF4.Dataset(path))["pr"]
+                rain[path].set_auto_mask(False)
+                rain[path].set_var_chunk_cache(CHUNK_BYTES)  # netCDF's own 64 MB a file would hold the whole record
+            for drawn in draw_of_season(self._time, self._split, K, seed):
+                yield np.stack([rain[path][i] for path, i in (self._where[date] for date in self._dates[drawn])])
+
     def _each(self, split: str) -> Iterator[tuple[str, xr.Dataset, int]]:
-        dates = self._dates[self._split == split]
-        if missing := [date for date in dates if date not in self._where]:
-            raise UserError(f"{len(missing)} {split} days are not in the fields, first: {missing[0]}; prepare its year")
+        dates = self._dates_of(split)
         for path, days in itertools.groupby(dates, key=lambda date: self._where[date][0]):
             with xr.open_dataset(path) as source:
                 for date in days:
                     yield date, source, self._where[date][1]
 
+    def _dates_of(self, split: str) -> NDArray[np.str_]:
+        """The days of a split; a UserError where the fields lack one of them."""
+        dates = self._dates[self._split == split]
+        if missing := [date for date in dates if date not in self._where]:
+            raise UserError(f"{len(missing)} {split} days are not in the fields, first: {missing[0]}; prepare its year")
+        return dates
+
 
 def _dates(source: xr.Dataset) -> list[str]:
     return list(source.indexes["time"].strftime("%Y-%m-%d"))
+
+
+def draw_of_season(time: xr.DataArray, split: NDArray[np.str_], K: int, seed: int) -> Iterator[NDArray[np.intp]]:
+    """Draw for each test day K different training days of its season.
+
+    The season is `SEASON` days either way in the day of the year, over the turn of the year too. Where it has fewer
+    than K training days, all training days take part.
+
+    Parameters
+    ----------
+    time
+        Days of any calendar (T,).
+    split
+        `train`, `validation`, `test` or `unused` (T,).
+    K
+        Days to draw.
+    seed
+        What is drawn for a day depends on seed, date and the training days alone; more days begin with the fewer.
+
+    Yields
+    ------
+    Places in `time` (K,), in random order.
+
+    Raises
+    ------
+    UserError
+        There are fewer than K training days.
+    """
+    day, length = time.dt.dayofyear.values, time.dt.days_in_year.values
+    dates = time.dt.strftime("%Y%m%d").values.astype(int)
+    train = np.flatnonzero(split == "train")
+    if len(train) < K:
+        raise UserError(
+            f"baselines.K: found {K}, but the record has only {len(train)} training days, and each member of the "
+            "climatology is another one; lower K, train on more days, or take `climatology` out of baselines.names"
+        )
+    for i in np.flatnonzero(split == "test"):
+        apart = np.abs(day[train] - day[i])
+        circle = np.where(day[train] > day[i], length[train], length[i])  # of the year at whose end the two meet
+        season = train[np.minimum(apart, circle - apart) <= SEASON]
+        rng = np.random.default_rng([seed, dates[i]])
+        yield rng.permutation(season if len(season) >= K else train)[:K]
 
 
 def bilinear(coarse: Array, factor: int) -> Array:

@@ -21,7 +21,12 @@ Statistics = dict[str, Any]
 Block = dict[str, Any]
 Families = Mapping[str, Sequence[str]]  # experiment of the file -> its replicates, itself alone where there is one
 
-REFERENCES = {"crps_change": "bilinear", "crps_change_rainfarm": "rainfarm"}  # column -> what it compares with
+# column -> the baseline that it compares with
+REFERENCES = {
+    "crps_change": "bilinear",
+    "crps_change_rainfarm": "rainfarm",
+    "crps_change_climatology": "climatology",
+}
 DASH = "–"
 DAYS = {"all_days": "all test days", "heavy_days": "heavy test days"}
 POSTERIOR = "posterior: sees the truth, no skill"
@@ -52,6 +57,13 @@ COLUMNS = (
     Column("fair_crps", "fair CRPS", "mm/day; error of the ensemble as a whole; low is good", score="fair_crps"),
     Column("crps_change", "vs bilinear %", "fair CRPS against that of bilinear; negative is better", 0, signed=True),
     Column("crps_change_rainfarm", "vs RainFARM %", "the same against that of RainFARM", 0, signed=True),
+    Column(
+        "crps_change_climatology",
+        "vs climatology %",
+        "against that of observed days of the season; what is not negative has learnt nothing from its predictors",
+        0,
+        signed=True,
+    ),
     Column(
         "correlation_member_truth",
         "r member–truth",

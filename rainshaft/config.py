@@ -358,12 +358,15 @@ class Experiment(Section):
 class Baselines(Section):
     """What a user would pick instead, scored beside the experiments."""
 
-    names: tuple[Literal["bilinear", "quantile-mapping", "rainfarm"], ...] = (
+    names: tuple[Literal["bilinear", "quantile-mapping", "rainfarm", "climatology"], ...] = (
         "bilinear",
         "quantile-mapping",
         "rainfarm",
+        "climatology",
     )
-    """`rainfarm` needs pysteps and is left out, with a word, where it is not installed"""
+    """`climatology`, observed rain of random training days of the same season, is what is known without predictors; the
+    others refine coarse rain and are left out where no predictor is rain. `rainfarm` needs pysteps and is left out,
+    with a word, where it is not installed"""
     K: StrictInt = Field(10, ge=2)
     """members a day of those that make an ensemble"""
 
@@ -442,11 +445,6 @@ class Config(Section):
                     f"experiments.{name}.dataset: no dataset is called {experiment.dataset!r}"
                     + _nearest(experiment.dataset, self.datasets)
                 )
-            if experiment.model.conserve == "cells" and not self.datasets[experiment.dataset].has_coarse_rain:
-                raise ValueError(
-                    f"experiments.{name}.model.conserve: `cells` needs coarse rain, and no predictor of dataset "
-                    f"{experiment.dataset!r} has `quantity: rain`; write `none`"
-                )
         return self
 
 
@@ -475,7 +473,19 @@ def load(raw: dict[str, Any]) -> Config:
     """
     _validate(raw)  # first as it stands, so that a fault in a shared section is named once, where it is
     merged = dict(raw, experiments={name: _with_defaults(raw, entry) for name, entry in raw["experiments"].items()})
-    return _replicated(_validate(merged))
+    config = _validate(merged)
+    _require_mass_to_conserve(config)
+    return _replicated(config)
+
+
+def _require_mass_to_conserve(config: Config) -> None:
+    """Refuse `conserve: cells` without coarse rain; only the merged experiments tell."""
+    for name, experiment in config.experiments.items():
+        if experiment.model.conserve == "cells" and not config.datasets[experiment.dataset].has_coarse_rain:
+            raise ConfigError(
+                f"experiments.{name}.model.conserve: `cells` needs coarse rain, and no predictor of dataset "
+                f"{experiment.dataset!r} has `quantity: rain`; write `none`"
+            )
 
 
 def _with_defaults(raw: dict[str, Any], experiment: dict[str, Any]) -> dict[str, Any]:

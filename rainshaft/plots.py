@@ -826,14 +826,13 @@ def _draw_scores(
 
 
 def line_styles(names: Sequence[str]) -> dict[str, tuple[str, Any]]:
-    """Colour and dashes of each name, the same in every figure: experiments coloured, baselines grey and dashed."""
+    """Colour and dashes of each name, the same in every figure: experiments coloured, baselines grey."""
     styles: dict[str, tuple[str, Any]] = {}
-    baselines = [name for name in names if name in Baselines().names]
+    # By name, whichever of them a dataset has; solid is the climatology, which like the truth is observed rain.
+    baselines = dict(zip(Baselines().names, (*DASHES, "-"), strict=True))
     for i, name in enumerate(n for n in names if n not in baselines):
         styles[name] = LINES[i % len(LINES)], ("-", *DASHES)[i // len(LINES) % 4]
-    for i, name in enumerate(baselines):
-        styles[name] = "0.5", DASHES[i % len(DASHES)]
-    return styles
+    return styles | {name: ("0.5", baselines[name]) for name in names if name in baselines}
 
 
 # --------------------------------------------------------------------------------------------- files

@@ -172,6 +172,83 @@ def test_rainfarm_on_a_few_coarse_cells(shape):
     assert even.mean() == pytest.approx(3)
 
 
+def test_members_of_the_climatology_are_different_training_days(dataset, tmp_path):
+    fields, _, truth, _, valid, split = dataset
+    path, found = made("climatology", dataset, tmp_path, K=6)
+    assert found["pr"].shape == (15, 6, H, W)
+    assert np.isnan(found["pr"].values[..., ~valid]).all()
+    same = (found["pr"].values[:, :, None, valid] == truth[:, valid]).all(-1)  # test day, member, day of the record
+    assert (same.sum(2) == 1).all(), "every member is an observed day"
+    days = same.argmax(2)
+    assert (split[days] == "train").all()
+    assert all(len(set(drawn)) == 6 for drawn in days)
+    assert len({tuple(drawn) for drawn in days}) > 10, "other days for another date"
+    statistics, _ = metrics.evaluate(path, fields, Evaluation(bootstrap=10))
+    assert (statistics["mode"], statistics["members"]) == ("baseline", 6)
+
+
+def test_climatology_reads_days_from_any_year_and_needs_no_coarse_rain(dataset, tmp_path):
+    fields, statistics, truth, _, valid, _ = dataset
+    with xr.open_dataset(statistics) as source:
+        known = source.load().assign_attrs(rain_channel="")
+    known["split"][:] = np.where(np.arange(40) % 2, "train", "test")
+    write_netcdf(known, tmp_path / "statistics.nc")
+    with pytest.raises(UserError, match="no coarse rain"):
+        baselines.make("bilinear", fields, tmp_path / "statistics.nc", tmp_path / "a.nc", 20, 1)
+    baselines.make("climatology", fields, tmp_path / "statistics.nc", tmp_path / "a.nc", 20, 1)
+    with xr.open_dataset(tmp_path / "a.nc") as found:
+        members = np.sort(found["pr"].values[0][:, valid], axis=0)
+    assert (members == np.sort(truth[1::2][:, valid], axis=0)).all(), "all 20 training days of both files"
+
+
+@pytest.mark.parametrize("calendar", ["standard", "noleap", "360_day"])
+def test_a_season_reaches_45_days_either_way_over_the_turn_of_the_year(calendar):
+    year = 360 if calendar == "360_day" else 365
+    time = xr.DataArray(
+        xr.date_range("2000-01-01", "2002-12-30", calendar=calendar, use_cftime=calendar != "standard"), dims="time"
+    )
+    split = np.full(time.size, "train", "<U10")
+    today = int(np.flatnonzero(time.dt.strftime("%Y-%m-%d") == "2001-01-01")[0])
+    split[today] = "test"
+    season = 3 * 91 - 1 - (calendar != "360_day")  # the day itself and 31 December 2002 are not there
+    for K, inside in ((season, True), (season + 1, False)):
+        (drawn,) = baselines.draw_of_season(time, split, K, 1)
+        away = np.abs(drawn - today) % year
+        away = np.minimum(away, year - away)
+        assert len(set(drawn)) == K
+        assert (away.max() <= 46) == inside, "one day of leap is no matter; too few days: all of the year"
+
+
+def test_what_is_drawn_follows_seed_and_date_whatever_the_other_days():
+    time = xr.DataArray(xr.date_range("2001-01-01", periods=730), dims="time")
+    split = np.array(["train", "test", "train", "validation", "unused"] * 146)
+    tests = np.flatnonzero(split == "test")
+    drawn = dict(zip(tests, baselines.draw_of_season(time, split, 5, 1), strict=True))
+    assert all((split[places] == "train").all() for places in drawn.values())
+    fewer = np.where(np.isin(np.arange(730), tests[7::9]), "test", np.where(split == "test", "unused", split))
+    for i, places in zip(tests[7::9], baselines.draw_of_season(time, fewer, 5, 1), strict=True):
+        assert list(places) == list(drawn[i])
+    longer = xr.DataArray(xr.date_range("2000-12-01", periods=761), dims="time")
+    unused = np.concatenate([np.full(31, "unused"), split])
+    for places, later in zip(drawn.values(), baselines.draw_of_season(longer, unused, 5, 1), strict=True):
+        assert list(places) == list(later - 31)
+    for places, more in zip(drawn.values(), baselines.draw_of_season(time, split, 8, 1), strict=True):
+        assert list(places) == list(more[:5])
+    other = list(baselines.draw_of_season(time, split, 5, 2))
+    assert np.mean([list(a) == list(b) for a, b in zip(drawn.values(), other, strict=True)]) < 0.1
+    shares = np.bincount(np.concatenate(other), minlength=730)[split == "train"]
+    assert shares.max() < 12, "no training day is preferred"
+
+
+def test_climatology_faults_are_named(dataset, tmp_path):
+    fields, statistics, *_ = dataset
+    with pytest.raises(UserError, match=r"baselines.K: found 21, but the record has only 20 training days"):
+        baselines.make("climatology", fields, statistics, tmp_path / "a.nc", 21, 1)
+    with pytest.raises(UserError, match=r"20 train days are not in the fields, first: 2000-12-12"):
+        baselines.make("climatology", fields[1:], statistics, tmp_path / "a.nc", 3, 1)
+    assert list(tmp_path.iterdir()) == [], "no half-made file is left"
+
+
 def test_faults_are_named(dataset, tmp_path, monkeypatch):
     fields, statistics, *_ = dataset
     with pytest.raises(UserError, match=r"15 test days are not in the fields|10 test days .*2001-01-01"):

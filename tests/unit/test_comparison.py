@@ -62,8 +62,25 @@ def test_change_is_against_the_bilinear_of_the_same_dataset(statistics: list[dic
     assert row(frame, "demo", "bilinear", "baseline")["crps_change"] == pytest.approx(0)
 
 
-def test_no_bilinear_no_change() -> None:
-    assert math.isnan(comparison.table([entry("alone")])["crps_change"].iloc[1])
+def test_change_is_against_the_climatology_too_and_a_dash_where_there_is_no_bilinear() -> None:
+    statistics = [entry("a", crps=1.5), entry("climatology", "baseline", crps=2.0)]
+    found = row(comparison.table(statistics), "demo", "a", "prior")
+    assert found["crps_change_climatology"] == pytest.approx(-25)
+    assert math.isnan(found["crps_change"])
+    head, _, _, cells, _ = (
+        [cell.strip() for cell in line.split("|")]
+        for line in comparison.markdown(statistics, {}).splitlines()
+        if line.startswith("|")
+    )
+    assert cells[head.index("vs bilinear %")] == comparison.DASH
+    assert cells[head.index("vs climatology %")] == "-25"
+    assert comparison.console_table(statistics, {}).splitlines()[3].split()[:3] == ["a", "1.50", comparison.DASH]
+
+
+def test_no_baseline_no_change() -> None:
+    alone = comparison.table([entry("alone")]).iloc[1]
+    assert math.isnan(alone["crps_change"])
+    assert math.isnan(alone["crps_change_climatology"])
 
 
 def test_rows_are_observed_then_experiments_in_their_order_then_baselines(statistics: list[dict[str, Any]]) -> None:

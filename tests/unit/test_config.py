@@ -177,3 +177,9 @@ def test_every_key_has_a_meaning():
                 yield f"{model.__name__}.{name}", field.description
 
     assert [key for key, meaning in keys(config.Config) if not meaning] == []
+
+
+def test_free_mass_may_be_said_once_for_all_experiments(raw):
+    raw["datasets"]["demo"]["predictors"][0]["quantity"] = "other"
+    raw["model"] = {"conserve": "none"}
+    assert all(experiment.model.conserve == "none" for experiment in config.load(raw).experiments.values())

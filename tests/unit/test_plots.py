@@ -288,10 +288,11 @@ def test_comparison_distributions(tmp_path: Path, scores: Callable[[int], xr.Dat
 
 
 def test_each_name_has_a_line_style_of_its_own() -> None:
-    names = [f"run-{i}" for i in range(9)] + ["bilinear", "rainfarm", "quantile-mapping"]
+    names = [f"run-{i}" for i in range(9)] + ["climatology", "bilinear", "rainfarm", "quantile-mapping"]
     styles = plots.line_styles(names)
     assert len({str(style) for style in styles.values()}) == len(names)
-    assert all(styles[name][0] == "0.5" for name in names[-3:])
+    assert all(styles[name][0] == "0.5" for name in names[-4:])
+    assert plots.line_styles(["climatology"])["climatology"] == styles["climatology"], "the same in every figure"
 
 
 def test_comparison_scores(tmp_path: Path, figures: list[Figure]) -> None:

@@ -152,6 +152,16 @@ def test_a_missing_input_ends_in_one_message_before_any_job(finished, tmp_path):
     assert not (finished.folder / "results-other/data").exists()
 
 
+def test_without_coarse_rain_the_climatology_is_the_one_baseline(tmp_path):
+    project = copy_project(tmp_path / "project")
+    project.edit("tiny.yaml", "variable: pr, quantity: rain", "variable: pr")
+    for key in ("loss: {lambda_grad", "sampling: {pixel_threshold"):  # one in each of the two experiments
+        project.edit("tiny.yaml", f"    {key}", f"    model: {{conserve: none}}\n    {key}")
+    project.edit("tiny.yaml", "[bilinear, quantile-mapping]", "[bilinear, quantile-mapping, climatology]")
+    made = {text for text in project.planned().messages if text.startswith("Making the baseline")}
+    assert made == {"Making the baseline climatology for tiny"}
+
+
 @pytest.mark.parametrize("config", sorted((REPOSITORY / "config").glob("*.yaml")), ids=lambda path: path.stem)
 @pytest.mark.parametrize("profile", [None, "profiles/slurm"], ids=["default", "slurm"])
 def test_every_example_can_be_planned_with_every_profile(config, profile, tmp_path):

@@ -76,10 +76,15 @@ def of_runs(pattern, of=CONFIG.experiments):
     return [path for name, mode in RUNS if name in of for path in expand(pattern, experiment=name, mode=mode)]
 
 
+def baselines_of(dataset):
+    """The baselines of a dataset: all but the climatology refine coarse rain."""
+    has_rain = CONFIG.datasets[dataset].has_coarse_rain
+    return [name for name in BASELINES if has_rain or name == "climatology"]
+
+
 def of_baselines(pattern):
-    """A path for every baseline of every dataset that has coarse rain."""
-    with_rain = [name for name in DATASETS if CONFIG.datasets[name].has_coarse_rain]
-    return expand(pattern, dataset=with_rain, baseline=BASELINES)
+    """A path for every baseline of every dataset."""
+    return [path for name in DATASETS for path in expand(pattern, dataset=name, baseline=baselines_of(name))]
 
 
 def compared(wildcards):
@@ -98,14 +103,13 @@ def compared_files(of_experiment, of_baseline, all_replicates=False):
     """An input function: the files of the baselines and of the compared experiments, of replicates just the first."""
 
     def files(wildcards):
-        baselines = BASELINES if CONFIG.datasets[wildcards.dataset].has_coarse_rain else []
-        experiments = compared(wildcards)
+        dataset = wildcards.dataset
         return [
             path.format(**names)
-            for path, names in [(of_baseline, {"dataset": wildcards.dataset, "baseline": name}) for name in baselines]
+            for path, names in [(of_baseline, {"dataset": dataset, "baseline": name}) for name in baselines_of(dataset)]
             + [
                 (of_experiment, {"experiment": name, "mode": mode})
-                for name, mode in experiments.items()
+                for name, mode in compared(wildcards).items()
                 if all_replicates or name in FIRST
             ]
         ]
