@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from rainshaft.errors import UserError
+from rainshaft.scales import refinements
 
 SLUG = r"[a-z0-9]+(?:-[a-z0-9]+)*"
 RESERVED_NAMES = ("data", "comparison", "logs", "benchmarks")
@@ -315,6 +316,9 @@ class Sampling(Section):
     """posterior members with less than this share of the observed mass are dropped"""
     temperature: Number = Field(1.0, gt=0, le=2)
     """factor on the standard deviation of the latents"""
+    posterior_scales: Annotated[StrictInt, Field(ge=1)] | Literal["all"] = "all"
+    """in posterior mode, how many of the scales, coarse to fine, see the observed day; the finer ones are drawn from
+    the prior: fewer give more varied members. There is one scale more than `factor` has primes: 4 for 8 = 2 x 2 x 2"""
     pixel_threshold: Number | Literal["auto"] = 0.1
     """cells below this are set to 0, mm/day; `auto`: match the observed wet fraction of the validation days"""
     batch_size: StrictInt = Field(8, ge=1)
@@ -475,6 +479,7 @@ def load(raw: dict[str, Any]) -> Config:
     merged = dict(raw, experiments={name: _with_defaults(raw, entry) for name, entry in raw["experiments"].items()})
     config = _validate(merged)
     _require_mass_to_conserve(config)
+    _require_scales(config)
     return _replicated(config)
 
 
@@ -485,6 +490,18 @@ def _require_mass_to_conserve(config: Config) -> None:
             raise ConfigError(
                 f"experiments.{name}.model.conserve: `cells` needs coarse rain, and no predictor of dataset "
                 f"{experiment.dataset!r} has `quantity: rain`; write `none`"
+            )
+
+
+def _require_scales(config: Config) -> None:
+    """Refuse more posterior scales than the network of the dataset has; only the merged experiments tell."""
+    for name, experiment in config.experiments.items():
+        wanted, factor = experiment.sampling.posterior_scales, config.datasets[experiment.dataset].factor
+        scales = len(refinements(factor)) + 1
+        if wanted != "all" and wanted > scales:
+            raise ConfigError(
+                f"experiments.{name}.sampling.posterior_scales: found {wanted}, but with factor {factor} of dataset "
+                f"{experiment.dataset!r} the network has {scales} scales; write {scales} or less, or `all`"
             )
 
 
@@ -580,7 +597,7 @@ def _expected(fault: Any) -> str:
 
 def _is_union_branch(key: int | str) -> bool:
     """Whether pydantic put the name of a type, not a key of the user, into the location."""
-    return isinstance(key, str) and (key == "float" or ("[" in key and key != "[key]"))
+    return isinstance(key, str) and (key in ("float", "constrained-int") or ("[" in key and key != "[key]"))
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:

@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rainshaft.scales import refinements
+
 LOG_VARIANCE_RANGE = (-6.0, 3.0)
 LEAST_SHARE_OF_MASS = 0.02  # of a coarse cell that the network itself must place; see conserve_cells
 NEAR_RAIN = 0.2  # mm/day; likewise
@@ -61,9 +63,14 @@ class Architecture:
         return refinements(self.factor)
 
     @property
+    def scales(self) -> int:
+        """How many scales there are, from the coarse grid to the fine one."""
+        return len(self.steps) + 1
+
+    @property
     def latent_channels(self) -> tuple[int, ...]:
         """Channels of the latent map at each scale, coarse to fine."""
-        return tuple(self.d_z[min(level, len(self.d_z) - 1)] for level in range(len(self.steps) + 1))
+        return tuple(self.d_z[min(level, len(self.d_z) - 1)] for level in range(self.scales))
 
     @property
     def reach(self) -> int:
@@ -82,17 +89,6 @@ class Architecture:
             shapes.append((channels, rows * size, columns * size))
             size *= step
         return shapes
-
-
-def refinements(factor: int) -> tuple[int, ...]:
-    """The prime factors of a factor, largest first."""
-    primes, rest, p = [], factor, 2
-    while rest > 1:
-        while rest % p == 0:
-            primes.append(p)
-            rest //= p
-        p += 1
-    return tuple(sorted(primes, reverse=True))
 
 
 class ChannelNorm(nn.Module):
@@ -213,9 +209,8 @@ class RainCVAE(nn.Module):
         self.register_buffer("channel_mean", channel_mean.float().view(1, -1, 1, 1))
         self.register_buffer("channel_std", channel_std.float().view(1, -1, 1, 1))
         self.register_buffer("rain_log_std", torch.tensor(float(rain_log_std)))
-        scales = len(a.steps) + 1
         # half of the scales, the coarse ones, where cells are few, are twice as wide
-        widths = [a.width * (2 if level < (scales + 1) // 2 else 1) for level in range(scales)]
+        widths = [a.width * (2 if level < (a.scales + 1) // 2 else 1) for level in range(a.scales)]
         inputs = len(a.channels) + len(a.statics) + (CONTEXT_WIDTH if a.context else 0)
         self.x_pyramid = Pyramid(inputs, widths, a.steps)
         self.y_pyramid = Pyramid(inputs + 1, widths, a.steps)
@@ -285,7 +280,8 @@ class RainCVAE(nn.Module):
         noise
             standard normal, (B M, C, h, w) at each scale, coarse to fine; the members of a day stand together
         observed
-            from `observed`: draw from the posterior; without it from the prior
+            from `observed`, all of it or the coarsest scales alone: these are drawn from the posterior, and the finer
+            ones from the prior; without it all are drawn from the prior
         temperature
             factor on the standard deviation of the latents
 
@@ -294,7 +290,8 @@ class RainCVAE(nn.Module):
         rain
             (B, M, H, W) in mm/day
         kl
-            KL(q || p) at each scale in nats per fine cell, mean over days and members, (scales,); None for the prior
+            KL(q || p) at each scale of the posterior in nats per fine cell, mean over days and members, (scales,); None
+            for the prior
         """
         days = len(given.smooth_B1HW)
         members = len(noise[0]) // days
@@ -305,7 +302,7 @@ class RainCVAE(nn.Module):
             if self.architecture.prior == "standard":
                 prior = torch.zeros_like(prior[0]), torch.zeros_like(prior[1])
             mean, log_variance = prior
-            if observed is not None:
+            if observed is not None and level < len(observed):
                 mean, log_variance = self._gaussian(self.posterior[level](fx, observed[level], *below))
                 kls.append(gaussian_kl((mean, log_variance), prior).sum((1, 2, 3)).mean())
             z = draw(mean, log_variance, noise[level], temperature)

@@ -594,24 +594,25 @@ def _draw_ranks(axes: Axes, counts: np.ndarray) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-# --------------------------------------------------------------------------------------- temperature
+# ---------------------------------------------------------------------------------------- trade-off
 
 SPLITS = {"train": ("training days", LINES[0]), "validation": ("validation days", LINES[1])}
-TEMPERATURE_PANELS = {  # column of the table -> what it is, and how to read it
+TRADEOFF_PANELS = {  # column of the table -> what it is, and how to read it
     "correlation_member_truth": ("correlation with the truth", "1 is a copy of the day"),
     "diversity": ("diversity", "cosine distance of two members"),
     "wet_ratio": ("wet cells, members / truth", "1 is as often wet as the truth"),
     "gradient_ratio": ("gradient ratio", "1 is as sharp as the truth"),
 }
+KNOBS = {"temperature": "o-", "scales": "s:"}  # column of the table -> line over it
 
 
-def temperature_tradeoff(table: str | Path | pd.DataFrame, path: str | Path, settings: Plots | None = None) -> None:
-    """How far members are from the truth against how far from each other, and what else the temperature changes.
+def tradeoff(table: str | Path | pd.DataFrame, path: str | Path, settings: Plots | None = None) -> None:
+    """How far members are from the truth against how far from each other, and what else the two knobs change.
 
     Parameters
     ----------
     table
-        What `temperature.trace` wrote.
+        What `tradeoff.trace` wrote.
     path
         The PNG to write.
     settings
@@ -619,48 +620,50 @@ def temperature_tradeoff(table: str | Path | pd.DataFrame, path: str | Path, set
     """
     table = table if isinstance(table, pd.DataFrame) else pd.read_csv(table)
     table = table.assign(wet_ratio=table["wet_fraction"] / table["wet_fraction_observed"])
-    with _figure(path, 12.0, 4.8, settings or Plots()) as figure:
-        axes = figure.subplot_mosaic([["tradeoff", *"ab"], ["tradeoff", *"cd"]], width_ratios=[2, 1, 1])
-        tradeoff = axes.pop("tradeoff")
+    every, own = table["scales"].max(), table[table["mode"] == "prior"]["temperature"].iloc[0]
+    with _figure(path, 12.0, 6.4, settings or Plots()) as figure:
+        grid = figure.add_gridspec(len(TRADEOFF_PANELS), 3, width_ratios=[2.2, 1, 1])
+        tradeoff = figure.add_subplot(grid[:, 0])
         _draw_tradeoff(tradeoff, table)
-        for where, (column, (name, meaning)) in zip(axes.values(), TEMPERATURE_PANELS.items(), strict=True):
-            where.set_title(name, loc="left", fontweight="bold", pad=15)
-            where.text(0, 1.03, meaning, transform=where.transAxes, color=INK, fontsize=8)
-            _draw_traces(where, table, "temperature", column)
-            where.set_xticks(np.arange(0, table["temperature"].max() + 0.01, 0.5))
-            where.grid(axis="y")
-            if column.endswith("ratio"):
-                where.axhline(1, color=TRUTH, linewidth=0.8, zorder=1)
-        for where in (axes["c"], axes["d"]):
-            where.set_xlabel("temperature")
-        figure.legend(*tradeoff.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+        for row, (column, (name, meaning)) in enumerate(TRADEOFF_PANELS.items()):
+            left = figure.add_subplot(grid[row, 1])
+            right = figure.add_subplot(grid[row, 2], sharey=left)
+            for axes, knob in zip((left, right), KNOBS, strict=True):
+                _draw_traces(axes, table, knob, knob, column)
+                axes.grid(axis="y")
+                if column.endswith("ratio"):
+                    axes.axhline(1, color=TRUTH, linewidth=0.8, zorder=1)
+            left.set_title(name, loc="left", fontweight="bold")
+            left.set_xticks(np.arange(0, table["temperature"].max() + 0.01, 0.5))
+            right.set_title(meaning, loc="right", color=INK, fontsize=8)
+            right.set_xticks(range(every + 1), ["prior", *range(1, every + 1)])
+            right.invert_xaxis()  # more varied to the right, as with the temperature
+            right.tick_params(labelleft=False)
+        left.set_xlabel("temperature, all scales")
+        right.set_xlabel(f"posterior scales, temperature {own:g}")
+        figure.legend(*tradeoff.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
 
 
 def _draw_tradeoff(axes: Axes, table: pd.DataFrame) -> None:
-    """Distance to the truth over the distance of two members, one point a temperature, on square-root axes."""
+    """Distance to the truth over the distance of two members, one point a setting, on square-root axes."""
     x, y = "distance_of_members", "distance_to_truth"
-    _draw_traces(axes, table, x, y)
+    for knob in KNOBS:
+        _draw_traces(axes, table, knob, x, y)
     most = 1.15 * float(table[[x, y]].max(axis=None))
-    posterior = table[table["mode"] == "posterior"].sort_values("chosen", ascending=False, kind="stable")
-    upper = posterior.groupby("split")[y].mean().idxmax()  # the curve with the room above it
-    for split, rows in posterior.groupby("split", sort=False):
-        places: list[float] = []
-        for _, row in rows.iterrows():
-            place = float(np.sqrt(row[x] / most))
-            if any(abs(place - other) < 0.05 for other in places):
-                continue  # no room for another label
-            places.append(place)
-            axes.annotate(
-                f"{row['temperature']:g}",
-                (row[x], row[y]),
-                (0 if place > 0.02 else 3, 6 if split == upper else -7),
-                textcoords="offset points",
-                ha="center" if place > 0.02 else "left",
-                va="bottom" if split == upper else "top",
-                color=SPLITS[split][1],
-                fontsize=8,
-            )
-    same = "exchangeable: members as far from each other as from the truth"
+    posterior = table[table["mode"] == "posterior"].groupby("split")
+    upper = posterior[y].mean().idxmax()  # the curves with room above them
+    left = posterior[x].max().idxmin()  # and to their left
+    for split, rows in table.groupby("split"):
+        colour, warm, fewer = SPLITS[split][1], _trace(rows, "temperature"), _trace(rows, "scales")
+        fewer = fewer[fewer["scales"].between(1, fewer["scales"].max() - 1)]  # the ends are on other marks
+        up, back = split == upper, split == left
+        side = {"xytext": (4, 6 if up else -7), "ha": "center", "va": "bottom" if up else "top"}
+        words = [f"{t:g}" for t in warm["temperature"]]
+        _label_points(axes, warm[[x, y]].to_numpy(), words, most, color=colour, **side)
+        side = {"xytext": (-8 if back else 8, 0), "ha": "right" if back else "left", "va": "center"}
+        words = [f"{n} scale{'s' * (n > 1)}" for n in fewer["scales"]]
+        _label_points(axes, fewer[[x, y]].to_numpy(), words, most, color=colour, **side)
+    same = "members as far from each other as from the truth"
     axes.plot([0, most], [0, most], color=INK, linewidth=0.8, linestyle=DASHES[0], zorder=0, label=same)
     # square roots, since the prior may be many times farther away than the posterior
     axes.set_xscale("function", functions=(np.sqrt, np.square))
@@ -672,17 +675,39 @@ def _draw_tradeoff(axes: Axes, table: pd.DataFrame) -> None:
     axes.text(0, 1.015, note, transform=axes.transAxes, color=INK, fontsize=8)
 
 
-def _draw_traces(axes: Axes, table: pd.DataFrame, x: str, y: str) -> None:
-    """The posterior as a line over the temperatures, the chosen one in a ring; the prior by itself."""
-    for split, rows in table.groupby("split"):
+def _label_points(axes: Axes, points: np.ndarray, words: Sequence[str], most: float, **style: Any) -> None:
+    """Words beside points (x, y), but for those that have no room beside the one before."""
+    places: list[np.ndarray] = []
+    for word, point in zip(words, points, strict=True):
+        place = np.sqrt(point / most)
+        if all((np.abs(place - other) > (0.05, 0.025)).any() for other in places):
+            places.append(place)
+            axes.annotate(word, point, textcoords="offset points", fontsize=8, **style)
+
+
+def _trace(rows: pd.DataFrame, knob: str) -> pd.DataFrame:
+    """What one knob does by itself: the temperature with all scales, or fewer scales at the user's temperature."""
+    if knob == "temperature":
+        return rows[rows["scales"] == rows["scales"].max()].sort_values(knob)
+    own = rows[rows["mode"] == "prior"]["temperature"].iloc[0]
+    return rows[rows["temperature"] == own].sort_values(knob, ascending=False)
+
+
+def _draw_traces(axes: Axes, table: pd.DataFrame, knob: str, x: str, y: str) -> None:
+    """A line over the settings of a knob, the chosen one in a ring; fewer and fewer scales end in the prior."""
+    traces = {split: _trace(rows, knob) for split, rows in table.groupby("split")}
+    for split, trace in traces.items():
         name, colour = SPLITS[split]
-        posterior, prior = rows[rows["mode"] == "posterior"], rows[rows["mode"] == "prior"]
         whole = {"color": colour, "clip_on": False}  # a point may lie on an axis
-        axes.plot(posterior[x], posterior[y], "o-", markersize=4, label=f"posterior, {name}", **whole)
-        axes.plot(prior[x], prior[y], "D", markerfacecolor="white", label=f"prior at temperature 1, {name}", **whole)
-    chosen = table[table["chosen"]]
-    ring = f"sampling.temperature = {chosen['temperature'].iloc[0]:g}"
-    axes.plot(chosen[x], chosen[y], "o", color=TRUTH, markersize=10, markerfacecolor="none", label=ring)
+        axes.plot(trace[x], trace[y], KNOBS[knob], markersize=4, label=f"over {knob}, {name}", **whole)
+    if knob == "scales":
+        for split, trace in traces.items():
+            name, colour = SPLITS[split]
+            whole = {"color": colour, "markerfacecolor": "white", "clip_on": False}
+            axes.plot(trace[x].iloc[-1], trace[y].iloc[-1], "D", label=f"prior, {name}", **whole)
+        chosen = table[table["chosen"]]
+        ring = "temperature {temperature:g}, posterior_scales {scales}: yours".format(**chosen.iloc[0])
+        axes.plot(chosen[x], chosen[y], "o", color=TRUTH, markersize=10, markerfacecolor="none", label=ring)
 
 
 # -------------------------------------------------------------------------------------------- scores

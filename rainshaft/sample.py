@@ -116,7 +116,7 @@ def draw(
     mode
         `prior` or `posterior`; the posterior sees the observed rain
     settings
-        `seed`, `K`, `temperature`, `tile`
+        `seed`, `K`, `temperature`, `tile`; for the posterior `posterior_scales` too, a number or `all`
     dates
         days since 1850-01-01, the keys of the noise
 
@@ -140,11 +140,19 @@ def draw(
             return _cells(field, tile.with_halo, field.shape[-2] // rows).to(device)
 
         x = cut(coarse), cut(statics).expand(len(coarse), -1, -1, -1)
-        features = model.observed(*x, cut(observed), context) if mode == "posterior" else None
+        features = None
+        if mode == "posterior":
+            features = model.observed(*x, cut(observed), context)[: posterior_scales(model, settings)]
         given = model.given(*x, cut(valid).expand(len(coarse), 1, -1, -1), context)
         rain, _ = model(given, [cut(z) for z in scales], features, settings["temperature"])
         _cells(members, tile.wanted, factor)[:] = _cells(rain, tile.trimmed, factor).cpu().numpy()
     return members
+
+
+def posterior_scales(model: RainCVAE, settings: dict[str, Any]) -> int:
+    """How many scales, coarse to fine, see the observed day: `posterior_scales` as a number."""
+    wanted = settings["posterior_scales"]
+    return model.architecture.scales if wanted == "all" else wanted
 
 
 def _cells(field: Any, coarse: tuple[slice, slice], size: int) -> Any:
@@ -169,7 +177,7 @@ def sample(
     Parameters
     ----------
     settings
-        the frozen `sample` slice: seed, K, days, temperature, min_threshold, batch_size, tile
+        the frozen `sample` slice: seed, K, days, temperature, posterior_scales, min_threshold, batch_size, tile
     attributes
         provenance for the file
     shard, shards

@@ -29,7 +29,8 @@ from rainshaft.config import Train
 from rainshaft.errors import UserError
 from rainshaft.files import atomic, write_json
 from rainshaft.loss import intensity_weighted_mae
-from rainshaft.model import bilinear, refinements
+from rainshaft.model import bilinear
+from rainshaft.scales import refinements
 
 log = logging.getLogger("rainshaft")
 

@@ -32,7 +32,7 @@ MODULES = {
     "sample": ("sample",),
     "threshold": ("threshold",),
     "augment": ("augment",),
-    "temperature": ("temperature",),
+    "tradeoff": ("tradeoff",),
     "srdrn": ("srdrn",),
     "evaluate": ("metrics", "verdict"),
     "plot": ("plots",),
@@ -64,7 +64,7 @@ def experiment_slice(config: Config, name: str, stage: str) -> str:
         },
         "sample": lambda: {
             "seed": whole["seed"],
-            **_pick(sampling, "K", "days", "min_threshold", "temperature", "batch_size", "tile"),
+            **_pick(sampling, "K", "days", "min_threshold", "temperature", "posterior_scales", "batch_size", "tile"),
             "device": whole["train"]["device"],
         },
         "threshold": lambda: {
@@ -72,9 +72,9 @@ def experiment_slice(config: Config, name: str, stage: str) -> str:
             "wet_threshold": config.evaluation.wet_threshold if sampling["pixel_threshold"] == "auto" else None,
         },
         "augment": dict,
-        "temperature": lambda: {
+        "tradeoff": lambda: {
             "seed": whole["seed"],
-            **_pick(sampling, "temperature", "batch_size", "tile"),
+            **_pick(sampling, "temperature", "posterior_scales", "batch_size", "tile"),
             "wet_threshold": config.evaluation.wet_threshold,
             "device": whole["train"]["device"],
         },

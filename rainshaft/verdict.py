@@ -171,7 +171,8 @@ def _nearness(block: dict[str, Any]) -> list[Check]:
             _score(block, "correlation_member_truth"),
             POSTERIOR_CORRELATION,
             1.0,
-            "the variations are not near the day: loss.lambda_rec 2.0 or loss.beta_kl 0.1",
+            "the variations are not near the day: sampling.posterior_scales: all; with it, loss.lambda_rec 2.0 or "
+            "loss.beta_kl 0.1",
             "",
         ),
         _within(
@@ -179,8 +180,9 @@ def _nearness(block: dict[str, Any]) -> list[Check]:
             _score(block, "diversity"),
             LEAST_DIVERSITY,
             1.0,
-            "the members are copies: model.prior: learned, loss.lambda_crps 1.0 and loss.beta_kl 0.5; "
-            "sampling.temperature 1.2 helps a little without training again",
+            "the members are copies: lower sampling.posterior_scales by one, as augmented/tradeoff.png shows, or "
+            "sampling.temperature 1.2 for a little, without training again; else model.prior: learned, "
+            "loss.lambda_crps 1.0 and loss.beta_kl 0.5",
             "",
         ),
     ]

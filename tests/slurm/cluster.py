@@ -27,7 +27,7 @@ THROUGH_SLURM = (  # arguments of Snakemake, after the targets; two processors h
     "--set-threads",
     "train_model=2",
     "sample_fields=2",
-    "trace_temperature=2",
+    "trace_tradeoff=2",
 )
 GPUS, CPUS = 1, 2  # of a node: one training at a time, since two side by side are many times slower
 NEEDED = ("slurmctld", "slurmd", "squeue", "munged")

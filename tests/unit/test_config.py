@@ -112,6 +112,13 @@ def test_a_typo_names_the_nearest_key(raw):
         ({"sampling__K": 1}, "sampling.K: found 1, expected 2 or more"),
         ({"train__device": "gpu"}, "train.device: found 'gpu', expected 'auto', 'cpu' or 'cuda'"),
         ({"sampling__pixel_threshold": "x"}, "sampling.pixel_threshold: found 'x', expected a number or 'auto'"),
+        ({"sampling__posterior_scales": 0}, "sampling.posterior_scales: found 0, expected 1 or more or 'all'"),
+        ({"sampling__posterior_scales": 2.0}, "posterior_scales: found 2.0, expected a whole number or 'all'"),
+        (
+            {"sampling__posterior_scales": 5},
+            "experiments.smooth-background.sampling.posterior_scales: found 5, but with factor 8 of dataset 'demo' the "
+            "network has 4 scales; write 4 or less, or `all`",
+        ),
         ({"sampling__pixel_threshold": -1}, "sampling: pixel_threshold -1.0 is negative"),
         ({"loss__w_min": 7}, "loss: w_min 7.0 is above w_max 1.0"),
         ({"train": None}, "train: found None, expected a section with keys"),

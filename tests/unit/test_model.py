@@ -1,5 +1,7 @@
 """The network: what must hold for any weights."""
 
+import copy
+
 import pytest
 import torch
 
@@ -241,6 +243,24 @@ def test_posterior_has_a_kl_and_sees_the_truth():
     assert kl.shape == (len(model.architecture.steps) + 1,)
     assert (kl > 0).all()
     assert not torch.equal(rain_a, rain_b)
+
+
+def test_fewer_scales_of_the_posterior_leave_the_finer_ones_to_the_prior():
+    model = build(8)
+    coarse, statics, valid = inputs(model)
+    given, draws = model.given(coarse, statics, valid), noise(model, 8)
+    observed = model.observed(coarse, statics, torch.rand_like(valid) * 30)
+    whole, kl = model(given, draws, observed)
+    for scales in range(1, model.architecture.scales):
+        rain, kl_of_few = model(given, draws, observed[:scales])
+        torch.testing.assert_close(kl_of_few, kl[:scales])
+        assert not torch.equal(rain, whole)
+        other = copy.deepcopy(model)
+        for head in (*other.posterior[scales:], *other.prior[:scales]):  # nobody asks these
+            torch.nn.init.normal_(head.parts[0].weight, std=10)
+        assert torch.equal(other(given, draws, observed[:scales])[0], rain)
+        torch.nn.init.normal_(other.prior[scales].parts[0].weight, std=10)
+        assert not torch.equal(other(given, draws, observed[:scales])[0], rain)
 
 
 def test_standard_prior_ignores_x():

@@ -51,27 +51,31 @@ def model(data):
 
 def drawn(model, data, path, mode="prior", shard=(1, 1), **changes):
     settings = {"seed": 1, "K": 3, "days": "heavy_only", "temperature": 1.0, "min_threshold": 0.0}
-    settings |= {"batch_size": 4, "tile": 64}
+    settings |= {"posterior_scales": "all", "batch_size": 4, "tile": 64}
     sample.sample(model, settings | changes, mode, data[0], data[1], path, {"note": "test"}, *shard)
     return xr.load_dataset(path)
 
 
-def test_members_are_the_same_for_any_batch_size_and_choice_of_days(model, data, tmp_path):
-    first = drawn(model, data, tmp_path / "a.nc", batch_size=1)
-    second = drawn(model, data, tmp_path / "b.nc", batch_size=7, days="split:train")
+KINDS = [("prior", "all"), ("posterior", "all"), ("posterior", 1)]
+
+
+@pytest.mark.parametrize(("mode", "scales"), KINDS)
+def test_members_are_the_same_for_any_batch_size_and_choice_of_days(model, data, tmp_path, mode, scales):
+    first = drawn(model, data, tmp_path / "a.nc", mode, posterior_scales=scales, batch_size=1)
+    second = drawn(model, data, tmp_path / "b.nc", mode, posterior_scales=scales, batch_size=7, days="split:train")
     assert second.sizes["time"] > first.sizes["time"]
     xr.testing.assert_allclose(first.pr, second.pr.sel(time=first.time), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("mode", ["prior", "posterior"])
-def test_tiles_give_the_members_of_the_whole(model, tmp_path, monkeypatch, mode):
-    data = make_data(tmp_path, 20, 60, 44)
-    whole = drawn(model, data, tmp_path / "whole.nc", mode, days="split:test").pr
-    tiled = drawn(model, data, tmp_path / "tiled.nc", mode, days="split:test", tile=16).pr
+@pytest.mark.parametrize(("mode", "scales"), KINDS)
+def test_tiles_give_the_members_of_the_whole(model, tmp_path, monkeypatch, mode, scales):
+    data, keys = make_data(tmp_path, 20, 60, 44), {"days": "split:test", "posterior_scales": scales}
+    whole = drawn(model, data, tmp_path / "whole.nc", mode, **keys).pr
+    tiled = drawn(model, data, tmp_path / "tiled.nc", mode, **keys, tile=16).pr
     np.testing.assert_allclose(tiled, whole, rtol=1e-5, atol=1e-5)
 
     monkeypatch.setattr(Architecture, "reach", 1)
-    seams = drawn(model, data, tmp_path / "seams.nc", mode, days="split:test", tile=16).pr
+    seams = drawn(model, data, tmp_path / "seams.nc", mode, **keys, tile=16).pr
     assert float(abs(seams - whole).max()) > 0.1, "with too small a halo the tiles do not meet"
 
 
@@ -90,6 +94,23 @@ def test_context_is_that_of_the_day_for_any_batch_and_in_every_tile(tmp_path):
     swapped.to_netcdf(tmp_path / "swapped.nc")
     weather = drawn(model, ([tmp_path / "swapped.nc"], data[1]), tmp_path / "weather.nc", days="split:test").pr
     assert float(abs(weather - whole).max()) > 0.1
+
+
+def test_fewer_posterior_scales_make_more_varied_members(model, data, tmp_path):
+    sure = copy.deepcopy(model)  # of what the observed day was, while the prior knows little
+    for posterior, prior in zip(sure.posterior, sure.prior, strict=True):
+        torch.nn.init.constant_(posterior.parts[0].bias.chunk(2)[1], -20)
+        torch.nn.init.constant_(prior.parts[0].bias.chunk(2)[1], 2)
+    kinds = {"all": "all", "every": 2, "coarse": 1}
+    rain = {k: drawn(sure, data, tmp_path / f"{k}.nc", "posterior", posterior_scales=n).pr for k, n in kinds.items()}
+    xr.testing.assert_identical(rain["all"], rain["every"])
+    near, far = (float(abs(rain[kind][:, 0] - rain[kind][:, 1]).mean()) for kind in ("all", "coarse"))
+    assert far > 5 * near
+
+
+def test_the_prior_has_no_posterior_scales(model, data, tmp_path):
+    rain = [drawn(model, data, tmp_path / f"{scales}.nc", posterior_scales=scales) for scales in ("all", 1)]
+    xr.testing.assert_identical(*rain)
 
 
 def test_more_members_keep_the_first_ones_and_another_seed_changes_all(model, data, tmp_path):

@@ -20,9 +20,10 @@ def test_a_slice_holds_what_its_stage_needs_and_no_more(demo):
     train = json.loads(stages.experiment_slice(demo, "calibrated", "train"))
     assert set(train["config"]) == {"seed", "model", "loss", "train"}
     sample = json.loads(stages.experiment_slice(demo, "calibrated", "sample"))
-    assert "pixel_threshold" not in sample["config"]
-    temperature = json.loads(stages.experiment_slice(demo, "calibrated", "temperature"))
-    assert set(temperature["config"]) == {"seed", "temperature", "batch_size", "tile", "wet_threshold", "device"}
+    tradeoff = json.loads(stages.experiment_slice(demo, "calibrated", "tradeoff"))
+    drawing = {"seed", "temperature", "posterior_scales", "batch_size", "tile", "device"}
+    assert set(tradeoff["config"]) == {*drawing, "wet_threshold"}
+    assert set(sample["config"]) == {*drawing, "K", "days", "min_threshold"}
     threshold = json.loads(stages.experiment_slice(demo, "calibrated", "threshold"))
     assert threshold["config"] == {"pixel_threshold": 0.1, "wet_threshold": None}
 

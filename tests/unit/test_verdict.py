@@ -126,7 +126,9 @@ def test_posterior_is_judged_as_variations_not_as_a_forecast():
     assert not failed(verdict)
     assert POSTERIOR_NOTE in summary(verdict)
     assert "no skill" in POSTERIOR_NOTE
-    assert set(failed(judge(statistics("posterior", diversity=0.002), []))) == {"diversity"}
+    copies = failed(judge(statistics("posterior", diversity=0.002), []))
+    assert set(copies) == {"diversity"}
+    assert copies["diversity"]["advice"].startswith("the members are copies: lower sampling.posterior_scales")
     far = failed(judge(statistics("posterior", correlation_member_truth=0.3), []))
     assert set(far) == {"correlation of a member with the truth"}
 

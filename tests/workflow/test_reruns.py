@@ -16,8 +16,8 @@ AFTER_THRESHOLD = {
     "plot_comparison",
 }
 AFTER_SAMPLE = {"sample_fields", *AFTER_THRESHOLD}
-TEMPERATURE = {"trace_temperature", "plot_temperature"}
-AFTER_TRAIN = {"train_model", "plot_training", *TEMPERATURE, *AFTER_SAMPLE}
+TRADEOFF = {"trace_tradeoff", "plot_tradeoff"}
+AFTER_TRAIN = {"train_model", "plot_training", *TRADEOFF, *AFTER_SAMPLE}
 BASELINES = {"make_baseline", "evaluate_baseline"}
 AFTER_STATISTICS = {"fit_statistics", *BASELINES, *AFTER_TRAIN}
 AFTER_PREPARE = {"prepare_year", *AFTER_STATISTICS}
@@ -42,7 +42,8 @@ EDITS = [
     ("pixel_threshold: auto", "pixel_threshold: 1.0", AFTER_THRESHOLD, {"calibrated"}),
     ("K: 3", "K: 4", AFTER_SAMPLE, None),
     ("sampling: {K: 3", "sampling: {days: 'split:train', K: 3", AFTER_SAMPLE, None),
-    ("sampling: {K: 3", "sampling: {temperature: 0.9, K: 3", AFTER_SAMPLE | TEMPERATURE, None),
+    ("sampling: {K: 3", "sampling: {temperature: 0.9, K: 3", AFTER_SAMPLE | TRADEOFF, None),
+    ("sampling: {K: 3", "sampling: {posterior_scales: 2, K: 3", AFTER_SAMPLE | TRADEOFF, None),
     ("lambda_grad: 2.0", "lambda_grad: 1.5", AFTER_TRAIN, {"gradient-loss"}),
     ("width: 4", "width: 8", AFTER_TRAIN, None),
     ("epochs: 2", "epochs: 3", AFTER_TRAIN, None),
@@ -58,7 +59,7 @@ EDITS = [
     (
         "dpi: 60",
         "dpi: 61",
-        {"plot_samples", "plot_distribution", "plot_training", "plot_comparison", "plot_temperature"},
+        {"plot_samples", "plot_distribution", "plot_training", "plot_comparison", "plot_tradeoff"},
         None,
     ),
     ("batch_size: 32", "gpus: 2, batch_size: 32", set(), None),

@@ -36,8 +36,8 @@ def test_everything_is_made(finished):
     assert json.loads((results / "gradient-loss/evaluation/posterior/verdict.json").read_text())["checks"]
     for name in ("samples.png", "distribution.png"):
         assert (results / f"calibrated/visualizations/prior/{name}").stat().st_size > 5000
-    assert (results / "gradient-loss/augmented/temperature.png").stat().st_size > 5000
-    assert not (results / "calibrated/augmented").exists(), "the temperature is that of the posterior"
+    assert (results / "gradient-loss/augmented/tradeoff.png").stat().st_size > 5000
+    assert not (results / "calibrated/augmented").exists(), "the trade-off is that of the posterior"
     rows = (results / "gradient-loss/logs/train_log.csv").read_text().splitlines()
     assert len(rows) == 3
     assert {"epoch", "train_L_grad", "val_L_grad", "train_L_kl", "lr", "beta"} <= set(rows[0].split(","))

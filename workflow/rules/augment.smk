@@ -1,6 +1,6 @@
 # Synthetic heavy days for the training set of another model, and what they are worth to one. Made when asked for:
 # snakemake --cores all results/{experiment}/augmented/{mode}.md
-# And, for each experiment that draws from the posterior, what its temperature trades.
+# And, for each experiment that draws from the posterior, what its temperature and its scales trade.
 
 
 rule export_augmented:
@@ -73,19 +73,19 @@ rule compare_augmentation:
         "../scripts/compare_augmentation.py"
 
 
-rule trace_temperature:
+rule trace_tradeoff:
     input:
-        config="<results>/{experiment}/config/temperature.json",
+        config="<results>/{experiment}/config/tradeoff.json",
         weights=rules.train_model.output.weights,
         info=rules.train_model.output.info,
         fields=fields,
         statistics=statistics,
     output:
-        table="<results>/{experiment}/augmented/temperature.csv",
+        table="<results>/{experiment}/augmented/tradeoff.csv",
     log:
-        "<logs>/trace_temperature/{experiment}.log",
+        "<logs>/trace_tradeoff/{experiment}.log",
     benchmark:
-        "<benchmarks>/trace_temperature/{experiment}.jsonl"
+        "<benchmarks>/trace_tradeoff/{experiment}.jsonl"
     conda:
         "../envs/rainshaft.yaml"
     threads: 8
@@ -94,6 +94,6 @@ rule trace_temperature:
         runtime=growing(60),
         gpu=lambda wildcards: min(gpus(wildcards), 1),
     message:
-        "Tracing the members of {wildcards.experiment} over the temperature of the posterior"
+        "Tracing the members of {wildcards.experiment} over temperature and scales of the posterior"
     script:
-        "../scripts/trace_temperature.py"
+        "../scripts/trace_tradeoff.py"

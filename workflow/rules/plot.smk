@@ -3,7 +3,7 @@
 
 localrules:
     plot_training,
-    plot_temperature,
+    plot_tradeoff,
 
 
 rule plot_samples:
@@ -76,27 +76,27 @@ rule plot_training:
         "../scripts/plot_training.py"
 
 
-rule plot_temperature:
+rule plot_tradeoff:
     input:
         config="<results>/{experiment}/config/plot.json",
-        table=rules.trace_temperature.output.table,
+        table=rules.trace_tradeoff.output.table,
     output:
         figure=report(
-            "<results>/{experiment}/augmented/temperature.png",
-            caption="../report/temperature.rst",
+            "<results>/{experiment}/augmented/tradeoff.png",
+            caption="../report/tradeoff.rst",
             category="Augmentation",
             labels={"figure": "distance against diversity", "experiment": "{experiment}"},
         ),
     log:
-        "<logs>/plot_temperature/{experiment}.log",
+        "<logs>/plot_tradeoff/{experiment}.log",
     benchmark:
-        "<benchmarks>/plot_temperature/{experiment}.jsonl"
+        "<benchmarks>/plot_tradeoff/{experiment}.jsonl"
     conda:
         "../envs/rainshaft.yaml"
     message:
         "Drawing distance against diversity of the posterior of {wildcards.experiment}"
     script:
-        "../scripts/plot_temperature.py"
+        "../scripts/plot_tradeoff.py"
 
 
 rule plot_comparison:
@@ -147,6 +147,8 @@ FIGURES = [
     *of_runs(rules.plot_samples.output.figure, FIRST),
     *of_runs(rules.plot_distribution.output.figure, FIRST),
     *expand(rules.plot_training.output.figure, experiment=FIRST),
-    *expand(rules.plot_temperature.output.figure, experiment=[n for n, mode in RUNS if mode == "posterior" and n in FIRST]),
+    *expand(
+        rules.plot_tradeoff.output.figure, experiment=[n for n, mode in RUNS if mode == "posterior" and n in FIRST]
+    ),
     *expand(rules.plot_comparison.output, dataset=DATASETS),
 ]

@@ -1,9 +1,10 @@
-"""What the temperature of the posterior trades: nearness of its members to the observed day against their diversity.
+"""What the knobs of the posterior trade: nearness of its members to the observed day against their diversity.
 
-Input: a trained model, canonical fields, statistics. Output: a table, one row for each split, mode and temperature:
-distances in mm/day, correlation, diversity, mass and realism of members of heavy days. Training days are the ones that
-augmentation uses; validation days, from which the network has not learnt, show whether the posterior generalises. The
-members are those of `sample` at the same temperature, before the pixel threshold.
+The knobs are the temperature and the number of scales that see the observed day. Input: a trained model, canonical
+fields, statistics. Output: a table, one row for each split, temperature and number of scales: distances in mm/day,
+correlation, diversity, mass and realism of members of heavy days. Training days are the ones that augmentation uses;
+validation days, from which the network has not learnt, show whether the posterior generalises. The members are those
+of `sample` with the same settings, before the pixel threshold.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from rainshaft.errors import UserError
 from rainshaft.files import atomic
 from rainshaft.metrics import correlations, cosine_distance, gradient_sum
 from rainshaft.model import RainCVAE
-from rainshaft.sample import day_batches, days_since_1850, draw, lost_mass
+from rainshaft.sample import day_batches, days_since_1850, draw, lost_mass, posterior_scales
 
 log = logging.getLogger("rainshaft")
 
 TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
-# A few days and members, since every one is drawn at each temperature: half a minute for 128 x 128 cells on one core.
-# The same noise at every temperature keeps the curves smooth all the same.
+# A few days and members, since every one is drawn with each setting: half a minute for 128 x 128 cells on one core.
+# The same noise with every setting keeps the curves smooth all the same.
 DAYS = 12
 MEMBERS = 4
 SPLITS = ("train", "validation")
@@ -45,17 +46,18 @@ def heavy_days(statistics: xr.Dataset, split: str) -> np.ndarray:
 def trace(
     model: RainCVAE, settings: dict[str, Any], fields: Sequence[Path], statistics: xr.Dataset, path: Path
 ) -> None:
-    """Draw members of heavy days at each temperature, a few days at a time, and write what they are like.
+    """Draw members of heavy days with each setting, a few days at a time, and write what they are like.
 
     Parameters
     ----------
     settings
-        the frozen `temperature` slice: seed, temperature, batch_size, tile, wet_threshold
+        the frozen `tradeoff` slice: seed, temperature, posterior_scales, batch_size, tile, wet_threshold
     fields
         canonical fields of all years
     path
-        the CSV to write. `split`; `mode`, `posterior` at every temperature and `prior` at 1; `temperature`; `chosen`,
-        true for the posterior at `sampling.temperature`; the number of `days`; and, means over these days:
+        the CSV to write: the posterior with all scales at every temperature, and at `sampling.temperature` with every
+        number of scales, down to the prior, which has 0. `split`; `mode`; `temperature`; `scales`, how many see the
+        observed day; `chosen`, true for the posterior of `sampling`; the number of `days`; and, means over these days:
         `distance_to_truth`, mean absolute difference of a member and the observed day, mm/day;
         `distance_of_members`, the same of two members; `correlation_member_truth`; `diversity`, cosine distance of two
         members; `mass_ratio`, member over truth; `dropped_at_X`, the share of members that `min_threshold` X would
@@ -72,28 +74,30 @@ def trace(
             "statistics.nc: found no heavy day of the training or validation split; expected some: lower "
             "`heavy_percentile`, `heavy_min_cells` or `extreme_percentile` of the dataset"
         )
-    temperatures = sorted({*TEMPERATURES, settings["temperature"]})
-    draws = [("posterior", temperature) for temperature in temperatures] + [("prior", 1.0)]
+    every, own = model.architecture.scales, settings["temperature"]
+    draws = {(t, every) for t in (*TEMPERATURES, own)} | {(own, scales) for scales in range(every)}
+    wished = own, posterior_scales(model, settings)
     valid, rows = statistics.valid.values.astype(bool), []
     for file, times in day_batches(fields, chosen.time.values, settings["batch_size"]):
         with xr.open_dataset(file) as year:
             days = year.sel(time=times).load()
         splits = chosen.split.sel(time=times).values.astype(str)
-        for mode, temperature in draws:
-            wanted = settings | {"K": MEMBERS, "temperature": temperature}
+        for temperature, scales in draws:
+            mode = "posterior" if scales else "prior"
+            wanted = settings | {"K": MEMBERS, "temperature": temperature, "posterior_scales": scales}
             rain = draw(model, days, statistics, mode, wanted, days_since_1850(days.time))
             for split, members, truth in zip(splits, rain, days.pr.values, strict=True):
                 cells = valid & np.isfinite(truth)
-                row = {"split": split, "mode": mode, "temperature": temperature}
-                row["chosen"] = mode == "posterior" and temperature == settings["temperature"]
+                row = {"split": split, "mode": mode, "temperature": temperature, "scales": scales}
+                row["chosen"] = (temperature, scales) == wished
                 rows.append(row | _measure(members, truth, cells, settings["wet_threshold"]))
-    kinds = pd.DataFrame(rows).groupby(["split", "mode", "temperature", "chosen"])
+    kinds = pd.DataFrame(rows).groupby(["split", "mode", "temperature", "scales", "chosen"])
     table = kinds.mean()
     table.insert(0, "days", kinds.size())
     table["gradient_ratio"] = table.pop("gradient") / table.pop("gradient_observed")  # of sums, as in the evaluation
     with atomic(path) as temporary:
         table.to_csv(temporary, float_format="%.6g")
-    log.info("%d heavy days, %d members each, at %d temperatures", chosen.sizes["time"], MEMBERS, len(temperatures))
+    log.info("%d heavy days, %d members each, with %d settings", chosen.sizes["time"], MEMBERS, len(draws))
 
 
 def _measure(members: np.ndarray, truth: np.ndarray, cells: np.ndarray, wet_threshold: float) -> dict[str, float]:

@@ -4,7 +4,7 @@ import xarray as xr
 
 from rainshaft.runtime import job
 from rainshaft.stages import read_slice
-from rainshaft.temperature import trace
+from rainshaft.tradeoff import trace
 from rainshaft.train import choose_device, load_model
 
 with job(snakemake.log[0], snakemake.threads):
