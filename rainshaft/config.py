@@ -245,11 +245,11 @@ class Loss(Section):
     """weight of the almost-fair CRPS of members drawn from the prior"""
     crps_pool: Number = Field(0.3, ge=0)
     """weight of the same score on block means, within lambda_crps"""
-    crps_grad: Number = Field(1.0, ge=0)
+    crps_grad: Number = Field(2.0, ge=0)
     """weight of the same score on differences of neighbours, within lambda_crps"""
-    crps_log: Number = Field(0.5, ge=0)
+    crps_log: Number = Field(1.0, ge=0)
     """weight of the same score on log1p(mm/day), within lambda_crps: where it rains lightly, and where not at all"""
-    members: StrictInt = Field(3, ge=1, le=16)
+    members: StrictInt = Field(2, ge=1, le=16)
     """members drawn from the prior for the CRPS; with 1 it is the MAE"""
 
     @model_validator(mode="after")
@@ -262,7 +262,7 @@ class Loss(Section):
 class Train(Section):
     """The training loop."""
 
-    epochs: StrictInt = Field(10, ge=1)
+    epochs: StrictInt = Field(20, ge=1)
     """most epochs; an epoch draws as many patches as tile the training days once"""
     batch_size: StrictInt = Field(16, ge=1)
     """patches a step"""
