@@ -232,7 +232,7 @@ class Loss(Section):
     lambda_rec: Number = Field(1.0, ge=0)
     """weight of L_rec, the intensity-weighted MAE of the posterior's reconstruction"""
     lambda_mass: Number = Field(0.0, ge=0)
-    """weight of L_mass, the error of the domain's mass"""
+    """weight of L_mass, the bias of all rain in a batch"""
     lambda_grad: Number = Field(0.2, ge=0)
     """weight of L_grad, the gradient loss (Mathieu et al. 2016)"""
     beta_kl: Number = Field(0.3, ge=0)

@@ -3,7 +3,7 @@
     L = lambda_rec L_rec + lambda_mass L_mass + lambda_grad L_grad + beta L_kl
         + lambda_crps (L_crps + crps_pool L_crps_pool + crps_grad L_crps_grad + crps_log L_crps_log)
 
-L_rec, L_mass and L_grad judge one draw from the posterior, the CRPS terms members from the prior.
+L_rec and L_grad judge one draw from the posterior, the CRPS terms members from the prior; so does L_mass with these.
 The data terms are divided by the mean rain of the training days, so that weights mean the same everywhere.
 
 Where several processes share a batch, `across` is the mean over them (`Group.mean`): with it in every denominator, the
@@ -57,10 +57,14 @@ def intensity_weighted_mae(
     return (weight * (y_hat - y).abs()).sum() / across(weight.sum()).clamp(min=1e-6)
 
 
-def mass_loss(y: Tensor, y_hat: Tensor, valid: Tensor) -> Tensor:
-    """L_mass = |sum over valid cells of y^ - y| over their number, mean over the days, mm/day; all (B, 1, H, W)."""
-    cells = valid.expand_as(y).sum((1, 2, 3)).clamp(min=1)
-    return (((y_hat - y) * valid).sum((1, 2, 3)).abs() / cells).mean()
+def mass_loss(y_B1HW: Tensor, members_BMHW: Tensor, valid_B1HW: Tensor, across: Across = alone) -> Tensor:
+    """L_mass = |sum over the batch's valid cells of (mean member - y)| over their number, mm/day.
+
+    The bias of the batch, not the error of each day: least absolute errors of days are those of the median day, which
+    is too dry.
+    """
+    bias = ((members_BMHW.mean(1, keepdim=True) - y_B1HW) * valid_B1HW).sum() / across(valid_B1HW.sum()).clamp(min=1)
+    return across(bias).abs()
 
 
 def gradient_loss(y_true: Tensor, y_hat: Tensor, valid: Tensor, across: Across = alone) -> Tensor:

@@ -45,7 +45,7 @@ class Objective(nn.Module):
         rec = loss.intensity_weighted_mae(y, y_hat, valid, w.scale, w.w_min, w.w_max, w.tail_boost, self.p99, across)
         terms = {
             "L_rec": rec / self.mean_rain,
-            "L_mass": loss.mass_loss(y, y_hat, valid) / self.mean_rain,
+            "L_mass": loss.mass_loss(y, y_hat if members is None else members, valid, across) / self.mean_rain,
             "L_grad": loss.gradient_loss(y, y_hat, valid, across) / self.mean_rain,
             "L_kl": loss.free_nats_kl(across(kl), w.free_nats),
         }

@@ -351,7 +351,7 @@ def _edges(axis: xr.DataArray) -> np.ndarray:
 MEANINGS = {
     "loss": "what is minimised",
     "L_rec": "weighted absolute error",
-    "L_mass": "error of the mass",
+    "L_mass": "bias of the mass",
     "L_grad": "gradient loss",
     "L_kl": "posterior against prior",
     "L_crps": "ensemble score of the prior",

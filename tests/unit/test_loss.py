@@ -76,6 +76,9 @@ def test_mass_loss_sees_the_sum_alone():
     y = rain(1)
     assert loss.mass_loss(y, y.flip(-1), VALID) == pytest.approx(0, abs=1e-4)
     assert loss.mass_loss(y, y + 2, VALID) == pytest.approx(2, rel=1e-5)
+    assert loss.mass_loss(y, torch.cat([y + 1, y + 3], 1), VALID) == pytest.approx(2, rel=1e-5)
+    opposite = y + torch.tensor([2.0, -2.0])[:, None, None, None]  # one day too wet, one too dry: no bias
+    assert loss.mass_loss(y, opposite, VALID) == pytest.approx(0, abs=1e-4)
 
 
 def test_crps_of_one_member_is_the_mae():
