@@ -135,6 +135,7 @@ def category_counts(record: Record, settings: Train) -> dict[str, int]:
     heavy = math.ceil(size * max(share["heavy"], settings.min_heavy_fraction)) if share["heavy"] else 0
     dry = math.floor(size * min(share["dry"], settings.max_dry_fraction))
     dry = max(dry, 1) if share["dry"] and settings.max_dry_fraction else 0  # none would unlearn what a dry day is
+    dry = min(dry, size - heavy)
     moderate = size - heavy - dry
     if not share["moderate"]:
         heavy, dry, moderate = (size - dry, dry, 0) if share["heavy"] else (0, size, 0)

@@ -60,7 +60,7 @@ COLUMNS = (
     Column(
         "crps_change_climatology",
         "vs climatology %",
-        "against that of observed days of the season; what is not negative has learnt nothing from its predictors",
+        "against that of observed days of the season; what is not negative is worth no more than knowing the season",
         0,
         signed=True,
     ),

@@ -166,7 +166,7 @@ class Dataset(Section):
     """1 or 100 % on land, 0 on sea; without it, land is where rain is observed and elevation, if given, is above 0 m"""
     split: Split
     heavy_percentile: Number = Field(90, gt=0, lt=100)
-    """percentile of the daily maxima that makes a cell heavy"""
+    """percentile of the daily maxima that makes a cell heavy; of those of the coarse rain, a day for training"""
     heavy_min_cells: StrictInt = Field(20, ge=1)
     """heavy cells that make a day heavy"""
     extreme_percentile: Number = Field(99, gt=0, lt=100)
@@ -174,7 +174,7 @@ class Dataset(Section):
     coast_km: Number = Field(30, gt=0)
     """a heavy day is coastal when its heavy cells lie nearer to the coast than this on average, km"""
     dry_wet_fraction: Number = Field(0.05, ge=0, le=1)
-    """a day is dry when less than this share of the cells has 1 mm/day or more"""
+    """a day is dry when less than this share of the cells has 1 mm/day or more; of the coarse cells, for training"""
     synthetic: Synthetic | None = None
     """make the raw files from a seed instead of reading the user's"""
 
@@ -219,7 +219,7 @@ class Model(Section):
 
 
 class Loss(Section):
-    """Weights of the loss. The data terms are divided by the mean rain of the training days."""
+    """Weights of the loss. Terms are divided by the mean rain of the training days, L_crps_log by the std of log1p(rain)."""
 
     scale: Number = Field(10.0, gt=0)
     """rain at which the weight of the intensity-weighted MAE is 1, mm/day"""
@@ -232,7 +232,7 @@ class Loss(Section):
     lambda_rec: Number = Field(1.0, ge=0)
     """weight of L_rec, the intensity-weighted MAE of the posterior's reconstruction"""
     lambda_mass: Number = Field(0.0, ge=0)
-    """weight of L_mass, the bias of all rain in a batch"""
+    """weight of L_mass, the bias of all rain in a batch; there is none with `conserve: cells`"""
     lambda_grad: Number = Field(0.2, ge=0)
     """weight of L_grad, the gradient loss (Mathieu et al. 2016)"""
     beta_kl: Number = Field(0.3, ge=0)
@@ -250,7 +250,7 @@ class Loss(Section):
     crps_log: Number = Field(1.0, ge=0)
     """weight of the same score on log1p(mm/day), within lambda_crps: where it rains lightly, and where not at all"""
     members: StrictInt = Field(2, ge=1, le=16)
-    """members drawn from the prior for the CRPS; with 1 it is the MAE"""
+    """members drawn from the prior for the CRPS and L_mass; with 1 the CRPS is the MAE"""
 
     @model_validator(mode="after")
     def _weights_fit(self) -> Loss:
@@ -286,7 +286,7 @@ class Train(Section):
     """GPUs of one node that train a model together (DistributedDataParallel), a share of the batch each; the result is
     the same but for rounding, so an edit trains nothing anew"""
     min_heavy_fraction: Number = Field(0.1, ge=0, le=1)
-    """least share of a batch drawn from days with heavy coarse rain"""
+    """least share of a batch drawn from days with heavy coarse rain; without coarse rain all days count alike"""
     max_dry_fraction: Number = Field(0.1, ge=0, le=1)
     """largest share of a batch drawn from days whose coarse rain is dry; above 0 it is at least one patch"""
     flips: StrictBool = True
@@ -444,6 +444,8 @@ class Config(Section):
         for name, experiment in self.experiments.items():
             if name in RESERVED_NAMES:
                 raise ValueError(f"experiments.{name}: the name is taken by a folder of the results; choose another")
+            if name in Baselines().names:
+                raise ValueError(f"experiments.{name}: the name is that of a baseline; choose another")
             if experiment.dataset not in self.datasets:
                 raise ValueError(
                     f"experiments.{name}.dataset: no dataset is called {experiment.dataset!r}"

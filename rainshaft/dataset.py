@@ -110,6 +110,7 @@ def fit_statistics(fields: Sequence[Path], dataset: Dataset) -> xr.Dataset:
     heavy, extreme = (max(float(p), WET) for p in np.percentile(extent.highest[training], percentiles))
     category = _categories(record, heavy, extreme, dataset)
     coarse_category = _coarse_categories(extent, training, dataset)
+    digest.update_days(split, coarse_category)
     channel_mean, channel_std = moments.of_channels(record.rain_channel_index)
     context_mean, context_std = moments.of_context()
     static = _static_maps(record.ground)
@@ -186,13 +187,16 @@ def _pass_over(record: _Record, split: NDArray[np.str_]) -> tuple[_Moments, _Ext
     highest = np.empty(len(index))
     coarse_highest, coarse_wet = np.full(len(index), np.nan), np.full(len(index), np.nan)
     digest = _Digest(record)
+    factor = int(record.ground.attrs["factor"])
+    rows, columns = (size // factor for size in record.valid.shape)
+    observed = record.valid.reshape(rows, factor, columns, factor).any((1, 3))  # coarse cells with some observed rain
     for days, rain, predictors, context in _slabs(record):
         digest.update(rain, predictors, context)
         cells = rain[:, record.valid]
         highest[days] = cells.max(axis=1)
         if record.rain_channel_index is not None:
-            coarse = predictors[:, record.rain_channel_index]
-            coarse_highest[days], coarse_wet[days] = coarse.max(axis=(1, 2)), (coarse >= WET).mean(axis=(1, 2))
+            coarse = predictors[:, record.rain_channel_index, observed]
+            coarse_highest[days], coarse_wet[days] = coarse.max(axis=1), (coarse >= WET).mean(axis=1)
         training = split[days] == "train"
         if training.any():
             moments.update(cells[training], predictors[training], context[training], record.rain_channel_index)
@@ -381,7 +385,7 @@ def _static_maps(ground: xr.Dataset) -> dict[str, NDArray[np.float32]]:
 
 
 class _Digest:
-    """SHA-256 of the contents of all fields, blind to how they are cut into files and to how those are written."""
+    """SHA-256 of all fields and the labels of their days, blind to how they are cut into files and written."""
 
     def __init__(self, record: _Record) -> None:
         self.fields, self.rest = [hashlib.sha256() for _ in FIELDS], hashlib.sha256()
@@ -397,6 +401,11 @@ class _Digest:
         """Add days of every one of `FIELDS`."""
         for digest, values in zip(self.fields, fields, strict=True):
             digest.update(_bytes(values))
+
+    def update_days(self, *labels: NDArray[np.str_]) -> None:
+        """Add what each day is for and how it is drawn: the same fields, dealt out otherwise, train another model."""
+        for label in labels:
+            self.rest.update("\n".join(label.tolist()).encode())
 
     def hexdigest(self) -> str:
         """One digest for all."""

@@ -34,7 +34,7 @@ class Architecture:
     """All that is needed to build the network; kept beside the weights.
 
     `channels` and `statics` name the inputs, `rain_channel` the one that is coarse rain ("" for none); `context` names
-    those that describe the day as a whole, on a grid of `context_shape` cells of their own.
+    those that describe the day as a whole, on a grid of their own.
     """
 
     channels: tuple[str, ...]
@@ -46,7 +46,6 @@ class Architecture:
     prior: str
     conserve: str
     context: tuple[str, ...] = ()
-    context_shape: tuple[int, int] = (0, 0)
 
     def to_dict(self) -> dict:
         """As plain JSON types."""

@@ -357,6 +357,7 @@ MEANINGS = {
     "L_crps": "ensemble score of the prior",
     "L_crps_pool": "the same on block means",
     "L_crps_grad": "the same on differences",
+    "L_crps_log": "the same on log1p(rain)",
     "lr": "learning rate",
     "beta": "weight of L_kl",
 }
@@ -383,9 +384,10 @@ def training_curves(
     best = None
     if metric in table and table[metric].notna().any():
         best = float(table.loc[table[metric].idxmin(), "epoch"])
-    with _figure(path, 12.0, 4.6, settings or Plots()) as figure:
-        axes = figure.subplots(2, 5, sharex=True)
-        for where, name in zip(axes.flat, MEANINGS, strict=True):
+    with _figure(path, 14.0, 4.6, settings or Plots()) as figure:
+        axes = figure.subplots(2, 6, sharex=True)
+        axes[-1, -1].remove()
+        for where, name in zip(axes.flat[:-1], MEANINGS, strict=True):
             columns = [f"train_{name}", f"val_{name}"] if name in TERMS else [name]
             _draw_term(where, table, [c for c in columns if c in table], name)
             if best is not None:
@@ -402,7 +404,7 @@ def training_curves(
                 color=INK,
                 fontsize=8,
             )
-        for where in axes[-1]:
+        for where in figure.axes[-5:]:
             where.set_xlabel("epoch")
             where.xaxis.set_major_locator(MaxNLocator(4, integer=True))
 

@@ -57,6 +57,7 @@ def experiment_slice(config: Config, name: str, stage: str) -> str:
     """Canonical JSON of what one stage of an experiment depends on."""
     whole = config.experiments[name].model_dump(mode="json")
     sampling = whole["sampling"]
+    posterior_keys = ("min_threshold", "posterior_scales") if sampling["mode"] != "prior" else ()
     content = {
         "train": lambda: {
             **_pick(whole, "seed", "model", "loss"),
@@ -64,7 +65,7 @@ def experiment_slice(config: Config, name: str, stage: str) -> str:
         },
         "sample": lambda: {
             "seed": whole["seed"],
-            **_pick(sampling, "K", "days", "min_threshold", "temperature", "posterior_scales", "batch_size", "tile"),
+            **_pick(sampling, "K", "days", "temperature", "batch_size", "tile", *posterior_keys),
             "device": whole["train"]["device"],
         },
         "threshold": lambda: {

@@ -112,7 +112,6 @@ def build_model(settings: Model, statistics: xr.Dataset, seed: int) -> RainCVAE:
         prior=settings.prior,
         conserve=settings.conserve,
         context=tuple(statistics.context_channel.values.tolist()),
-        context_shape=(statistics.sizes["v"], statistics.sizes["u"]),
     )
     torch.manual_seed(seed)
     mean, std, context_mean, context_std = (

@@ -114,7 +114,7 @@ def _wet_fraction(block: dict[str, Any]) -> Check:
     if found is not None and found > DRIZZLE:
         too_wet = (
             "drizzle everywhere: raise loss.lambda_grad to 3.0 or sampling.pixel_threshold to 3.0; "
-            "loss.lambda_crps 1.0 with loss.members 3 goes to the root of it"
+            "loss.lambda_crps 1.0 goes to the root of it"
         )
     else:
         too_wet = "sampling.pixel_threshold: auto sets the observed wet fraction, without training again"
@@ -124,7 +124,7 @@ def _wet_fraction(block: dict[str, Any]) -> Check:
 
 
 def _mass_bias(block: dict[str, Any]) -> Check:
-    source = "model.conserve: cells, or loss.lambda_mass 0.5 where the coarse rain itself is biased"
+    source = "model.conserve: cells, or loss.lambda_mass 0.3 where the coarse rain is biased or there is none"
     return _within(
         "mass bias",
         _score(block, "mass_bias"),
@@ -142,7 +142,7 @@ def _calibration(block: dict[str, Any]) -> list[Check]:
     enough: bool | None = None
     if correlation is not None:
         enough = correlation >= LEAST_CORRELATION or (gap is not None and abs(gap) <= CALIBRATION_GAP)
-    alike = "members are more like each other than like the truth: loss.lambda_crps 1.0 and loss.members 3"
+    alike = "members are more like each other than like the truth: loss.lambda_crps 1.0, or more train.epochs"
     unlike = "members are less like each other than like the truth: sampling.temperature 0.9, or more train.epochs"
     return [
         _check(
@@ -156,7 +156,7 @@ def _calibration(block: dict[str, Any]) -> list[Check]:
             "spread / skill",
             _score(block, "spread_skill"),
             *SPREAD_SKILL,
-            "members are too alike: loss.lambda_crps 1.0 and loss.members 3; with these, sampling.temperature 1.1",
+            "members are too alike: loss.lambda_crps 1.0; with it, loss.beta_kl 1.0 or sampling.temperature 1.1",
             "members differ too much: sampling.temperature 0.9, without training again",
         ),
         _within("calibration gap", gap, -CALIBRATION_GAP, CALIBRATION_GAP, alike, unlike),
@@ -180,7 +180,7 @@ def _nearness(block: dict[str, Any]) -> list[Check]:
             _score(block, "diversity"),
             LEAST_DIVERSITY,
             1.0,
-            "the members are copies: lower sampling.posterior_scales by one, as augmented/tradeoff.png shows, or "
+            "the members are copies: sampling.posterior_scales below the number of scales (augmented/tradeoff.png), or "
             "sampling.temperature 1.2 for a little, without training again; else model.prior: learned, "
             "loss.lambda_crps 1.0 and loss.beta_kl 0.5",
             "",
@@ -202,8 +202,8 @@ def _realism(block: dict[str, Any]) -> list[Check]:
             "gradient ratio",
             _score(block, "gradient_ratio"),
             *RATIO,
-            "too smooth: raise loss.lambda_grad to 2.0, or loss.lambda_crps 1.0 with loss.crps_grad 1.0",
-            "too rough: lower loss.lambda_grad to 0.1, or sampling.temperature 0.9",
+            "too smooth: raise loss.lambda_grad to 2.0, or loss.lambda_crps 1.0 with loss.crps_grad 2.0",
+            "too rough: lower loss.lambda_grad to 0.1, or loss.beta_kl 1.0",
         ),
         _within(
             "RALSD (dB)",
@@ -211,7 +211,7 @@ def _realism(block: dict[str, Any]) -> list[Check]:
             0.0,
             RALSD_DB,
             "",
-            "power at some scales is off: loss.lambda_crps 1.0 with loss.crps_pool 0.3 and loss.crps_grad 1.0, "
+            "power at some scales is off: loss.lambda_crps 1.0 with loss.crps_pool 0.3 and loss.crps_grad 2.0, "
             "then more train.epochs",
         ),
     ]

@@ -297,6 +297,22 @@ def test_days_are_sorted_for_training_by_their_coarse_rain_alone(tmp_path):
     assert (fit_statistics([tmp_path / "alone.nc"], dataset).coarse_category == "moderate").all()
 
 
+def test_the_sea_has_no_say_in_the_category_of_the_coarse_rain(tmp_path):
+    rain = np.zeros((40, 8, 8))
+    rain[:, :2, :2] = 5.0  # the only land, 1 of 16 coarse cells: below the share that makes a dry day, were it all land
+    valid = np.zeros((8, 8), bool)
+    valid[:2, :2] = True
+    path = make_fields(tmp_path / "2001.nc", rain, valid=valid)
+    dataset = settings(Split(by="blocks", block_days=5), dry_wet_fraction=0.1)
+    assert (fit_statistics([path], dataset).coarse_category != "dry").all()
+
+
+def test_another_split_of_the_same_fields_is_other_data(years):
+    one = fit_statistics(years, settings())
+    other = fit_statistics(years, settings(Split(train=(2003,), validation=(2002,), test=(2001,))))
+    assert one.attrs["data_fingerprint"] != other.attrs["data_fingerprint"]
+
+
 def test_without_a_coast_heavy_days_are_interior(tmp_path):
     rain = np.full((1, 8, 12), 95.0)
     assert categorise(tmp_path, rain, coast_distance=np.full((8, 12), np.nan)) == ["heavy-interior"]

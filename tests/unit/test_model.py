@@ -138,9 +138,7 @@ def test_without_a_rain_channel_it_still_rains():
 def build_with_context(channels=("pr", "tas"), shape=(5, 7)):
     torch.manual_seed(0)
     rain_channel, few = "pr" if channels else "", len(channels)
-    architecture = Architecture(
-        channels, ("north",), rain_channel, 4, 8, (2, 1), "learned", "none", ("msl", "z"), shape
-    )
+    architecture = Architecture(channels, ("north",), rain_channel, 4, 8, (2, 1), "learned", "none", ("msl", "z"))
     mean, std = torch.tensor([0.0, 280.0])[:few], torch.tensor([1.5, 10.0])[:few]
     model = RainCVAE(architecture, mean, std, 1.2, 1e5 + torch.randn(2, *shape) * 500, torch.tensor([800.0, 90.0]))
     torch.nn.init.normal_(model.out.weight, std=0.5)
@@ -199,7 +197,6 @@ def test_the_mean_of_the_training_days_is_no_signal_and_anomalies_are_of_order_1
 @pytest.mark.parametrize("channels", [("pr", "tas"), ()], ids=["coarse rain", "no coarse channel"])
 def test_a_fresh_network_can_learn(channels):
     model = build_with_context(channels)
-    model.out.reset_parameters()
     fresh = RainCVAE(
         model.architecture,
         model.channel_mean,

@@ -16,7 +16,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from rainshaft import plots
+from rainshaft import loss, plots
 from rainshaft.config import Plots
 from rainshaft.errors import UserError
 
@@ -250,7 +250,8 @@ def test_training_curves(tmp_path: Path, figures: list[Figure]) -> None:
     plots.training_curves(tmp_path / "log.csv", tmp_path / "a.png", SETTINGS)
     assert is_png(tmp_path / "a.png", 700, 250)
     by_title = {axes.get_title(loc="left"): axes for axes in figures[0].axes}
-    assert len(by_title) == 10
+    assert len(by_title) == 11
+    assert set(loss.TERMS) < set(by_title)
     assert "not in this loss" in [text.get_text() for text in by_title["L_crps"].texts]
     assert {"train", "val"} <= {text.get_text() for text in by_title["L_rec"].texts}
     assert any("epoch 3" in text.get_text() for text in by_title["loss"].texts)

@@ -31,11 +31,11 @@ def test_a_slice_holds_what_its_stage_needs_and_no_more(demo):
 def test_replicates_train_and_sample_with_seeds_of_their_own_and_are_judged_alike():
     raw = yaml.safe_load(DEMO.read_text()) | {"seed": 5}
     once, thrice = config.load(raw), config.load(raw | {"replicates": 3})
-    for stage in stages.MODULES.keys() & {"train", "sample", "threshold", "augment", "srdrn", "evaluate", "plot"}:
+    for stage in ("train", "sample", "threshold", "augment", "tradeoff", "srdrn", "evaluate", "plot"):
         before = stages.experiment_slice(once, "calibrated", stage)
         first, second, _ = (stages.experiment_slice(thrice, f"calibrated-s{i}", stage) for i in (1, 2, 3))
         assert first == before, "the first replicate is the experiment itself"
-        if stage in ("train", "sample"):
+        if stage in ("train", "sample", "tradeoff"):
             assert [json.loads(text)["config"]["seed"] for text in (first, second)] == [5, 6]
             assert second == before.replace('"seed": 5', '"seed": 6'), "and nothing else"
         else:

@@ -166,7 +166,10 @@ def test_two_processes_train_as_one_with_the_same_batch_and_resume_after_a_signa
 
 def test_two_processes_train_as_one_where_a_part_of_the_network_is_idle(data, tmp_path):
     options = train.Settings(
-        1, Model(width=4, d_z=(2, 1), prior="standard"), Loss(lambda_crps=0.0), settings(epochs=1, patch=16).train
+        1,
+        Model(width=4, d_z=(2, 1), prior="standard", conserve="none"),
+        Loss(lambda_crps=0.0, lambda_mass=0.2),
+        settings(epochs=1, patch=16).train,
     )
     two = run(data, tmp_path / "two", options, processes=2)
     same_but_for_rounding(two, run(data, tmp_path / "one", options))
@@ -263,6 +266,27 @@ def test_batches_hold_the_asked_for_kinds_of_days_and_match_the_fields(data):
     assert not torch.equal(batch.rain_B1HW, other.rain_B1HW)
 
 
+@pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": 4, "min_heavy_fraction": 1.0}])
+def test_a_batch_never_asks_for_more_patches_than_it_has(data, options):
+    record = batches.load_record(*data, "train", torch.device("cpu"))
+    counts = batches.category_counts(record, Train(**options))
+    assert sum(counts.values()) == options["batch_size"]
+    assert min(counts.values()) >= 0
+
+
+def test_what_is_validated_and_kept_is_the_moving_average_of_the_weights(data):
+    trainer = train.Trainer(settings(epochs=1), *data)
+    name = "out.weight"
+    expected = None
+    for _ in range(3):
+        trainer.step()
+        last = trainer.model.state_dict()[name].clone()
+        expected = last if expected is None else 0.98 * expected + 0.02 * last
+    torch.testing.assert_close(trainer.weights()[name], expected)
+    assert not torch.equal(expected, last)
+    assert trainer.validation_objective.model is trainer.averaged.module
+
+
 def test_a_small_batch_still_has_a_dry_day(data):
     fields, statistics = data
     record = batches.load_record(fields, statistics, "train", torch.device("cpu"))
@@ -302,7 +326,7 @@ def test_a_model_of_context_alone_trains_and_comes_back_from_its_file(islands, t
     assert all(np.isfinite(list(row.values())).all() for row in rows)
     assert rows[-1]["val_loss"] < rows[0]["val_loss"]
     model = train.load_model(weights, info, torch.device("cpu"))
-    assert (model.architecture.context, model.architecture.context_shape) == (("msl",), (5, 7))
+    assert model.architecture.context == ("msl",)
     torch.testing.assert_close(model.context_encoder.mean, torch.from_numpy(islands[1].context_mean.values).float())
     torch.testing.assert_close(
         model.context_encoder.std.ravel(), torch.from_numpy(islands[1].context_std.values).float()

@@ -97,7 +97,7 @@ def test_rain_everywhere_is_no_drizzle_where_it_rains_everywhere():
         ({"wet": 0.40}, "wet fraction", "lower sampling.pixel_threshold"),
         ({"mass_bias": -0.06}, "mass bias", "too little"),
         ({"mass_bias": 0.06}, "mass bias", "too much"),
-        ({"spread_skill": 0.8}, "spread / skill", "loss.members 3"),
+        ({"spread_skill": 0.8}, "spread / skill", "loss.lambda_crps 1.0"),
         ({"spread_skill": 1.3}, "spread / skill", "sampling.temperature 0.9"),
         ({"calibration_gap": -0.1}, "calibration gap", "loss.lambda_crps 1.0"),
         ({"calibration_gap": 0.1}, "calibration gap", "sampling.temperature 0.9"),
@@ -105,7 +105,7 @@ def test_rain_everywhere_is_no_drizzle_where_it_rains_everywhere():
         ({"p99_ratio": 1.2}, "P99 ratio", "loss.tail_boost 1.0"),
         ({"gradient_ratio": 0.5}, "gradient ratio", "raise loss.lambda_grad"),
         ({"gradient_ratio": 1.5}, "gradient ratio", "lower loss.lambda_grad"),
-        ({"ralsd_db": 2.0}, "RALSD (dB)", "loss.crps_grad 1.0"),
+        ({"ralsd_db": 2.0}, "RALSD (dB)", "loss.crps_grad 2.0"),
     ],
 )
 def test_each_fault_fails_its_check_alone(change, check, advice):
@@ -128,7 +128,7 @@ def test_posterior_is_judged_as_variations_not_as_a_forecast():
     assert "no skill" in POSTERIOR_NOTE
     copies = failed(judge(statistics("posterior", diversity=0.002), []))
     assert set(copies) == {"diversity"}
-    assert copies["diversity"]["advice"].startswith("the members are copies: lower sampling.posterior_scales")
+    assert copies["diversity"]["advice"].startswith("the members are copies: sampling.posterior_scales")
     far = failed(judge(statistics("posterior", correlation_member_truth=0.3), []))
     assert set(far) == {"correlation of a member with the truth"}
 
