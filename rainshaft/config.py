@@ -219,7 +219,7 @@ class Model(Section):
 
 
 class Loss(Section):
-    """Weights of the loss. Terms are divided by the mean rain of the training days, L_crps_log by the std of log1p(rain)."""
+    """Weights of the loss. Terms are over the mean rain of training days, L_crps_log over the std of log1p(rain)."""
 
     scale: Number = Field(10.0, gt=0)
     """rain at which the weight of the intensity-weighted MAE is 1, mm/day"""
