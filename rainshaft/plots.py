@@ -361,6 +361,7 @@ MEANINGS = {
     "lr": "learning rate",
     "beta": "weight of L_kl",
 }
+ROUNDING = 1e-6  # a term that stays below it is none, as the mass with `conserve: cells`
 TERMS = tuple(name for name in MEANINGS if name not in ("lr", "beta"))
 
 
@@ -387,6 +388,7 @@ def training_curves(
     with _figure(path, 14.0, 4.6, settings or Plots()) as figure:
         axes = figure.subplots(2, 6, sharex=True)
         axes[-1, -1].remove()
+        axes[0, -1].tick_params(labelbottom=True)
         for where, name in zip(axes.flat[:-1], MEANINGS, strict=True):
             columns = [f"train_{name}", f"val_{name}"] if name in TERMS else [name]
             _draw_term(where, table, [c for c in columns if c in table], name)
@@ -404,7 +406,7 @@ def training_curves(
                 color=INK,
                 fontsize=8,
             )
-        for where in figure.axes[-5:]:
+        for where in (axes[0, -1], *axes[-1, :-1]):
             where.set_xlabel("epoch")
             where.xaxis.set_major_locator(MaxNLocator(4, integer=True))
 
@@ -413,7 +415,7 @@ def _draw_term(axes: Axes, table: pd.DataFrame, columns: list[str], name: str) -
     """One panel of the training curves."""
     axes.set_title(name, loc="left", fontweight="bold", pad=15)
     axes.text(0, 1.03, MEANINGS[name], transform=axes.transAxes, color=INK, fontsize=8)
-    if not columns or not (table[columns].fillna(0) != 0).any(axis=None):
+    if not columns or not (table[columns].fillna(0).abs() > ROUNDING).any(axis=None):
         axes.set_facecolor("0.96")
         axes.text(0.5, 0.5, "not in this loss", transform=axes.transAxes, ha="center", va="center", color=INK)
         axes.set_yticks([])

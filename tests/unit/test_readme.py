@@ -20,7 +20,7 @@ def test_yaml_examples_are_valid_configurations() -> None:
         load({"datasets": DEMO["datasets"]} | block)
 
 
-@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md", "docs/slurm.md", "docs/ablation.md"])
+@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md", "docs/slurm.md", "docs/ablation.md", "docs/skill.md"])
 def test_links_lead_to_files(file: str) -> None:
     path = ROOT / file
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text())
