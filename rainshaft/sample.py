@@ -177,7 +177,8 @@ def sample(
     Parameters
     ----------
     settings
-        the frozen `sample` slice: seed, K, days, temperature, posterior_scales, min_threshold, batch_size, tile
+        the frozen `sample` slice: seed, K, days, temperature, batch_size, tile; where an experiment draws from the
+        posterior also posterior_scales and min_threshold
     attributes
         provenance for the file
     shard, shards

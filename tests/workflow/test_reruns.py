@@ -43,7 +43,7 @@ EDITS = [
     ("K: 3", "K: 4", AFTER_SAMPLE, None),
     ("sampling: {K: 3", "sampling: {days: 'split:train', K: 3", AFTER_SAMPLE, None),
     ("sampling: {K: 3", "sampling: {temperature: 0.9, K: 3", AFTER_SAMPLE | TRADEOFF, None),
-    ("sampling: {K: 3", "sampling: {posterior_scales: 2, K: 3", AFTER_SAMPLE | TRADEOFF, None),
+    ("sampling: {K: 3", "sampling: {posterior_scales: 2, K: 3", AFTER_SAMPLE | TRADEOFF, {"gradient-loss"}),
     ("lambda_grad: 2.0", "lambda_grad: 1.5", AFTER_TRAIN, {"gradient-loss"}),
     ("width: 4", "width: 8", AFTER_TRAIN, None),
     ("epochs: 2", "epochs: 3", AFTER_TRAIN, None),
