@@ -19,11 +19,15 @@ def demo():
 def test_a_slice_holds_what_its_stage_needs_and_no_more(demo):
     train = json.loads(stages.experiment_slice(demo, "calibrated", "train"))
     assert set(train["config"]) == {"seed", "model", "loss", "train"}
-    sample = json.loads(stages.experiment_slice(demo, "calibrated", "sample"))
+    forecast = json.loads(stages.experiment_slice(demo, "calibrated", "sample"))
+    drawing = {"seed", "temperature", "batch_size", "tile", "device"}
+    assert set(forecast["config"]) == {*drawing, "K", "days"}
+    raw = yaml.safe_load(DEMO.read_text())
+    raw["sampling"] = raw.get("sampling", {}) | {"mode": "both"}
+    augment = json.loads(stages.experiment_slice(config.load(raw), "calibrated", "sample"))
+    assert set(augment["config"]) == {*drawing, "posterior_scales", "K", "days", "min_threshold"}
     tradeoff = json.loads(stages.experiment_slice(demo, "calibrated", "tradeoff"))
-    drawing = {"seed", "temperature", "posterior_scales", "batch_size", "tile", "device"}
-    assert set(tradeoff["config"]) == {*drawing, "wet_threshold"}
-    assert set(sample["config"]) == {*drawing, "K", "days", "min_threshold"}
+    assert set(tradeoff["config"]) == {*drawing, "posterior_scales", "wet_threshold"}
     threshold = json.loads(stages.experiment_slice(demo, "calibrated", "threshold"))
     assert threshold["config"] == {"pixel_threshold": 0.1, "wet_threshold": None}
 
