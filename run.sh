@@ -18,6 +18,7 @@ die() {
 }
 
 # ---------------------------------------------------------------------------------------------------------- set-up
+imports="snakemake.cli, snakemake_executor_plugin_slurm, rainshaft.ingest, rainshaft.plots, rainshaft.srdrn, rainshaft.verdict"
 log=.venv/setup.log
 builder="" # process that builds pysteps
 lock_folder=""
@@ -103,7 +104,8 @@ install() {
         echo "  pysteps could not be built (see .venv/rainfarm.log): RainFARM is left out of the comparison"
     fi
     builder=""
-    step "first import" .venv/bin/python -c 'import snakemake.cli, torch, xarray, matplotlib.pyplot'
+    # keeps the bytecode, also where the site switches that off: else every job would compile all that it imports
+    step "first import" env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -c "import $imports"
 }
 
 lock() { # one set-up at a time

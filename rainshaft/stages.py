@@ -102,35 +102,27 @@ def _canonical(stage: str, content: dict[str, Any]) -> str:
     return json.dumps({"config": content, "code": code_fingerprint(*MODULES[stage])}, indent=2, sort_keys=True) + "\n"
 
 
-@cache
 def code_fingerprint(*modules: str) -> str:
     """SHA-256 over the syntax trees, without docstrings, of library modules and of those they import."""
-    digest = hashlib.sha256()
-    for name in sorted(_with_imports(modules)):
-        tree = _syntax_tree(name)
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-                node.body = node.body[1:]
-        digest.update(ast.dump(tree).encode())
-    return digest.hexdigest()
-
-
-def _syntax_tree(module: str) -> ast.Module:
-    return ast.parse((LIBRARY / f"{module}.py").read_text())
-
-
-def _with_imports(modules: tuple[str, ...]) -> set[str]:
-    """The modules and all modules of the library that they import, directly or not."""
-    found, waiting = set(), set(modules)
+    meanings, waiting = {}, set(modules)
     while waiting:
         name = waiting.pop()
-        found.add(name)
-        for node in ast.walk(_syntax_tree(name)):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "rainshaft":
-                inner = node.module.partition(".")[2]
-                names = {inner} if inner else {alias.name for alias in node.names}
-                waiting |= {n for n in names if (LIBRARY / f"{n}.py").exists()} - WITHOUT_SCIENCE - found
-    return found
+        meanings[name], imported = _understood((LIBRARY / f"{name}.py").read_text())
+        waiting |= {n for n in imported if (LIBRARY / f"{n}.py").exists()} - WITHOUT_SCIENCE - meanings.keys()
+    return hashlib.sha256("".join(meanings[name] for name in sorted(meanings)).encode()).hexdigest()
+
+
+@cache  # the stages share most modules, and every job starts with this
+def _understood(source: str) -> tuple[str, frozenset[str]]:
+    """The syntax tree of a module without its docstrings, as text, and the names that it imports from the library."""
+    tree, imported = ast.parse(source), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "rainshaft":
+            inner = node.module.partition(".")[2]
+            imported |= {inner} if inner else {alias.name for alias in node.names}
+    return ast.dump(tree), frozenset(imported)
 
 
 def read_slice(path: str | Path) -> dict[str, Any]:

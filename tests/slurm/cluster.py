@@ -24,6 +24,7 @@ CONFIG = Path("/etc/slurm/slurm.conf")
 IMPATIENT = (sys.executable, str(Path(__file__).parent / "impatient.py"))
 THROUGH_SLURM = (  # arguments of Snakemake, after the targets; two processors here
     "--profile=profiles/slurm",
+    "--slurm-init-seconds-before-status-checks=1",
     "--set-threads",
     "train_model=2",
     "sample_fields=2",

@@ -67,13 +67,10 @@ def library(tmp_path, monkeypatch):
     (tmp_path / "b.py").write_text("x = 1\n")
     (tmp_path / "config.py").write_text("y = 1\n")
     monkeypatch.setattr(stages, "LIBRARY", tmp_path)
-    stages.code_fingerprint.cache_clear()
-    yield tmp_path
-    stages.code_fingerprint.cache_clear()
+    return tmp_path
 
 
 def fingerprint():
-    stages.code_fingerprint.cache_clear()
     return stages.code_fingerprint("a")
 
 
