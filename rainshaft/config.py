@@ -211,7 +211,10 @@ class Model(Section):
     width: StrictInt = Field(16, ge=4, le=512)
     """channels at the fine scale; the coarser scales have twice as many"""
     d_z: tuple[Annotated[StrictInt, Field(ge=1)], ...] = Field((4, 2, 2, 1), min_length=1)
-    """channels of the latent maps, from the coarsest scale to the finest; the last one holds for all further scales"""
+    """channels of the latent maps, from the coarse grid to the fine one; the last one holds for all further scales"""
+    coarser_scales: StrictInt = Field(0, ge=0, le=6)
+    """how many scales begin the hierarchy on grids coarser than the coarse one, each by 2: where predictors are wrong
+    over large areas, so must the members be"""
     prior: Literal["learned", "standard"] = "learned"
     """`learned`: p(z|x) is a network; `standard`: N(0, I)"""
     conserve: Literal["cells", "none"] = "cells"
@@ -499,7 +502,7 @@ def _require_scales(config: Config) -> None:
     """Refuse more posterior scales than the network of the dataset has; only the merged experiments tell."""
     for name, experiment in config.experiments.items():
         wanted, factor = experiment.sampling.posterior_scales, config.datasets[experiment.dataset].factor
-        scales = len(refinements(factor)) + 1
+        scales = experiment.model.coarser_scales + len(refinements(factor)) + 1
         if wanted != "all" and wanted > scales:
             raise ConfigError(
                 f"experiments.{name}.sampling.posterior_scales: found {wanted}, but with factor {factor} of dataset "

@@ -1,7 +1,8 @@
 """The conditional VAE: coarse climate fields in, fine rain fields out, in mm/day.
 
 A hierarchy of latent maps, one a scale, from the coarse grid to the fine one (Sonderby et al. 2016, "Ladder
-variational autoencoders"; Child 2021, "Very deep VAEs"), fully convolutional, so that it works on any domain.
+variational autoencoders"; Child 2021, "Very deep VAEs"), fully convolutional, so that it works on any domain. Where
+the coarse rain is wrong by more than its cells are wide, the hierarchy begins on a coarser grid yet.
 Dry is exactly 0 in every space the network works in: rain is log1p(mm/day) over a scale, never minus a mean,
 and the output is ReLU(b + r (1 + b)) with b the bilinear coarse rain and r the network.
 
@@ -46,6 +47,7 @@ class Architecture:
     prior: str
     conserve: str
     context: tuple[str, ...] = ()
+    coarser_scales: int = 0
 
     def to_dict(self) -> dict:
         """As plain JSON types."""
@@ -58,35 +60,48 @@ class Architecture:
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """The factor as primes, largest first: the refinement from each scale to the next."""
-        return refinements(self.factor)
+        """The refinement from each scale to the next: halvings of the coarse grid, then the factor as primes."""
+        return (2,) * self.coarser_scales + refinements(self.factor)
 
     @property
     def scales(self) -> int:
-        """How many scales there are, from the coarse grid to the fine one."""
+        """How many scales there are, from the coarsest grid to the fine one."""
         return len(self.steps) + 1
 
     @property
+    def block(self) -> int:
+        """Coarse cells along the side of a cell of the coarsest scale."""
+        return 2**self.coarser_scales
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the features at each scale: twice as many up to half way, where cells are few."""
+        wide = self.coarser_scales + (self.scales - self.coarser_scales + 1) // 2
+        return tuple(self.width * (2 if level < wide else 1) for level in range(self.scales))
+
+    @property
     def latent_channels(self) -> tuple[int, ...]:
-        """Channels of the latent map at each scale, coarse to fine."""
-        return tuple(self.d_z[min(level, len(self.d_z) - 1)] for level in range(self.scales))
+        """Channels of the latent map at each scale, coarse to fine; `d_z` counts from the coarse grid on."""
+        levels = range(-self.coarser_scales, self.scales - self.coarser_scales)
+        return tuple(self.d_z[min(max(level, 0), len(self.d_z) - 1)] for level in levels)
 
     @property
     def reach(self) -> int:
-        """How many coarse cells away the inputs of a fine cell may lie, at most: the halo that a tile needs."""
+        """How many cells of the coarsest scale away the inputs of a fine cell may lie, at most: the halo of a tile."""
         cells = 1  # of the scale at hand; the last convolution
-        for step in (1, *self.steps[::-1]):  # through the decoder to the coarse grid
+        for step in (1, *self.steps[::-1]):  # through the decoder to the coarsest grid
             cells = math.ceil(cells / step) + BLOCK_REACH
         for step in (1, *self.steps):  # and through the features of x to the fine one
             cells = cells * step + BLOCK_REACH
-        return math.ceil(cells / self.factor) + 1  # the bilinear interpolation
+        cells = math.ceil(cells / self.factor) + 1  # the bilinear interpolation
+        return math.ceil(cells / self.block)
 
     def latent_shapes(self, rows: int, columns: int) -> list[tuple[int, int, int]]:
         """Shape (C, h, w) of the latent map at each scale for a coarse domain of rows x columns, coarse to fine."""
-        shapes, size = [], 1
+        shapes, rows, columns = [], math.ceil(rows / self.block), math.ceil(columns / self.block)
         for channels, step in zip(self.latent_channels, (*self.steps, 1), strict=True):
-            shapes.append((channels, rows * size, columns * size))
-            size *= step
+            shapes.append((channels, rows, columns))
+            rows, columns = rows * step, columns * step
         return shapes
 
 
@@ -137,7 +152,7 @@ class Block(nn.Module):
 class Pyramid(nn.Module):
     """Features at every scale, coarse to fine."""
 
-    def __init__(self, inputs: int, widths: list[int], steps: tuple[int, ...]):
+    def __init__(self, inputs: int, widths: tuple[int, ...], steps: tuple[int, ...]):
         super().__init__()
         self.steps = steps[::-1]
         fine_first = widths[::-1]
@@ -208,8 +223,7 @@ class RainCVAE(nn.Module):
         self.register_buffer("channel_mean", channel_mean.float().view(1, -1, 1, 1))
         self.register_buffer("channel_std", channel_std.float().view(1, -1, 1, 1))
         self.register_buffer("rain_log_std", torch.tensor(float(rain_log_std)))
-        # half of the scales, the coarse ones, where cells are few, are twice as wide
-        widths = [a.width * (2 if level < (a.scales + 1) // 2 else 1) for level in range(a.scales)]
+        widths = a.widths
         inputs = len(a.channels) + len(a.statics) + (CONTEXT_WIDTH if a.context else 0)
         self.x_pyramid = Pyramid(inputs, widths, a.steps)
         self.y_pyramid = Pyramid(inputs + 1, widths, a.steps)
@@ -246,7 +260,7 @@ class RainCVAE(nn.Module):
             i = self.architecture.channels.index(self.architecture.rain_channel)
             rain = coarse_BCyx[:, i : i + 1]
             smooth = bilinear(rain, self.architecture.factor)
-        features = self.x_pyramid(self._inputs(coarse_BCyx, statics_BSHW, context_BKvu))
+        features = self.x_pyramid(self._whole_blocks(self._inputs(coarse_BCyx, statics_BSHW, context_BKvu)))
         return Given(features, rain, smooth, valid_B1HW)
 
     def observed(
@@ -254,7 +268,14 @@ class RainCVAE(nn.Module):
     ) -> list[Tensor]:
         """Features of x and the observed rain (mm/day, 0 where not valid) together, for the posterior."""
         y = torch.log1p(rain_B1HW) / self.rain_log_std
-        return self.y_pyramid(torch.cat([self._inputs(coarse_BCyx, statics_BSHW, context_BKvu), y], 1))
+        inputs = torch.cat([self._inputs(coarse_BCyx, statics_BSHW, context_BKvu), y], 1)
+        return self.y_pyramid(self._whole_blocks(inputs))
+
+    def _whole_blocks(self, fine_BCHW: Tensor) -> Tensor:
+        """Fine fields up to the next whole cell of the coarsest scale; what is at the edge is held constant."""
+        block = self.architecture.block * self.architecture.factor
+        rows, columns = (-extent % block for extent in fine_BCHW.shape[-2:])
+        return F.pad(fine_BCHW, (0, columns, 0, rows), mode="replicate") if rows or columns else fine_BCHW
 
     def _inputs(self, coarse_BCyx: Tensor, statics_BSHW: Tensor, context_BKvu: Tensor | None) -> Tensor:
         """Predictors on the fine grid, normalised, static maps, and the numbers of the context on every cell."""
@@ -309,8 +330,9 @@ class RainCVAE(nn.Module):
             if level < len(self.architecture.steps):
                 step = float(self.architecture.steps[level])
                 below = [F.interpolate(h, scale_factor=step, mode="nearest")]
-        r = self.out(h).float()
-        rain = self._rain(r.view(days, members, *r.shape[-2:]), given)
+        r = self.out(h).float().view(days, members, *h.shape[-2:])
+        rows, columns = given.valid_B1HW.shape[-2:]
+        rain = self._rain(r[..., :rows, :columns], given)
         cells = r.shape[-2] * r.shape[-1]
         return rain, torch.stack(kls) / cells if kls else None
 

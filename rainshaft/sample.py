@@ -79,7 +79,7 @@ def day_noise(model: RainCVAE, seed: int, date: int, members: int, rows: int, co
 
 @dataclass(frozen=True)
 class Tile:
-    """A part of the domain as (rows, columns) of coarse cells: those wanted, and with the halo that they depend on."""
+    """A part of the domain as (rows, columns) of cells: those wanted, and with the halo that they depend on."""
 
     wanted: tuple[slice, slice]
     with_halo: tuple[slice, slice]
@@ -92,7 +92,7 @@ class Tile:
 
 
 def tiles(rows: int, columns: int, side: int, halo: int) -> list[Tile]:
-    """Cut a domain into even tiles of at most `side` coarse cells, with a halo that ends at the edge of the domain."""
+    """Cut a domain into even tiles of at most `side` cells, with a halo that ends at the edge of the domain."""
 
     def along(cells: int) -> list[tuple[slice, slice]]:
         edges = np.linspace(0, cells, math.ceil(cells / side) + 1).round().astype(int).tolist()
@@ -125,7 +125,7 @@ def draw(
     rain
         (time, member, lat, lon) in mm/day, 0 where not valid
     """
-    device, factor = model.rain_log_std.device, model.architecture.factor
+    device, a = model.rain_log_std.device, model.architecture
     coarse = torch.from_numpy(days.predictors.values)
     context = torch.from_numpy(days.context.values).to(device)
     rows, columns = coarse.shape[-2:]
@@ -133,19 +133,24 @@ def draw(
     observed = torch.from_numpy(np.nan_to_num(days.pr.values))[:, None]
     noise = [day_noise(model, settings["seed"], d, settings["K"], rows, columns) for d in dates]
     scales = [torch.from_numpy(np.concatenate(scale)) for scale in zip(*noise, strict=True)]
-    members = np.empty((len(coarse), settings["K"], rows * factor, columns * factor), "f4")
-    for tile in tiles(rows, columns, max(1, settings["tile"] // factor), model.architecture.reach):
+    members = np.empty((len(coarse), settings["K"], rows * a.factor, columns * a.factor), "f4")
+    fine = a.block * a.factor
+    # tiles are whole cells of the coarsest scale
+    domain = (math.ceil(cells / a.block) for cells in (rows, columns))
+    for tile in tiles(*domain, max(1, settings["tile"] // fine), a.reach):
 
-        def cut(field: Tensor, tile: Tile = tile) -> Tensor:
-            return _cells(field, tile.with_halo, field.shape[-2] // rows).to(device)
+        def cut(field: Tensor, size: int, tile: Tile = tile) -> Tensor:
+            return _cells(field, tile.with_halo, size).to(device)
 
-        x = cut(coarse), cut(statics).expand(len(coarse), -1, -1, -1)
+        x = cut(coarse, a.block), cut(statics, fine).expand(len(coarse), -1, -1, -1)
         features = None
         if mode == "posterior":
-            features = model.observed(*x, cut(observed), context)[: posterior_scales(model, settings)]
-        given = model.given(*x, cut(valid).expand(len(coarse), 1, -1, -1), context)
-        rain, _ = model(given, [cut(z) for z in scales], features, settings["temperature"])
-        _cells(members, tile.wanted, factor)[:] = _cells(rain, tile.trimmed, factor).cpu().numpy()
+            features = model.observed(*x, cut(observed, fine), context)[: posterior_scales(model, settings)]
+        given = model.given(*x, cut(valid, fine).expand(len(coarse), 1, -1, -1), context)
+        sizes = np.cumprod((1, *a.steps)).tolist()
+        z = [cut(noise, size) for noise, size in zip(scales, sizes, strict=True)]
+        rain, _ = model(given, z, features, settings["temperature"])
+        _cells(members, tile.wanted, fine)[:] = _cells(rain, tile.trimmed, fine).cpu().numpy()
     return members
 
 
@@ -155,9 +160,9 @@ def posterior_scales(model: RainCVAE, settings: dict[str, Any]) -> int:
     return model.architecture.scales if wanted == "all" else wanted
 
 
-def _cells(field: Any, coarse: tuple[slice, slice], size: int) -> Any:
-    """The part of an array or tensor (..., h, w) that lies in these coarse cells of size x size of its own."""
-    rows, columns = (slice(s.start * size, s.stop * size) for s in coarse)
+def _cells(field: Any, cells: tuple[slice, slice], size: int) -> Any:
+    """The part of an array or tensor (..., h, w) that lies in these cells of size x size of its own."""
+    rows, columns = (slice(s.start * size, s.stop * size) for s in cells)
     return field[..., rows, columns]
 
 

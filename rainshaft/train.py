@@ -112,6 +112,7 @@ def build_model(settings: Model, statistics: xr.Dataset, seed: int) -> RainCVAE:
         prior=settings.prior,
         conserve=settings.conserve,
         context=tuple(statistics.context_channel.values.tolist()),
+        coarser_scales=settings.coarser_scales,
     )
     torch.manual_seed(seed)
     mean, std, context_mean, context_std = (

@@ -8,9 +8,11 @@ import torch
 from rainshaft.model import CONTEXT_WIDTH, Architecture, RainCVAE, bilinear, block_sum, conserve_cells, gaussian_kl
 
 
-def build(factor=4, conserve="cells", prior="learned", statics=("elevation",), rain_channel="pr"):
+def build(factor=4, conserve="cells", prior="learned", statics=("elevation",), rain_channel="pr", coarser=0):
     torch.manual_seed(0)
-    architecture = Architecture(("pr", "tas"), statics, rain_channel, factor, 8, (2, 1), prior, conserve)
+    architecture = Architecture(
+        ("pr", "tas"), statics, rain_channel, factor, 8, (2, 1), prior, conserve, coarser_scales=coarser
+    )
     mean, std = torch.tensor([0.0, 280.0]), torch.tensor([1.5, 10.0])
     model = RainCVAE(architecture, mean, std, 1.2)
     torch.nn.init.normal_(model.out.weight, std=0.5)  # as after training: the fresh network is the bilinear forecast
@@ -46,9 +48,19 @@ def test_any_integer_factor_is_split_into_primes(factor, steps):
     assert all(channels == 2 for channels, _, _ in shapes[1:])
 
 
+def test_coarser_scales_halve_the_coarse_grid_and_leave_the_finer_ones_alone():
+    architecture = build(6).architecture
+    deeper = build(6, coarser=2).architecture
+    assert deeper.steps == (2, 2, 3, 2)
+    assert deeper.latent_shapes(13, 11)[:2] == [(2, 4, 3), (2, 8, 6)]  # up to the next whole cells of the coarsest
+    assert deeper.latent_shapes(12, 8)[2:] == architecture.latent_shapes(12, 8)
+    assert deeper.widths[2:] == architecture.widths
+
+
+@pytest.mark.parametrize("coarser", [0, 1, 3])
 @pytest.mark.parametrize("factor", [2, 3, 7, 12])
-def test_any_factor_and_non_square_grids_give_the_fine_grid(factor):
-    model = build(factor)
+def test_any_factor_and_non_square_grids_give_the_fine_grid(factor, coarser):
+    model = build(factor, coarser=coarser)
     coarse, statics, valid = inputs(model)
     rain, kl = model(model.given(coarse, statics, valid), noise(model, 6))
     assert rain.shape == (2, 3, 3 * factor, 5 * factor)
@@ -56,18 +68,18 @@ def test_any_factor_and_non_square_grids_give_the_fine_grid(factor):
     assert torch.isfinite(rain).all()
 
 
-@pytest.mark.parametrize("factor", [2, 3, 6, 8])
-def test_inputs_beyond_the_reach_change_nothing_and_those_just_within_do(factor):
-    model = build(factor, conserve="none").double()
-    reach = model.architecture.reach
-    x, statics, valid = (t.double() for t in inputs(model, 1, 1, 2 * reach + 4))
-    z = [n.double() for n in noise(model, 1, 1, 2 * reach + 4)]
+@pytest.mark.parametrize(("factor", "coarser"), [(2, 0), (3, 0), (6, 0), (8, 0), (2, 1), (3, 2)])
+def test_inputs_beyond_the_reach_change_nothing_and_those_just_within_do(factor, coarser):
+    model = build(factor, conserve="none", coarser=coarser).double()
+    reach, block = model.architecture.reach, model.architecture.block
+    x, statics, valid = (t.double() for t in inputs(model, 1, 1, (2 * reach + 4) * block))
+    z = [n.double() for n in noise(model, 1, 1, (2 * reach + 4) * block)]
 
     def rain(x):
-        return model(model.given(x, statics, valid), z)[0][0, 0].unflatten(1, (-1, factor))
+        return model(model.given(x, statics, valid), z)[0][0, 0].unflatten(1, (-1, factor * block))
 
     changed = x.clone()
-    changed[..., reach + 2] += 5
+    changed[..., (reach + 2) * block] += 5
     far = (rain(changed) - rain(x)).abs().amax((0, 2)).nonzero().squeeze() - (reach + 2)
     assert far.abs().max() in (reach - 1, reach)
 

@@ -39,14 +39,18 @@ def data(tmp_path_factory):
     return make_data(tmp_path_factory.mktemp("data"), DAYS, ROWS, COLUMNS)
 
 
-@pytest.fixture(scope="module")
-def model(data):
+def make_model(data, coarser=0):
     torch.manual_seed(0)
     statics = tuple(data[1].static.values.tolist())
-    architecture = Architecture(("pr", "tas"), statics, "pr", 2, 4, (2, 1), "learned", "none")
+    architecture = Architecture(("pr", "tas"), statics, "pr", 2, 4, (2, 1), "learned", "none", coarser_scales=coarser)
     model = RainCVAE(architecture, torch.tensor([0.0, 285.0]), torch.tensor([1.0, 3.0]), 1.2)
     torch.nn.init.normal_(model.out.weight, std=0.5)
     return model.eval()
+
+
+@pytest.fixture(scope="module")
+def model(data):
+    return make_model(data)
 
 
 def drawn(model, data, path, mode="prior", shard=(1, 1), **changes):
@@ -67,9 +71,12 @@ def test_members_are_the_same_for_any_batch_size_and_choice_of_days(model, data,
     xr.testing.assert_allclose(first.pr, second.pr.sel(time=first.time), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("coarser", [0, 1])
 @pytest.mark.parametrize(("mode", "scales"), KINDS)
-def test_tiles_give_the_members_of_the_whole(model, tmp_path, monkeypatch, mode, scales):
-    data, keys = make_data(tmp_path, 20, 60, 44), {"days": "split:test", "posterior_scales": scales}
+def test_tiles_give_the_members_of_the_whole(tmp_path, monkeypatch, mode, scales, coarser):
+    # with a scale coarser by one the last cells of that are half outside
+    data, keys = make_data(tmp_path, 20, 90, 46), {"days": "split:test", "posterior_scales": scales}
+    model = make_model(data, coarser)
     whole = drawn(model, data, tmp_path / "whole.nc", mode, **keys).pr
     tiled = drawn(model, data, tmp_path / "tiled.nc", mode, **keys, tile=16).pr
     np.testing.assert_allclose(tiled, whole, rtol=1e-5, atol=1e-5)
