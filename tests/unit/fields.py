@@ -1,4 +1,4 @@
-"""Small canonical fields, built by hand for the tests of what comes after `ingest`."""
+"""Small canonical fields, built by hand for the tests of what comes after `ingest`, with their statistics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,25 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from rainshaft.config import Dataset
+from rainshaft.dataset import fit_statistics
 from rainshaft.files import write_netcdf
+
+
+def showers(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Rain in mm/day, two cells of five dry and a long tail, each cell by itself."""
+    return np.maximum(rng.gamma(0.6, 12, shape) - 4, 0)
+
+
+def statistics_of(*paths: Path, **keys: object) -> xr.Dataset:
+    """The statistics of fields with factor 2, split in blocks of five days; `keys` of the dataset on top."""
+    dataset = {
+        "years": tuple(int(path.stem) for path in paths),
+        "factor": 2,
+        "rain": {"files": ["x"], "variable": "pr"},
+        "split": {"by": "blocks", "block_days": 5, "cycle": ["train", "validation", "train", "test"]},
+    }
+    return fit_statistics(list(paths), Dataset(**dataset | keys))
 
 
 def make_fields(

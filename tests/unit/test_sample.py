@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from fields import make_fields
+from fields import make_fields, showers, statistics_of
 
 from rainshaft import sample, threshold
-from rainshaft.config import Dataset, Model
-from rainshaft.dataset import fit_statistics
+from rainshaft.config import Model
 from rainshaft.errors import UserError
 from rainshaft.model import Architecture, RainCVAE
 from rainshaft.train import build_model
@@ -21,17 +20,11 @@ DAYS, ROWS, COLUMNS = 40, 8, 12
 def make_data(folder, days, rows, columns, **keys):
     """The canonical fields of some days, with a corner that is not valid, and their statistics."""
     rng = np.random.default_rng(0)
-    rain = np.maximum(rng.gamma(0.6, 12, (days, rows, columns)) - 4, 0)
+    rain = showers(rng, days, rows, columns)
     valid = np.ones((rows, columns))
     valid[:2, :3] = 0
     path = make_fields(folder / "2001.nc", rain, valid=valid, **keys)
-    dataset = Dataset(
-        years=(2001,),
-        factor=2,
-        rain={"files": ["x"], "variable": "pr"},
-        split={"by": "blocks", "block_days": 5, "cycle": ["train", "validation", "train", "test"]},
-    )
-    return [path], fit_statistics([path], dataset)
+    return [path], statistics_of(path)
 
 
 @pytest.fixture(scope="module")

@@ -6,31 +6,23 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from fields import make_fields
+from fields import make_fields, showers, statistics_of
 from scores.categorical import BasicContingencyManager, ThresholdEventOperator
 
 from rainshaft import srdrn
 from rainshaft.batches import load_record
-from rainshaft.config import Dataset
-from rainshaft.dataset import fit_statistics
 from rainshaft.errors import UserError
 from rainshaft.model import bilinear
 
 SMALL = {"steps": 3, "width": 4, "blocks": 1}
-DATASET = Dataset(
-    years=(2001,),
-    factor=2,
-    rain={"files": ["x"], "variable": "pr"},
-    split={"by": "blocks", "block_days": 5, "cycle": ["train", "validation", "train", "test"]},
-)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    rain = np.maximum(np.random.default_rng(0).gamma(0.6, 12, (40, 8, 12)) - 4, 0)
+    rain = showers(np.random.default_rng(0), 40, 8, 12)
     fields = [make_fields(folder / "2001.nc", rain)]
-    return fields, fit_statistics(fields, DATASET)
+    return fields, statistics_of(*fields)
 
 
 @pytest.fixture
@@ -51,10 +43,10 @@ def augmented(tmp_path):
 
 
 def test_context_does_not_stand_in_the_way(tmp_path, augmented):
-    rain = np.maximum(np.random.default_rng(0).gamma(0.6, 12, (40, 8, 12)) - 4, 0)
+    rain = showers(np.random.default_rng(0), 40, 8, 12)
     pressure = np.random.default_rng(1).normal(1e5, 500, (40, 5, 7))
     fields = [make_fields(tmp_path / "2001.nc", rain, context={"msl": pressure})]
-    statistics = fit_statistics(fields, DATASET)
+    statistics = statistics_of(*fields)
     train = srdrn.with_synthetic(
         load_record(fields, statistics, "train", torch.device("cpu")), augmented, ["pr", "tas"]
     )

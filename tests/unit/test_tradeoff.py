@@ -7,13 +7,12 @@ import pandas as pd
 import pytest
 import torch
 import xarray as xr
-from fields import make_fields
+from fields import make_fields, showers, statistics_of
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from rainshaft import plots, tradeoff
-from rainshaft.config import Dataset, Plots
-from rainshaft.dataset import fit_statistics
+from rainshaft.config import Plots
 from rainshaft.errors import UserError
 from rainshaft.model import Architecture, RainCVAE
 from rainshaft.sample import draw
@@ -31,20 +30,13 @@ def data(tmp_path_factory):
     folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
     valid = np.ones((8, 12))
     valid[:2, :3] = 0
-    rain = np.maximum(rng.gamma(0.6, 12, (2, 60, 8, 12)) - 4, 0)
+    rain = showers(rng, 2, 60, 8, 12)
     paths = [
         make_fields(folder / f"{y}.nc", r, f"{y}-01-01", valid=valid, factor=4)
         for y, r in zip(YEARS, rain, strict=True)
     ]
-    dataset = Dataset(
-        years=YEARS,
-        factor=4,
-        rain={"files": ["x"], "variable": "pr"},
-        split={"by": "blocks", "block_days": 5, "cycle": ["train", "validation", "train", "test"]},
-        heavy_percentile=40,  # more heavy days than are drawn
-        heavy_min_cells=1,
-    )
-    return paths, fit_statistics(paths, dataset)
+    # more heavy days than are drawn
+    return paths, statistics_of(*paths, factor=4, heavy_percentile=40, heavy_min_cells=1)
 
 
 @pytest.fixture(scope="module")

@@ -16,13 +16,12 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from fields import make_fields
+from fields import make_fields, showers, statistics_of
 from project import REPOSITORY
 from safetensors.torch import load_file
 
 from rainshaft import batches, checkpoints, train
-from rainshaft.config import Dataset, Loss, Model, Train
-from rainshaft.dataset import fit_statistics
+from rainshaft.config import Loss, Model, Train
 from rainshaft.errors import STOPPED, Interrupted, UserError
 from rainshaft.files import write_netcdf
 from rainshaft.locks import Lock
@@ -33,16 +32,9 @@ def data(tmp_path_factory):
     """Eighty days of 16 x 24 cells with dry and heavy ones, and their statistics."""
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
-    rain = np.maximum(rng.gamma(0.6, 12, (80, 16, 24)) - 4, 0) * rng.choice([0, 0.3, 1, 2], (80, 1, 1))
+    rain = showers(rng, 80, 16, 24) * rng.choice([0, 0.3, 1, 2], (80, 1, 1))
     path = make_fields(folder / "2001.nc", rain, elevation=rng.random((16, 24)) * 900)
-    dataset = Dataset(
-        years=(2001,),
-        factor=2,
-        rain={"files": ["x"], "variable": "pr"},
-        split={"by": "blocks", "block_days": 5, "cycle": ["train", "validation", "train", "test"]},
-        heavy_min_cells=3,
-    )
-    return [path], fit_statistics([path], dataset)
+    return [path], statistics_of(path, heavy_min_cells=3)
 
 
 @pytest.fixture(scope="module")
@@ -50,18 +42,12 @@ def islands(tmp_path_factory):
     """Forty days on 16 x 24 cells of which few are land, in a sea without values: context, and no coarse channel."""
     folder = tmp_path_factory.mktemp("islands")
     rng = np.random.default_rng(0)
-    rain = np.maximum(rng.gamma(0.6, 12, (40, 16, 24)) - 4, 0)
+    rain = showers(rng, 40, 16, 24)
     land = np.zeros((16, 24))
     land[3:8, 2:9] = land[9:15, 12:21] = 1
     pressure = rng.normal(1e5, 800, (40, 5, 7))
     path = make_fields(folder / "2001.nc", rain, valid=land, context={"msl": pressure}, coarse=False)
-    dataset = Dataset(
-        years=(2001,),
-        factor=2,
-        rain={"files": ["x"], "variable": "pr"},
-        split={"by": "blocks", "block_days": 5, "cycle": ["train", "validation", "train", "test"]},
-    )
-    return [path], fit_statistics([path], dataset)
+    return [path], statistics_of(path)
 
 
 def settings(**changes):
