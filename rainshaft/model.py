@@ -206,6 +206,8 @@ class Given:
 class RainCVAE(nn.Module):
     """p(y | x) as a hierarchy of latent maps z_l: prior p(z_l | z_<l, x), posterior q(z_l | z_<l, x, y).
 
+    The decoder adds to a state that goes from scale to scale (Child 2021, section 3): without this path the coarse
+    latents hardly reach the output, and the network leaves all uncertainty to the finest ones.
     The statistics of the training days are part of the module (buffers), so the weights file says it all.
     """
 
@@ -227,12 +229,14 @@ class RainCVAE(nn.Module):
         inputs = len(a.channels) + len(a.statics) + (CONTEXT_WIDTH if a.context else 0)
         self.x_pyramid = Pyramid(inputs, widths, a.steps)
         self.y_pyramid = Pyramid(inputs + 1, widths, a.steps)
-        self.prior, self.posterior, self.decode = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        self.prior, self.posterior = nn.ModuleList(), nn.ModuleList()
+        self.inject, self.decode = nn.ModuleList(), nn.ModuleList()
         for level, (width, z) in enumerate(zip(widths, a.latent_channels, strict=True)):
             below = [widths[level - 1]] if level else []  # z_<l reaches this scale through the decoder's state
             self.prior.append(SharedConv(2 * z, [width, *below], 1))
             self.posterior.append(SharedConv(2 * z, [width, width, *below], 1))
-            self.decode.append(Block(width, width, z, *below))
+            self.inject.append(SharedConv(width, [z, *below], 1))
+            self.decode.append(Block(width, width, width))
         self.out = nn.Conv2d(widths[-1], 1, 3, padding=1)
         nn.init.zeros_(self.out.weight)  # the first forecast is the bilinear one
         # without coarse rain it is the same drizzle everywhere: the gradient of ReLU is 0 where its input is 0
@@ -326,7 +330,8 @@ class RainCVAE(nn.Module):
                 mean, log_variance = self._gaussian(self.posterior[level](fx, observed[level], *below))
                 kls.append(gaussian_kl((mean, log_variance), prior).sum((1, 2, 3)).mean())
             z = draw(mean, log_variance, noise[level], temperature)
-            h = self.decode[level](fx, z, *below)
+            h = self.inject[level](z, *below)
+            h = h + self.decode[level](fx, h)
             if level < len(self.architecture.steps):
                 step = float(self.architecture.steps[level])
                 below = [F.interpolate(h, scale_factor=step, mode="nearest")]

@@ -147,7 +147,7 @@ def test_days_from_a_file_and_what_is_wrong_with_it(model, data, tmp_path):
 def test_posterior_members_without_mass_are_dropped(model, data, tmp_path, caplog):
     caplog.set_level("INFO")
     drier = copy.deepcopy(model)
-    torch.nn.init.constant_(drier.out.bias, -0.4)
+    torch.nn.init.constant_(drier.out.bias, -2.5)
     members = drawn(drier, data, tmp_path / "a.nc", mode="posterior", min_threshold=1.0)
     with xr.open_dataset(data[0][0]) as fields:
         truth = fields.pr.sel(time=members.time)

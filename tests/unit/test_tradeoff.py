@@ -46,7 +46,7 @@ def model(data):
     statics = tuple(data[1].static.values.tolist())
     architecture = Architecture(("pr", "tas"), statics, "pr", 4, 4, (2, 1), "learned", "none")
     model = RainCVAE(architecture, torch.tensor([0.0, 285.0]), torch.tensor([1.0, 3.0]), 1.2)
-    torch.nn.init.normal_(model.out.weight, std=0.5)
+    torch.nn.init.normal_(model.out.weight, std=0.1)
     return model.eval()
 
 
