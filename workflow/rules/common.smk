@@ -87,6 +87,36 @@ def of_baselines(pattern):
     return [path for name in DATASETS for path in expand(pattern, dataset=name, baseline=baselines_of(name))]
 
 
+def compared(wildcards):
+    """Experiment -> mode, for the experiments of a dataset; the prior where it is drawn: it has not seen the truth."""
+    mine = {name: e for name, e in CONFIG.experiments.items() if e.dataset == wildcards.dataset}
+    return {name: e.sampling.modes[0] for name, e in mine.items()}
+
+
+def families(wildcards):
+    """Experiment of the file -> its replicates, for the experiments of a dataset."""
+    mine = compared(wildcards)
+    return {family: list(names) for family, names in CONFIG.families.items() if names[0] in mine}
+
+
+def compared_files(of_experiment, of_baseline, all_replicates=False):
+    """An input function: the files of the baselines and of the compared experiments, of replicates just the first."""
+
+    def files(wildcards):
+        dataset = wildcards.dataset
+        return [
+            path.format(**names)
+            for path, names in [(of_baseline, {"dataset": dataset, "baseline": name}) for name in baselines_of(dataset)]
+            + [
+                (of_experiment, {"experiment": name, "mode": mode})
+                for name, mode in compared(wildcards).items()
+                if all_replicates or name in FIRST
+            ]
+        ]
+
+    return files
+
+
 RUN_LOCK = Lock(Path(".snakemake/rainshaft.lock"))  # held until this process ends, however it ends
 
 
