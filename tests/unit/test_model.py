@@ -84,6 +84,22 @@ def test_inputs_beyond_the_reach_change_nothing_and_those_just_within_do(factor,
     assert far.abs().max() in (reach - 1, reach)
 
 
+@pytest.mark.parametrize("coarser", [0, 2])
+def test_latents_of_every_scale_reach_the_rain_from_the_start(coarser):
+    model = build(8, conserve="none", coarser=coarser)
+    given, z = model.given(*inputs(model, 1, 8, 8)), noise(model, 8, 8, 8)
+
+    @torch.no_grad()
+    def spread(varied):
+        """Standard deviation of members that share the noise of all scales but those that are varied."""
+        mine = [n if level in varied else n[:1].expand_as(n) for level, n in enumerate(z)]
+        return float(model(given, mine)[0].std(1).mean())
+
+    scales = range(model.architecture.scales)
+    shares = [spread([level]) / spread(scales) for level in scales]
+    assert min(shares) > 0.05, "training switches off what hardly shows"
+
+
 def test_13_x_11_makes_156_x_132():
     model = build(12)
     coarse, statics, valid = inputs(model, 1, 13, 11)
