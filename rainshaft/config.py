@@ -213,8 +213,8 @@ class Model(Section):
     d_z: tuple[Annotated[StrictInt, Field(ge=1)], ...] = Field((4, 2, 2, 1), min_length=1)
     """channels of the latent maps, from the coarse grid to the fine one; the last one holds for all further scales"""
     coarser_scales: StrictInt = Field(0, ge=0, le=6)
-    """how many scales begin the hierarchy on grids coarser than the coarse one, each by 2: where predictors are wrong
-    over large areas, so must the members be"""
+    """how many scales begin the hierarchy on grids coarser than the coarse one, each by 2, so that
+    members differ over larger areas; it helped without coarse rain, and did not with that of ERA5"""
     prior: Literal["learned", "standard"] = "learned"
     """`learned`: p(z|x) is a network; `standard`: N(0, I)"""
     conserve: Literal["cells", "none"] = "cells"
