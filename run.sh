@@ -18,7 +18,8 @@ die() {
 }
 
 # ---------------------------------------------------------------------------------------------------------- set-up
-imports="snakemake.cli, snakemake_executor_plugin_slurm, rainshaft.ingest, rainshaft.plots, rainshaft.srdrn, rainshaft.verdict"
+imports="snakemake.cli, snakemake_executor_plugin_slurm, rainshaft.ingest, rainshaft.srdrn, rainshaft.verdict"
+imports+=", rainshaft.plot_distributions, rainshaft.plot_maps, rainshaft.plot_scores, rainshaft.plot_tradeoff, rainshaft.plot_training"
 log=.venv/setup.log
 builder="" # process that builds pysteps
 lock_folder=""

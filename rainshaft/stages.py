@@ -35,7 +35,7 @@ MODULES = {
     "tradeoff": ("tradeoff",),
     "srdrn": ("srdrn",),
     "evaluate": ("metrics", "verdict"),
-    "plot": ("plots",),
+    "plot": ("plot_distributions", "plot_maps", "plot_scores", "plot_tradeoff", "plot_training"),
 }
 WITHOUT_SCIENCE = {"checkpoints", "config", "errors", "files", "locks", "processes", "runtime", "stages"}
 

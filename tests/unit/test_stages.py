@@ -98,3 +98,7 @@ def test_modules_without_science_are_left_out(library):
 def test_every_stage_names_modules_that_exist():
     for modules in stages.MODULES.values():
         assert stages.code_fingerprint(*modules)
+
+
+def test_the_code_of_every_figure_counts():
+    assert set(stages.MODULES["plot"]) == {path.stem for path in stages.LIBRARY.glob("plot_*.py")}

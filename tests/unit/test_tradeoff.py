@@ -8,10 +8,9 @@ import pytest
 import torch
 import xarray as xr
 from fields import make_fields, showers, statistics_of
-from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from rainshaft import plots, tradeoff
+from rainshaft import plot_tradeoff, tradeoff
 from rainshaft.config import Plots
 from rainshaft.errors import UserError
 from rainshaft.model import Architecture, RainCVAE
@@ -160,14 +159,12 @@ def test_a_record_without_heavy_days_is_refused_and_one_with_them_in_one_split_i
     assert not list(tmp_path.iterdir())
     training = statistics.isel(time=statistics.split == "train")
     tradeoff.trace(model, SETTINGS, paths, training, tmp_path / "a.csv")
-    plots.tradeoff(tmp_path / "a.csv", tmp_path / "a.png", Plots(dpi=60))
+    plot_tradeoff.tradeoff(tmp_path / "a.csv", tmp_path / "a.png", Plots(dpi=60))
     assert set(pd.read_csv(tmp_path / "a.csv").split) == {"train"}
 
 
-def test_the_figure_shows_both_knobs_the_chosen_setting_and_the_prior(table, tmp_path, monkeypatch):
-    figures, save = [], Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (figures.append(self), save(self, *a, **k)))
-    plots.tradeoff(table, tmp_path / "a.png", Plots(dpi=60))
+def test_the_figure_shows_both_knobs_the_chosen_setting_and_the_prior(table, tmp_path, figures):
+    plot_tradeoff.tradeoff(table, tmp_path / "a.png", Plots(dpi=60))
     assert imread(tmp_path / "a.png").shape[1] >= 700
     left, *panels = figures[0].axes
     lines = {line.get_label(): line for line in left.lines}

@@ -2,7 +2,9 @@ import json
 from pathlib import Path
 
 from rainshaft.config import Plots
-from rainshaft.plots import comparison_distributions, comparison_maps, comparison_scores
+from rainshaft.plot_distributions import comparison_distributions
+from rainshaft.plot_maps import comparison_maps
+from rainshaft.plot_scores import comparison_scores
 from rainshaft.runtime import job
 from rainshaft.stages import read_slice
 

@@ -1,5 +1,5 @@
 from rainshaft.config import Plots
-from rainshaft.plots import distribution
+from rainshaft.plot_distributions import distribution
 from rainshaft.runtime import job
 from rainshaft.stages import read_slice
 

@@ -1,5 +1,5 @@
 from rainshaft.config import Plots
-from rainshaft.plots import sample_maps
+from rainshaft.plot_maps import sample_maps
 from rainshaft.runtime import job
 from rainshaft.stages import read_slice
 

@@ -1,5 +1,5 @@
 from rainshaft.config import Plots
-from rainshaft.plots import tradeoff
+from rainshaft.plot_tradeoff import tradeoff
 from rainshaft.runtime import job
 from rainshaft.stages import read_slice
 

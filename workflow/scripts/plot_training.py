@@ -1,5 +1,5 @@
 from rainshaft.config import Plots
-from rainshaft.plots import training_curves
+from rainshaft.plot_training import training_curves
 from rainshaft.runtime import job
 from rainshaft.stages import read_slice
 

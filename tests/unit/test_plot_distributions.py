@@ -1,0 +1,60 @@
+"""The distributions and spectra: that what they show are the numbers of the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+from small_figures import SETTINGS, is_png
+
+from rainshaft import plot_distributions
+
+
+@pytest.fixture
+def scores() -> Callable[[int], xr.Dataset]:
+    def make(members: int = 4) -> xr.Dataset:
+        edges = np.concatenate([[0], np.geomspace(0.1, 100, 12)])
+        counts = np.geomspace(1e6, 1, 12)
+        power = 1 / np.arange(1, 9) ** 2
+        return xr.Dataset(
+            {
+                "rank_histogram": ("rank", np.arange(1.0, members + 2)),
+                "intensity_edges": ("edge", edges),
+                "intensity_observed": ("bin", counts),
+                "intensity_samples": ("bin", counts**0.9),
+                "wavelength_km": ("wavenumber", 100 / np.arange(1, 9)),
+                "spectrum_observed": ("wavenumber", power),
+                "spectrum_samples": ("wavenumber", power / 2),
+            }
+        )
+
+    return make
+
+
+@pytest.mark.parametrize("members", [1, 4])
+def test_distribution(tmp_path: Path, scores: Callable[[int], xr.Dataset], figures: list[Figure], members: int) -> None:
+    scores(members).to_netcdf(tmp_path / "scores.nc")
+    plot_distributions.distribution(tmp_path / "scores.nc", tmp_path / "a.png", SETTINGS)
+    assert is_png(tmp_path / "a.png", 700, 200)
+    rain, scales, ranks = figures[0].axes
+    truth = next(line for line in rain.lines if line.get_label() == "truth")
+    counts = np.geomspace(1e6, 1, 12)
+    np.testing.assert_allclose(truth.get_ydata(), (counts[::-1].cumsum()[::-1] / counts.sum())[1:])
+    assert scales.get_xlim()[0] > scales.get_xlim()[1], "long waves on the left"
+    if members > 1:
+        heights = [bar.get_height() for bar in ranks.patches]
+        assert np.mean(heights) == pytest.approx(1)
+    else:
+        assert not ranks.patches
+
+
+def test_comparison_distributions(tmp_path: Path, scores: Callable[[int], xr.Dataset], figures: list[Figure]) -> None:
+    names = ["a", "b", "bilinear"]
+    plot_distributions.comparison_distributions({name: scores(4) for name in names}, tmp_path / "a.png", SETTINGS)
+    assert is_png(tmp_path / "a.png", 700, 250)
+    (legend,) = figures[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["truth", *names]
