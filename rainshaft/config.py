@@ -238,14 +238,14 @@ class Loss(Section):
     """weight of L_mass, the bias of all rain in a batch; there is none with `conserve: cells`"""
     lambda_grad: Number = Field(0.2, ge=0)
     """weight of L_grad, the gradient loss (Mathieu et al. 2016)"""
-    beta_kl: Number = Field(0.8, ge=0)
+    beta_kl: Number = Field(0.3, ge=0)
     """weight of L_kl, the KL divergence per fine cell"""
     free_nats: Number = Field(0.015, ge=0)
     """KL per fine cell and scale that costs nothing (free bits, Kingma et al. 2016), nats"""
     warmup_epochs: Number = Field(5, ge=0)
     """epochs over which beta_kl grows from 0 to its value"""
     lambda_crps: Number = Field(1.0, ge=0)
-    """weight of the fair CRPS of members drawn from the prior"""
+    """weight of the almost-fair CRPS of members drawn from the prior"""
     crps_pool: Number = Field(0.3, ge=0)
     """weight of the same score on block means, within lambda_crps"""
     crps_grad: Number = Field(2.0, ge=0)

@@ -22,6 +22,7 @@ from torch import Tensor
 
 Across = Callable[[Tensor], Tensor]
 
+CRPS_ALPHA = 0.95  # Lang et al. 2024
 POOL_SIZES = (2, 4, 8)  # fine cells
 TERMS = ("L_rec", "L_mass", "L_grad", "L_kl", "L_crps", "L_crps_pool", "L_crps_grad", "L_crps_log")
 
@@ -85,13 +86,12 @@ def _pairs(valid: Tensor, axis: int) -> Tensor:
     return valid.narrow(axis, 1, size - 1) * valid.narrow(axis, 0, size - 1)
 
 
-def fair_crps(members_BMHW: Tensor, y_B1HW: Tensor, mask_B1HW: Tensor, across: Across = alone) -> Tensor:
-    """Fair CRPS (Ferro 2014), mean over the masked cells; for M = 1 the MAE.
+def almost_fair_crps(
+    members_BMHW: Tensor, y_B1HW: Tensor, mask_B1HW: Tensor, alpha: float = CRPS_ALPHA, across: Across = alone
+) -> Tensor:
+    """Almost-fair CRPS (Lang et al. 2024, eq. 4), mean over the masked cells; for M = 1 the MAE.
 
-    CRPS = mean_m |x_m - y| - 1 / (2 M (M - 1)) sum_{m, n} |x_m - x_n|
-
-    Not the almost-fair one (Lang et al. 2024, eq. 4), which keeps members from drifting apart where most of them agree
-    with the truth: with the two members of a training its alpha of 0.95 made too little spread.
+    afCRPS = mean_m |x_m - y| - (1 - (1 - alpha) / M) / (2 M (M - 1)) sum_{m, n} |x_m - x_n|
     """
     m = members_BMHW.shape[1]
     score = (members_BMHW - y_B1HW).abs().mean(1, keepdim=True)
@@ -100,7 +100,7 @@ def fair_crps(members_BMHW: Tensor, y_B1HW: Tensor, mask_B1HW: Tensor, across: A
         ranks = torch.arange(1, m + 1, device=score.device, dtype=score.dtype)
         factors = (2 * ranks - m - 1).view(1, m, 1, 1)
         pairs = (members_BMHW.sort(dim=1).values * factors).sum(1, keepdim=True)
-        score = score - pairs / (m * (m - 1))
+        score = score - (1 - (1 - alpha) / m) * pairs / (m * (m - 1))
     return masked_mean(score, mask_B1HW, across)
 
 
@@ -113,21 +113,22 @@ def pooled_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, across
         share = F.avg_pool2d(valid_B1HW, size)
         members = F.avg_pool2d(members_BMHW * valid_B1HW, size) / share.clamp(min=1e-6)
         truth = F.avg_pool2d(y_B1HW * valid_B1HW, size) / share.clamp(min=1e-6)
-        total = total + fair_crps(members, truth, share, across=across)
+        total = total + almost_fair_crps(members, truth, share, across=across)
     return total
 
 
 def gradient_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, across: Across = alone) -> Tensor:
     """L_crps_grad: the same on signed differences of neighbours, mean of both axes: a proper score of gradients."""
     scores = [
-        fair_crps(members_BMHW.diff(dim=a), y_B1HW.diff(dim=a), _pairs(valid_B1HW, a), across=across) for a in (-1, -2)
+        almost_fair_crps(members_BMHW.diff(dim=a), y_B1HW.diff(dim=a), _pairs(valid_B1HW, a), across=across)
+        for a in (-1, -2)
     ]
     return (scores[0] + scores[1]) / 2
 
 
 def log_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, across: Across = alone) -> Tensor:
     """L_crps_log: the same on log1p(mm/day), a proper score too; light rain and dry cells count for more."""
-    return fair_crps(torch.log1p(members_BMHW), torch.log1p(y_B1HW), valid_B1HW, across=across)
+    return almost_fair_crps(torch.log1p(members_BMHW), torch.log1p(y_B1HW), valid_B1HW, across=across)
 
 
 def free_nats_kl(kl_by_scale: Tensor, free_nats: float) -> Tensor:

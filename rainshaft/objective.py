@@ -50,7 +50,7 @@ class Objective(nn.Module):
             "L_kl": loss.free_nats_kl(across(kl), w.free_nats),
         }
         if members is not None:
-            terms["L_crps"] = loss.fair_crps(members, y, valid, across=across) / self.mean_rain
+            terms["L_crps"] = loss.almost_fair_crps(members, y, valid, across=across) / self.mean_rain
             terms["L_crps_pool"] = loss.pooled_crps(members, y, valid, across) / self.mean_rain
             terms["L_crps_grad"] = loss.gradient_crps(members, y, valid, across) / self.mean_rain
             terms["L_crps_log"] = loss.log_crps(members, y, valid, across) / self.log_std

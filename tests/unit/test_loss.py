@@ -22,7 +22,7 @@ TERMS = {
     "rec": rec,
     "mass": loss.mass_loss,
     "grad": loss.gradient_loss,
-    "crps": lambda y, y_hat, valid: loss.fair_crps(y_hat, y, valid),
+    "crps": lambda y, y_hat, valid: loss.almost_fair_crps(y_hat, y, valid),
     "pool": lambda y, y_hat, valid: loss.pooled_crps(y_hat, y, valid),
     "crps_log": lambda y, y_hat, valid: loss.log_crps(y_hat, y, valid),
     "crps_grad": lambda y, y_hat, valid: loss.gradient_crps(y_hat, y, valid),
@@ -83,15 +83,16 @@ def test_mass_loss_sees_the_sum_alone():
 
 def test_crps_of_one_member_is_the_mae():
     y, y_hat = rain(1), rain(2)
-    assert loss.fair_crps(y_hat, y, VALID) == pytest.approx((y - y_hat).abs().mean().item())
+    assert loss.almost_fair_crps(y_hat, y, VALID) == pytest.approx((y - y_hat).abs().mean().item())
 
 
 @pytest.mark.parametrize("members", [2, 3, 5])
 def test_crps_is_the_formula(members):
     y, x = rain(1), rain(2, members)
     pairs = (x[:, :, None] - x[:, None]).abs().sum((1, 2))
-    expected = ((x - y).abs().mean(1) - pairs / (2 * members * (members - 1))).mean()
-    assert loss.fair_crps(x, y, VALID) == pytest.approx(expected.item(), rel=1e-5)
+    factor = (1 - (1 - 0.95) / members) / (2 * members * (members - 1))
+    expected = ((x - y).abs().mean(1) - factor * pairs).mean()
+    assert loss.almost_fair_crps(x, y, VALID) == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_the_calibrated_ensemble_has_the_best_crps():
@@ -99,10 +100,10 @@ def test_the_calibrated_ensemble_has_the_best_crps():
     y = torch.randn(64, 1, 16, 16, generator=generator)
     x = torch.randn(64, 4, 16, 16, generator=generator)
     valid = torch.ones_like(y)
-    right = loss.fair_crps(x, y, valid)
-    assert right < loss.fair_crps(0.5 * x, y, valid)
-    assert right < loss.fair_crps(1.7 * x, y, valid)
-    assert right < loss.fair_crps(x + 0.5, y, valid)
+    right = loss.almost_fair_crps(x, y, valid, alpha=1.0)
+    assert right < loss.almost_fair_crps(0.5 * x, y, valid, alpha=1.0)
+    assert right < loss.almost_fair_crps(1.7 * x, y, valid, alpha=1.0)
+    assert right < loss.almost_fair_crps(x + 0.5, y, valid, alpha=1.0)
 
 
 def test_gradient_crps_sees_the_sign():

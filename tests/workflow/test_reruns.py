@@ -112,9 +112,9 @@ def test_another_experiment_reruns_no_other(project):
 
 
 def test_the_code_reruns_by_its_meaning_alone(project):
-    project.edit("rainshaft/loss.py", "POOL_SIZES = (2, 4, 8)", "POOL_SIZES = (2, 4, 8)  # a comment")
+    project.edit("rainshaft/loss.py", "CRPS_ALPHA = 0.95", "CRPS_ALPHA = 0.95  # a comment")
     assert project.planned().rules == set()
-    project.edit("rainshaft/loss.py", "POOL_SIZES = (2, 4, 8)", "POOL_SIZES = (2, 4)")
+    project.edit("rainshaft/loss.py", "CRPS_ALPHA = 0.95", "CRPS_ALPHA = 0.94")
     plan = project.planned()
     assert plan.rules - FREEZE == AFTER_TRAIN
     assert experiments(plan, "train_model") == {"gradient-loss", "calibrated"}
@@ -142,7 +142,7 @@ def test_touch_and_git_checkout_rerun_nothing(project):
     git("init", "-q")
     git("add", "Snakefile", "tiny.yaml", "workflow", "rainshaft", "config", "profiles")
     git("commit", "-q", "-m", "one")
-    project.edit("rainshaft/loss.py", "POOL_SIZES = (2, 4, 8)", "POOL_SIZES = (4, 8)")
+    project.edit("rainshaft/loss.py", "CRPS_ALPHA = 0.95", "CRPS_ALPHA = 0.5")
     project.edit("workflow/scripts/train_model.py", "with job", "print()\nwith job")
     git("commit", "-q", "-a", "-m", "two")
     git("checkout", "-q", "HEAD~1")
