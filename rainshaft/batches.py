@@ -62,11 +62,12 @@ class Record:
 def load_record(fields: Sequence[Path], statistics: xr.Dataset, split: str, device: torch.device) -> Record:
     """Read the days of one split, a year at a time, and put them on the device if they fit."""
     part = statistics.time.values[statistics.split.values == split]
+    valid = statistics.valid.values == 1
     rain, coarse, context = [], [], []
     for path in fields:
         with xr.open_dataset(path) as year:
             year = year.sel(time=year.time.isin(part))
-            rain.append(torch.from_numpy(np.nan_to_num(year.pr.values)))
+            rain.append(torch.from_numpy(np.where(valid, year.pr.values, np.float32(0))))
             coarse.append(torch.from_numpy(year.predictors.values))
             context.append(torch.from_numpy(year.context.values))
     category = statistics.coarse_category.values[statistics.split.values == split]

@@ -7,9 +7,11 @@ through memory in slabs, so a record may be of any length.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -212,6 +214,11 @@ def _pass_over(record: _Record, split: NDArray[np.str_]) -> tuple[_Moments, _Ext
     return moments, _Extent(highest, coarse_highest, coarse_wet), digest
 
 
+def valid_every_year(fields: Iterable[xr.Dataset]) -> xr.DataArray:
+    """True where every year has rain, (lat, lon): a cell that misses a day of one year takes part in none."""
+    return functools.reduce(operator.and_, (year["valid"].load() == 1 for year in fields))
+
+
 @dataclass(frozen=True)
 class _Record:
     """All years together, their fields still on disk."""
@@ -235,27 +242,22 @@ class _Record:
 
 def _open_record(fields: Sequence[Path]) -> _Record:
     """Read all but the fields, and see that the years lie on one grid."""
-    ground, times, valid = None, [], None
-    for path in fields:
-        with xr.open_dataset(path) as year:
-            times.append(year.time.values)
-            if ground is None or valid is None:
-                ground = year.drop_vars(FIELDS).load()
-                valid = ground.valid.values == 1
-                continue
-            names = ("lat", "lon", "y", "x", "channel", "channel_units", "v", "u", "context_channel", "context_units")
-            for name in names:
-                if not np.array_equal(year[name].values, ground[name].values):
-                    raise UserError(
-                        f"{path}: {name} differs from that in {fields[0]}, expected one grid and one set of predictors "
-                        "for all years; look at the raw files of that year"
-                    )
-            valid &= year.valid.values == 1
-    if ground is None or valid is None:
+    if not fields:
         raise UserError("years: found no fields, expected at least one year")
+    years = []
+    for path in fields:
+        with xr.open_dataset(path) as opened:
+            years.append(opened.drop_vars(FIELDS).load())
+        for name in ("lat", "lon", "y", "x", "channel", "channel_units", "v", "u", "context_channel", "context_units"):
+            if not np.array_equal(years[-1][name].values, years[0][name].values):
+                raise UserError(
+                    f"{path}: {name} differs from that in {fields[0]}, expected one grid and one set of predictors "
+                    "for all years; look at the raw files of that year"
+                )
+    valid = valid_every_year(years).values
     if not valid.any():
         raise UserError("rain.files: no cell has rain in every year; leave out the years with most gaps")
-    return _Record(fields, ground, np.concatenate(times), valid)
+    return _Record(fields, years[0], np.concatenate([year.time.values for year in years]), valid)
 
 
 def _slabs(record: _Record) -> Iterator[tuple[slice, Slab, Slab, Slab]]:

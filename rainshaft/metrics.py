@@ -23,6 +23,7 @@ from scipy.spatial.distance import cdist, pdist
 
 from rainshaft import intensity
 from rainshaft.config import Evaluation
+from rainshaft.dataset import valid_every_year
 from rainshaft.errors import UserError
 
 Array = NDArray[np.floating]
@@ -547,7 +548,7 @@ def evaluate(
             pr, where = opened["pr"].transpose("time", "member", "lat", "lon"), _find_days(sources)
             test = np.flatnonzero(opened["split"].values.astype(str) == "test")
             _check(ensemble, pr, test, sources, where, fields)
-            valid = sources[0]["valid"].load()
+            valid = valid_every_year(sources)
             category = opened["category"].values.astype(str)
             is_heavy = np.char.startswith(category[test], "heavy")
 

@@ -130,7 +130,7 @@ def draw(
     context = torch.from_numpy(days.context.values).to(device)
     rows, columns = coarse.shape[-2:]
     statics, valid = (torch.from_numpy(maps[name].values.astype("f4")) for name in ("static_maps", "valid"))
-    observed = torch.from_numpy(np.nan_to_num(days.pr.values))[:, None]
+    observed = torch.where(valid == 1, torch.from_numpy(days.pr.values), 0.0)[:, None]
     noise = [day_noise(model, settings["seed"], d, settings["K"], rows, columns) for d in dates]
     scales = [torch.from_numpy(np.concatenate(scale)) for scale in zip(*noise, strict=True)]
     members = np.empty((len(coarse), settings["K"], rows * a.factor, columns * a.factor), "f4")
@@ -213,7 +213,7 @@ def sample(
             rain = draw(model, days, statistics, mode, settings, days_since_1850(days.time))
             rain[..., ~valid] = np.nan
             if mode == "posterior" and settings["min_threshold"]:
-                lost = lost_mass(rain, days.pr.values, settings["min_threshold"])
+                lost = lost_mass(rain[..., valid], days.pr.values[:, valid], settings["min_threshold"])
                 rain[lost] = np.nan
                 dropped.append(lost.sum())
             yield from rain
@@ -241,6 +241,6 @@ def days_since_1850(time: xr.DataArray) -> list[int]:
     return [(t - start).days for t in time.to_index()]
 
 
-def lost_mass(rain_tmHW: np.ndarray, observed_tHW: np.ndarray, share: float) -> np.ndarray:
-    """Members (time, member) with less than this share of the observed mass."""
-    return np.nansum(rain_tmHW, (-2, -1)) < share * np.nansum(observed_tHW, (-2, -1))[:, None]
+def lost_mass(rain_tmN: np.ndarray, observed_tN: np.ndarray, share: float) -> np.ndarray:
+    """Members (time, member) with less than this share of the observed mass, over N valid cells."""
+    return rain_tmN.sum(-1) < share * observed_tN.sum(-1)[:, None]

@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from rainshaft.dataset import valid_every_year
 from rainshaft.files import write_ensemble
 
 log = logging.getLogger("rainshaft")
@@ -30,17 +32,18 @@ def matching_threshold(shards: Sequence[xr.Dataset], fields: Sequence[Path], wet
     quantile of the members' rain at the observed dry fraction, or 0 where the members are not too wet.
     """
     counts, wet, cells = np.zeros(len(BIN_EDGES) - 1), 0, 0
-    for path in fields:
-        with xr.open_dataset(path) as year:
-            for samples in shards:
-                validation = samples.time.values[samples.split.values == "validation"]
-                days = validation[np.isin(validation, year.time.values)]
-                for start in range(0, len(days), DAYS_AT_ONCE):
-                    part = days[start : start + DAYS_AT_ONCE]
-                    truth = year.pr.sel(time=part).values
-                    wet += np.count_nonzero(truth > wet_threshold)
-                    cells += np.count_nonzero(np.isfinite(truth))
-                    counts += np.histogram(samples.pr.sel(time=part).values, BIN_EDGES)[0]
+    with ExitStack() as stack:
+        years = [stack.enter_context(xr.open_dataset(path)) for path in fields]
+        valid = valid_every_year(years).values
+        for year, samples in product(years, shards):
+            validation = samples.time.values[samples.split.values == "validation"]
+            days = validation[np.isin(validation, year.time.values)]
+            for start in range(0, len(days), DAYS_AT_ONCE):
+                part = days[start : start + DAYS_AT_ONCE]
+                truth = year.pr.sel(time=part).values[:, valid]
+                wet += np.count_nonzero(truth > wet_threshold)
+                cells += truth.size
+                counts += np.histogram(samples.pr.sel(time=part).values[..., valid], BIN_EDGES)[0]
     drier_than = np.cumsum(counts) / counts.sum()
     threshold = float(np.interp(1 - wet / cells, drier_than, BIN_EDGES[1:]))
     return threshold if threshold > wet_threshold else 0.0

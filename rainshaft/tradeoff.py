@@ -87,10 +87,9 @@ def trace(
             wanted = settings | {"K": MEMBERS, "temperature": temperature, "posterior_scales": scales}
             rain = draw(model, days, statistics, mode, wanted, days_since_1850(days.time))
             for split, members, truth in zip(splits, rain, days.pr.values, strict=True):
-                cells = valid & np.isfinite(truth)
                 row = {"split": split, "mode": mode, "temperature": temperature, "scales": scales}
                 row["chosen"] = (temperature, scales) == wished
-                rows.append(row | _measure(members, truth, cells, settings["wet_threshold"]))
+                rows.append(row | _measure(members, truth, valid, settings["wet_threshold"]))
     kinds = pd.DataFrame(rows).groupby(["split", "mode", "temperature", "scales", "chosen"])
     table = kinds.mean()
     table.insert(0, "days", kinds.size())
@@ -104,7 +103,7 @@ def _measure(members: np.ndarray, truth: np.ndarray, cells: np.ndarray, wet_thre
     """What the members (member, lat, lon) of one day are like beside the truth (lat, lon)."""
     members, truth = np.where(cells, members, 0), np.where(cells, truth, 0)
     m, y = members[:, cells].astype("f8"), truth[cells].astype("f8")
-    dropped = {f"dropped_at_{share}": lost_mass(members[None], truth[None], share).mean() for share in MIN_THRESHOLDS}
+    dropped = {f"dropped_at_{share}": lost_mass(m[None], y[None], share).mean() for share in MIN_THRESHOLDS}
     return {
         "distance_to_truth": np.abs(m - y).mean(),
         "distance_of_members": pdist(m, "cityblock").mean() / y.size,

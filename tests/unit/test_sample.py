@@ -8,9 +8,11 @@ import torch
 import xarray as xr
 from fields import make_fields, showers, statistics_of
 
-from rainshaft import sample, threshold
-from rainshaft.config import Model
+from rainshaft import metrics, sample, threshold
+from rainshaft.batches import load_record
+from rainshaft.config import Evaluation, Model
 from rainshaft.errors import UserError
+from rainshaft.files import write_ensemble, write_netcdf
 from rainshaft.model import Architecture, RainCVAE
 from rainshaft.train import build_model
 
@@ -192,8 +194,6 @@ def test_auto_threshold_matches_the_observed_wet_fraction(data, tmp_path):
         truth = fields.pr.sel(time=days.time).values
     rng = np.random.default_rng(1)
     drizzle = np.where(np.isnan(truth), np.nan, truth + rng.random(truth.shape) * 0.9)[:, None].astype("f4")
-    from rainshaft.files import write_ensemble
-
     write_ensemble(tmp_path / "a.nc", days, 1, drizzle, {})
     settings = {"pixel_threshold": "auto", "wet_threshold": 0.1}
     threshold.apply_threshold([tmp_path / "a.nc"], settings, data[0], tmp_path / "b.nc")
@@ -201,3 +201,33 @@ def test_auto_threshold_matches_the_observed_wet_fraction(data, tmp_path):
     cells = np.isfinite(truth).sum()
     assert (drizzle > 0.1).sum() / cells > 0.9
     assert abs((after > 0.1).sum() / cells - (truth > 0.1).sum() / cells) < 0.02
+
+
+def test_a_cell_that_misses_days_of_one_year_takes_part_in_none(model, tmp_path):
+    found = []
+    for amount in (0.0, 500.0):  # the rain of that cell in the year that has it, which must not matter
+        folder = tmp_path / str(amount)
+        folder.mkdir()
+        rain, valid = showers(np.random.default_rng(3), 40, ROWS, COLUMNS), np.ones((ROWS, COLUMNS))
+        valid[5, 7] = 0
+        paths = [make_fields(folder / "2002.nc", rain[20:], "2002-01-01", valid=valid)]
+        paths.append(make_fields(folder / "2001.nc", rain[:20]))
+        with xr.open_dataset(paths[1]) as year:
+            changed = year.load()
+        changed.pr[:, 5, 7] = amount
+        write_netcdf(changed, paths[1])
+        data = paths, statistics_of(*paths)
+        assert (data[1].valid.values == valid).all()
+        assert set(data[1].split.values[20:]) == set(data[1].split.values[:20]) >= {"validation", "test"}
+
+        record = load_record(*data, "train", torch.device("cpu"))
+        assert not record.rain_THW[:, 5, 7].any()
+        assert record.rain_THW[:, 5, 6].any()
+        drawn(model, data, folder / "a.nc", "posterior", days="split:validation", min_threshold=0.7)
+        settings = {"pixel_threshold": "auto", "wet_threshold": 0.1}
+        threshold.apply_threshold([folder / "a.nc"], settings, paths, folder / "b.nc")
+        found.append((xr.load_dataset(folder / "b.nc"), metrics.evaluate(folder / "b.nc", paths, Evaluation())[0]))
+    (members, scores), (others, others_scores) = found
+    assert np.isnan(members.pr.values[..., 5, 7]).all()
+    xr.testing.assert_identical(members, others)
+    assert scores == others_scores
