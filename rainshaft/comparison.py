@@ -242,6 +242,7 @@ def columns(statistics: Sequence[Statistics]) -> list[Column]:
     found = {
         (float(match[1]), int(match[2])): name
         for entry in statistics
+        if entry["all_days"]
         for name in entry["all_days"]["scores"]
         if (match := re.fullmatch(r"fss_(.+)mm_(\d+)", name))
     }

@@ -485,6 +485,7 @@ def load(raw: dict[str, Any]) -> Config:
     config = _validate(merged)
     _require_mass_to_conserve(config)
     _require_scales(config)
+    _require_stopping_metric(config)
     return _replicated(config)
 
 
@@ -495,6 +496,16 @@ def _require_mass_to_conserve(config: Config) -> None:
             raise ConfigError(
                 f"experiments.{name}.model.conserve: `cells` needs coarse rain, and no predictor of dataset "
                 f"{experiment.dataset!r} has `quantity: rain`; write `none`"
+            )
+
+
+def _require_stopping_metric(config: Config) -> None:
+    """Refuse to choose weights by a term that the loss does not have; only the merged experiments tell."""
+    for name, experiment in config.experiments.items():
+        if experiment.train.early_stopping_metric == "val_L_crps" and not experiment.loss.lambda_crps:
+            raise ConfigError(
+                f"experiments.{name}.train.early_stopping_metric: found `val_L_crps`, but with loss.lambda_crps 0 "
+                "there is no such term; write `val_loss`, or give lambda_crps a weight"
             )
 
 

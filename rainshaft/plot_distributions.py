@@ -18,6 +18,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from rainshaft.config import Plots
 from rainshaft.figures import INK, LINES, PALE, TRUTH, Source, line_styles, open_source, saved_figure
 
+NOTHING = "no test day has members left"
+
 
 def distribution(scores: Source, path: str | Path, settings: Plots | None = None) -> None:
     """How often it rains how much, at which scales, and whether the truth ranks evenly among the members.
@@ -34,6 +36,9 @@ def distribution(scores: Source, path: str | Path, settings: Plots | None = None
     with open_source(scores) as source:
         curves = _Curves.of(source)
     with saved_figure(path, 12.0, 3.9, settings or Plots()) as figure:
+        if curves is None:
+            figure.text(0.5, 0.5, NOTHING, ha="center", va="center", color=INK)
+            return
         rain, scales, ranks = figure.subplots(1, 3)
         _draw_exceedance(
             rain,
@@ -62,10 +67,14 @@ def comparison_distributions(scores: Mapping[str, Source], path: str | Path, set
     curves = {}
     for name, source in scores.items():
         with open_source(source) as opened:
-            curves[name] = _Curves.of(opened)
+            if (found := _Curves.of(opened)) is not None:
+                curves[name] = found
     styles = line_styles(list(scores))
-    observed = next(iter(curves.values()))
+    observed = next(iter(curves.values()), None)
     with saved_figure(path, 12.0, 4.6, settings or Plots()) as figure:
+        if observed is None:
+            figure.text(0.5, 0.5, NOTHING, ha="center", va="center", color=INK)
+            return
         rain, scales = figure.subplots(1, 2)
         _draw_exceedance(
             rain,
@@ -91,7 +100,10 @@ class _Curves:
     ranks: np.ndarray
 
     @classmethod
-    def of(cls, scores: xr.Dataset) -> _Curves:
+    def of(cls, scores: xr.Dataset) -> _Curves | None:
+        """The curves; None where no day has members left."""
+        if not scores["intensity_observed"].sum() > 0:
+            return None
         edges = scores["intensity_edges"].values
         wavelength = scores["wavelength_km"].values
 

@@ -32,7 +32,7 @@ TERMS = tuple(name for name in MEANINGS if name not in ("lr", "beta"))
 
 
 def training_curves(
-    log: str | Path | pd.DataFrame, path: str | Path, settings: Plots | None = None, metric: str = "val_loss"
+    log: str | Path | pd.DataFrame, path: str | Path, best_epoch: int, settings: Plots | None = None
 ) -> None:
     """Every loss term over the epochs, for training and validation, with the epoch whose weights were kept.
 
@@ -42,15 +42,12 @@ def training_curves(
         The training log, one row an epoch.
     path
         The PNG to write.
+    best_epoch
+        The one whose weights were kept; 0 for none.
     settings
         Resolution.
-    metric
-        Column of the log whose lowest value marks the best epoch.
     """
     table = log if isinstance(log, pd.DataFrame) else pd.read_csv(log)
-    best = None
-    if metric in table and table[metric].notna().any():
-        best = float(table.loc[table[metric].idxmin(), "epoch"])
     with saved_figure(path, 14.0, 4.6, settings or Plots()) as figure:
         axes = figure.subplots(2, 6, sharex=True)
         axes[-1, -1].remove()
@@ -58,16 +55,15 @@ def training_curves(
         for where, name in zip(axes.flat[:-1], MEANINGS, strict=True):
             columns = [f"train_{name}", f"val_{name}"] if name in TERMS else [name]
             _draw_term(where, table, [c for c in columns if c in table], name)
-            if best is not None:
-                where.axvline(best, color=INK, linewidth=0.8, linestyle=DASHES[1], zorder=0)
-        if best is not None:
-            note = f"best {metric.removeprefix('val_')}\nepoch {best:g}"
+            if best_epoch:
+                where.axvline(best_epoch, color=INK, linewidth=0.8, linestyle=DASHES[1], zorder=0)
+        if best_epoch:
             axes[0, 0].text(
-                best,
+                best_epoch,
                 0.98,
-                note,
+                f"kept:\nepoch {best_epoch}",
                 transform=axes[0, 0].get_xaxis_transform(),
-                ha=_side(best, table),
+                ha=_side(best_epoch, table),
                 va="top",
                 color=INK,
                 fontsize=8,

@@ -240,10 +240,13 @@ def _gradient_falls(rows: list[dict[str, float]]) -> Check:
 
 
 def _training_length(rows: list[dict[str, float]]) -> Check:
-    """The best epoch is neither among the first, nor does the loss still fall when the training ends."""
+    """The epoch of the lowest loss is neither among the first, nor does the loss still fall when the training ends."""
     losses = _finite(rows, "val_loss")
     count = len(losses)
-    name, expected = "best epoch", f"after the first {EARLY:.0%} of {count}, with a loss that has levelled off"
+    name, expected = (
+        "epoch of lowest val_loss",
+        f"after the first {EARLY:.0%} of {count}, with a loss that has levelled off",
+    )
     if count < LEAST_EPOCHS:
         return _check(name, None, expected, None, "")
     best = min(range(count), key=losses.__getitem__)

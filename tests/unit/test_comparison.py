@@ -237,3 +237,10 @@ def test_what_is_off_is_against_the_observed_and_has_its_sign() -> None:
     assert math.isnan(observed["wet_difference"])
     text = comparison.markdown(runs, {})
     assert all(cell in text for cell in (" +25.0 ", " -0.04 ", " -75 "))
+
+
+def test_an_experiment_whose_members_were_all_dropped_has_no_row(statistics: list[dict[str, Any]]) -> None:
+    statistics[1]["all_days"] = None
+    assert "zeta" not in set(comparison.table(statistics[:2])["name"])
+    assert "| alpha" in comparison.markdown(statistics, {})
+    assert "alpha" in comparison.console_table(statistics, {})

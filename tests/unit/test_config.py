@@ -119,6 +119,11 @@ def test_a_typo_names_the_nearest_key(raw):
             "experiments.smooth-background.sampling.posterior_scales: found 5, but with factor 8 of dataset 'demo' the "
             "network has 4 scales; write 4 or less, or `all`",
         ),
+        (
+            {"train__early_stopping_metric": "val_L_crps"},  # one of the demo's recipes has no CRPS in its loss
+            "experiments.smooth-background.train.early_stopping_metric: found `val_L_crps`, but with loss.lambda_crps "
+            "0 there is no such term",
+        ),
         ({"sampling__pixel_threshold": -1}, "sampling: pixel_threshold -1.0 is negative"),
         ({"loss__w_min": 7}, "loss: w_min 7.0 is above w_max 1.0"),
         ({"train": None}, "train: found None, expected a section with keys"),

@@ -58,3 +58,20 @@ def test_comparison_distributions(tmp_path: Path, scores: Callable[[int], xr.Dat
     assert is_png(tmp_path / "a.png", 700, 250)
     (legend,) = figures[0].legends
     assert [text.get_text() for text in legend.get_texts()] == ["truth", *names]
+
+
+def test_an_ensemble_without_members_left_is_not_drawn(
+    tmp_path: Path, scores: Callable[[int], xr.Dataset], figures: list[Figure]
+) -> None:
+    nothing = scores()
+    for name in ("rank_histogram", "intensity_observed", "intensity_samples"):
+        nothing[name] = 0 * nothing[name]
+    for name in ("spectrum_observed", "spectrum_samples"):
+        nothing[name] = np.nan * nothing[name]
+    plot_distributions.distribution(nothing, tmp_path / "a.png", SETTINGS)
+    plot_distributions.comparison_distributions({"empty": nothing}, tmp_path / "b.png", SETTINGS)
+    plot_distributions.comparison_distributions({"a": scores(), "empty": nothing}, tmp_path / "c.png", SETTINGS)
+    assert is_png(tmp_path / "c.png", 700, 250)
+    assert [text.get_text() for text in figures[0].texts] == ["no test day has members left"]
+    assert [text.get_text() for text in figures[1].texts] == ["no test day has members left"]
+    assert [text.get_text() for text in figures[2].legends[0].get_texts()] == ["truth", "a"]

@@ -20,17 +20,17 @@ def test_training_curves(tmp_path: Path, figures: list[Figure]) -> None:
         table[f"val_{name}"] = np.abs(np.arange(epochs) - 2) + 1.0
     table["train_L_crps"] = table["val_L_crps"] = 0.0
     table.to_csv(tmp_path / "log.csv", index=False)
-    plot_training.training_curves(tmp_path / "log.csv", tmp_path / "a.png", SETTINGS)
+    plot_training.training_curves(tmp_path / "log.csv", tmp_path / "a.png", 2, SETTINGS)
     assert is_png(tmp_path / "a.png", 700, 250)
     by_title = {axes.get_title(loc="left"): axes for axes in figures[0].axes}
     assert len(by_title) == 11
     assert set(loss.TERMS) < set(by_title)
     assert "not in this loss" in [text.get_text() for text in by_title["L_crps"].texts]
     assert {"train", "val"} <= {text.get_text() for text in by_title["L_rec"].texts}
-    assert any("epoch 3" in text.get_text() for text in by_title["loss"].texts)
+    assert any("epoch 2" in text.get_text() for text in by_title["loss"].texts)
 
 
 def test_training_curves_of_one_epoch_whose_loss_is_nan(tmp_path: Path) -> None:
     table = pd.DataFrame({"epoch": [1], "lr": 0.1, "beta": 0.3, "train_loss": np.nan, "val_loss": np.nan})
-    plot_training.training_curves(table, tmp_path / "a.png", SETTINGS)
+    plot_training.training_curves(table, tmp_path / "a.png", 0, SETTINGS)
     assert is_png(tmp_path / "a.png", 700, 250)

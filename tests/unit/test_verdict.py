@@ -138,8 +138,8 @@ def test_posterior_is_judged_as_variations_not_as_a_forecast():
     [
         (log([3, 2, math.nan, math.nan]), "epochs with a NaN loss", "loss.lambda_grad 0.5"),
         (log([3, 2, 1.9, 1.89, 1.89, 1.89], [1.0] * 6), "fall of val_L_grad in training", "L_grad does not fall"),
-        (log([8, 7, 6, 5, 4, 3]), "best epoch", "train.epochs 12"),
-        (log([2, 1, 3, 4, 5, 6, 7, 8, 9, 9, 9]), "best epoch", "train.lr 1e-3"),
+        (log([8, 7, 6, 5, 4, 3]), "epoch of lowest val_loss", "train.epochs 12"),
+        (log([2, 1, 3, 4, 5, 6, 7, 8, 9, 9, 9]), "epoch of lowest val_loss", "train.lr 1e-3"),
     ],
 )
 def test_training_that_went_wrong(rows, check, advice):
@@ -153,7 +153,12 @@ def test_training_that_went_wrong(rows, check, advice):
 def test_what_cannot_be_computed_neither_passes_nor_fails():
     verdict = judge(statistics(spread_skill=None, calibration_gap=None), log([2.0]))
     unknown = {check["check"] for check in verdict["checks"] if check["passed"] is None}
-    assert unknown == {"spread / skill", "calibration gap", "fall of val_L_grad in training", "best epoch"}
+    assert unknown == {
+        "spread / skill",
+        "calibration gap",
+        "fall of val_L_grad in training",
+        "epoch of lowest val_loss",
+    }
     assert "all 7 checks passed" in summary(verdict)
 
 

@@ -152,6 +152,12 @@ def test_a_missing_input_ends_in_one_message_before_any_job(finished, tmp_path):
     assert not (finished.folder / "results-other/data").exists()
 
 
+def test_a_mode_that_the_experiment_does_not_draw_is_asked_for_in_vain(finished):
+    output = finished.run("results/calibrated/augmented/posterior.nc", expect=1)
+    assert "experiments.calibrated.sampling.mode: found `prior`, but the posterior was asked for" in output
+    assert "Traceback" not in output
+
+
 def test_without_coarse_rain_the_climatology_is_the_one_baseline(tmp_path):
     project = copy_project(tmp_path / "project")
     project.edit("tiny.yaml", "variable: pr, quantity: rain", "variable: pr")

@@ -56,6 +56,12 @@ def raw_files(wildcards):
 
 def shards(wildcards):
     """The shards of an ensemble, in the order of their days."""
+    modes = CONFIG.experiments[wildcards.experiment].sampling.modes
+    if wildcards.mode not in modes:
+        sys.exit(
+            f"experiments.{wildcards.experiment}.sampling.mode: found `{modes[0]}`, but the {wildcards.mode} was asked "
+            f"for; write `{wildcards.mode}` or `both`"
+        )
     count = CONFIG.experiments[wildcards.experiment].sampling.shards
     return [f"<results>/{wildcards.experiment}/samples/{wildcards.mode}/{i}-of-{count}.nc" for i in range(1, count + 1)]
 

@@ -57,6 +57,7 @@ rule plot_training:
     input:
         config="<results>/{experiment}/config/plot.json",
         train_log=rules.train_model.output.train_log,
+        info=rules.train_model.output.info,
     output:
         figure=report(
             "<results>/{experiment}/visualizations/training.png",
