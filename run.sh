@@ -145,15 +145,35 @@ setup() {
 }
 
 # ------------------------------------------------------------------------------------------------------------ words
+results_of() { # the folder of the configuration that snakemake gets with these arguments
+    python - "$@" <<'EOF'
+import argparse, yaml
+
+parser = argparse.ArgumentParser(allow_abbrev=False)
+parser.add_argument("--configfile", "--configfiles", nargs="+", default=["config/config.yaml"])
+parser.add_argument("--config", "-C", nargs="+", default=[])
+given, _ = parser.parse_known_args()
+found = {}
+for path in given.configfile:
+    with open(path) as file:
+        found |= yaml.safe_load(file) or {}
+found |= dict(item.split("=", 1) for item in given.config)
+print(found.get("results", "results"))
+EOF
+}
+
 demo() {
     case " $*" in *" -n"* | *" --dry-run"* | *" --dryrun"*) exec snakemake --cores all "$@" ;; esac
     snakemake --quiet host reason progress --cores all "$@"
-    local comparison=results/comparison report=results/report.html
-    [ -e $comparison/table.md ] || return 0 # only a part was asked for
-    [ $report -nt $comparison/table.md ] || snakemake --quiet all --report $report "$@"
+    local results comparison report
+    results=$(results_of "$@") comparison=$results/comparison report=$results/report.html
+    [ -e "$comparison/table.md" ] || return 0 # only a part was asked for
+    if [ ! -e "$report" ] || [ -n "$(find "$results" \( -name '*.png' -o -name table.md \) -newer "$report" -print -quit)" ]; then
+        snakemake --quiet all --report "$report" "$@"
+    fi
     echo
-    cat $comparison/console.txt 2>/dev/null || cat $comparison/table.md
-    printf '\nfigures     %s\ncomparison  %s\nreport      %s\n' "results/*/visualizations/*/" $comparison/ $report
+    cat "$comparison/console.txt"
+    printf '\nfigures     %s\ncomparison  %s\nreport      %s\n' "$results/*/visualizations/" "$comparison/" "$report"
 }
 
 check() { # check WORDS COMMAND...: one line; the output only if it fails

@@ -26,7 +26,7 @@ TOOLS = [
     "sh",
     "sleep",
 ]
-TOOLS += ["tail", "touch"]
+TOOLS += ["tail", "tee", "touch"]
 
 
 def executable(path: Path, text: str) -> None:
@@ -77,7 +77,11 @@ class Copy:
         venv = self.folder / ".venv"
         (venv / "bin").mkdir(parents=True)
         (venv / "setup.log").touch()
-        executable(venv / "bin" / "python", '[ "$1" = -V ] && echo Python 3.11.7 || { echo "python $*"; exit 5; }')
+        executable(
+            venv / "bin" / "python",
+            f'case "$1" in -V) echo Python 3.11.7 && exit ;; -) exec {sys.executable} "$@" ;; esac\n'
+            'echo "python $*"; exit 5',
+        )
         script = 'source ./run.sh help >/dev/null; is_set_up || { echo "$torch" >.venv/torch; stamp >.venv/stamp; }'
         subprocess.run(["bash", "-c", script], cwd=self.folder, env=self.environment | environment, check=True)
         return venv / "bin"
@@ -218,11 +222,12 @@ def test_a_second_set_up_waits_for_the_first(full_disk: Copy, with_flock: bool) 
 
 SNAKEMAKE = """echo "snakemake $*" >>calls
 case " $*" in
-    *--report*) touch results/report.html ;;
+    *--report*) touch results/mine/report.html ;;
     *" -n"*) echo plan ;;
     *) [ ! -e fail ] || exit 3
-       mkdir -p results/comparison
-       [ -e results/comparison/table.md ] || { echo TABLE >results/comparison/table.md; sleep 0.1; } ;;
+       mkdir -p results/mine/comparison
+       [ -e results/mine/comparison/table.md ] || { echo TABLE | tee results/mine/comparison/console.txt \\
+           >results/mine/comparison/table.md; sleep 0.1; } ;;
 esac"""
 
 
@@ -233,21 +238,33 @@ def calls(copy: Copy) -> list[str]:
     return found
 
 
-def test_demo_makes_the_report_only_for_a_new_table(copy: Copy) -> None:
+@pytest.mark.parametrize("by", ["file", "command line"])
+def test_demo_shows_the_results_of_its_configuration_and_makes_the_report_only_for_new_ones(
+    copy: Copy, by: str
+) -> None:
     executable(copy.pretend_set_up() / "snakemake", SNAKEMAKE)
-    status, output = copy.run("demo", "--configfile", "mine.yaml")
+    other = copy.folder / "results" / "comparison"
+    other.mkdir(parents=True)
+    for name in ("table.md", "console.txt"):
+        (other / name).write_text("ANOTHER\n")
+    (copy.folder / "mine.yaml").write_text('results: "results/mine" # a comment\n' if by == "file" else "seed: 2\n")
+    arguments = ["--configfile", "mine.yaml", "--quiet"]
+    arguments += [] if by == "file" else ["--config", "results=results/mine"]
+    status, output = copy.run("demo", *arguments)
     assert status == 0
     assert "TABLE" in output
-    assert "results/report.html" in output
+    assert "ANOTHER" not in output
+    assert "results/mine/report.html" in output
     run, report = calls(copy)
-    assert run.endswith("--cores all --configfile mine.yaml")
-    assert report.endswith("--report results/report.html --configfile mine.yaml")
+    assert run.endswith(" ".join(["--cores all", *arguments]))
+    assert report.endswith(" ".join(["--report results/mine/report.html", *arguments]))
 
-    (copy.folder / "results" / "comparison" / "console.txt").write_text("narrow\n")
-    status, output = copy.run("demo")
-    assert "narrow" in output
-    assert "TABLE" not in output
+    copy.run("demo", *arguments)
     assert len(calls(copy)) == 1
+    figure = copy.folder / "results/mine/comparison/scores.png"
+    figure.touch()
+    copy.run("demo", *arguments)
+    assert len(calls(copy)) == 2, "the report has the new figure"
 
 
 def test_demo_passes_a_dry_run_on_and_does_no_more(copy: Copy) -> None:
