@@ -53,7 +53,7 @@ def make(
     path: Path,
     K: int,
     seed: int,
-    config_fingerprint: str = "",
+    config_fingerprint: str,
 ) -> None:
     """Write the ensemble file of a baseline for all test days.
 

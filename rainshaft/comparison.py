@@ -19,6 +19,7 @@ from rainshaft.files import atomic
 
 Statistics = dict[str, Any]
 Block = dict[str, Any]
+Descriptions = Mapping[str, str]  # experiment or dataset of the file -> a few words
 Families = Mapping[str, Sequence[str]]  # experiment of the file -> its replicates, itself alone where there is one
 
 # column -> the baseline that it compares with
@@ -29,6 +30,10 @@ REFERENCES = {
 }
 DASH = "–"
 DAYS = {"all_days": "all test days", "heavy_days": "heavy test days"}
+HEAVY = (
+    "Heavy days are chosen by the observed rain. On such a choice even a calibrated ensemble looks too dry and too "
+    "narrow (Lerch et al. 2017, doi:10.1214/16-STS588): compare rows here, not with 0 or 1."
+)
 POSTERIOR = "posterior: sees the truth, no skill"
 
 
@@ -266,7 +271,13 @@ def _score(block: Block, name: str) -> dict[str, float | None]:
 # --------------------------------------------------------------------------------------------- output
 
 
-def write(statistics: Sequence[Statistics], families: Families, table_md: str | Path, table_csv: str | Path) -> None:
+def write(
+    statistics: Sequence[Statistics],
+    families: Families,
+    descriptions: Descriptions,
+    table_md: str | Path,
+    table_csv: str | Path,
+) -> None:
     """Write the table as Markdown to read, and as CSV with full precision and the 90 % intervals.
 
     Parameters
@@ -275,16 +286,18 @@ def write(statistics: Sequence[Statistics], families: Families, table_md: str | 
         Contents of `statistics.json`, experiments in the order of the config.
     families
         Experiment to its replicates.
+    descriptions
+        Experiment or dataset to a few words about it.
     table_md, table_csv
         The files to write.
     """
     with atomic(table_md) as temporary:
-        temporary.write_text(markdown(statistics, families))
+        temporary.write_text(markdown(statistics, families, descriptions))
     with atomic(table_csv) as temporary:
         _full(statistics, families).to_csv(temporary, index=False)
 
 
-def markdown(statistics: Sequence[Statistics], families: Families) -> str:
+def markdown(statistics: Sequence[Statistics], families: Families, descriptions: Descriptions) -> str:
     """Give the comparison as Markdown: a table for each dataset and kind of day, and what the columns mean."""
     shown = columns(statistics)
     replicates = _replicates(families)
@@ -298,6 +311,9 @@ def markdown(statistics: Sequence[Statistics], families: Families) -> str:
             if len(part):
                 count = next(e[days]["days"] for e in statistics if e["dataset"] == dataset and e[days])
                 lines += [f"## {dataset}: {words} ({count})", "", *_aligned(part, shown), ""]
+                lines += [HEAVY, ""] if days == "heavy_days" else []
+    if descriptions:
+        lines += ["## Names", "", *(f"- **{name}**: {words}" for name, words in descriptions.items()), ""]
     lines += ["## Columns", ""]
     lines += [f"- **{column.heading}**: {column.meaning}" for column in shown]
     lines += [

@@ -29,6 +29,7 @@ from rainshaft.errors import UserError
 from rainshaft.scales import refinements
 
 SLUG = r"[a-z0-9]+(?:-[a-z0-9]+)*"
+WINDS = ("u", "v", "u10", "v10", "ua", "va", "uas", "vas")  # as ERA5 and CMIP call the components
 RESERVED_NAMES = ("data", "comparison", "logs", "benchmarks")
 
 Name = Annotated[str, Field(pattern=f"^{SLUG}$")]
@@ -152,7 +153,7 @@ class Dataset(Section):
     """One record of rain with its predictors."""
 
     description: str = ""
-    """a few words for the report"""
+    """a few words that stand below the table of the comparison"""
     years: tuple[StrictInt, ...] = Field(min_length=1)
     """the years to prepare; each is one job"""
     factor: StrictInt = Field(ge=2, le=64)
@@ -218,7 +219,8 @@ class Model(Section):
     prior: Literal["learned", "standard"] = "learned"
     """`learned`: p(z|x) is a network; `standard`: N(0, I)"""
     conserve: Literal["cells", "none"] = "cells"
-    """`cells`: each coarse cell keeps the mass of the coarse rain exactly; `none` where the coarse rain is biased"""
+    """`cells`: each coarse cell keeps the mass of the coarse rain exactly, but for the little rain that
+    `sampling.pixel_threshold` then takes away; `none` where the coarse rain is biased"""
 
 
 class Loss(Section):
@@ -293,7 +295,8 @@ class Train(Section):
     max_dry_fraction: Number = Field(0.1, ge=0, le=1)
     """largest share of a batch drawn from days whose coarse rain is dry; above 0 it is at least one patch"""
     flips: StrictBool = True
-    """mirror patches in both directions at random, the static maps with them"""
+    """mirror patches in both directions at random, the static maps and the context with them; not where a predictor has
+    a direction, such as a component of the wind, which stays as it was"""
     early_stopping_patience: StrictInt = Field(10, ge=1)
     """epochs without a better early_stopping_metric after which training stops"""
     early_stopping_metric: Literal["val_loss", "val_L_rec", "val_L_crps", "val_L_grad"] = "val_loss"
@@ -321,14 +324,15 @@ class Sampling(Section):
     """factor on the standard deviation of the latents"""
     posterior_scales: Annotated[StrictInt, Field(ge=1)] | Literal["all"] = "all"
     """in posterior mode, how many of the scales, coarse to fine, see the observed day; the finer ones are drawn from
-    the prior: fewer give more varied members. There is one scale more than `factor` has primes: 4 for 8 = 2 x 2 x 2"""
+    the prior: fewer give more varied members. There are `model.coarser_scales` and one more than `factor` has primes:
+    4 for 8 = 2 x 2 x 2"""
     pixel_threshold: Number | Literal["auto"] = 0.1
     """cells below this are set to 0, mm/day; `auto`: match the observed wet fraction of the validation days"""
     batch_size: StrictInt = Field(8, ge=1)
     """days a batch; the members do not depend on it"""
     tile: StrictInt = Field(512, ge=8)
-    """side of the tiles in which a large domain is drawn, fine cells, rounded down to whole coarse cells; smaller ones
-    take less memory and more time, and give the same members but for rounding"""
+    """side of the tiles in which a large domain is drawn, fine cells, rounded down to whole cells of the coarsest
+    scale; smaller ones take less memory and more time, and give the same members but for rounding"""
     shards: StrictInt = Field(1, ge=1, le=1000)
     """jobs that share the days, each with a GPU of its own; the members do not depend on it"""
 
@@ -350,7 +354,7 @@ class Experiment(Section):
     dataset: Name
     """key of `datasets`"""
     description: str = ""
-    """a few words for the table and the report"""
+    """a few words that stand below the table of the comparison"""
     seed: StrictInt = Field(1, ge=0)
     """seed of training and sampling; that of the file if not given"""
     model: Model = Model()
@@ -485,6 +489,7 @@ def load(raw: dict[str, Any]) -> Config:
     config = _validate(merged)
     _require_mass_to_conserve(config)
     _require_scales(config)
+    _require_no_flipped_winds(config)
     _require_stopping_metric(config)
     return _replicated(config)
 
@@ -506,6 +511,19 @@ def _require_stopping_metric(config: Config) -> None:
             raise ConfigError(
                 f"experiments.{name}.train.early_stopping_metric: found `val_L_crps`, but with loss.lambda_crps 0 "
                 "there is no such term; write `val_loss`, or give lambda_crps a weight"
+            )
+
+
+def _require_no_flipped_winds(config: Config) -> None:
+    """Refuse to mirror the components of a vector, whose sign would then be wrong; only the merged experiments tell."""
+    for name, experiment in config.experiments.items():
+        predictors = config.datasets[experiment.dataset].predictors
+        winds = [] if predictors == "coarsened" else [p.variable for p in predictors if p.variable in WINDS]
+        if winds and experiment.train.flips:
+            raise ConfigError(
+                f"experiments.{name}.train.flips: found true, but predictor {winds[0]} of dataset "
+                f"{experiment.dataset!r} is a component of the wind, which a mirrored patch would turn round; write "
+                "`flips: false`"
             )
 
 

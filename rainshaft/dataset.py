@@ -27,7 +27,6 @@ from rainshaft.errors import UserError
 
 PARTS = ("train", "validation", "test")
 UNUSED = "unused"  # days of years that `split` does not name
-CATEGORIES = ("heavy-coast", "heavy-interior", "moderate", "dry")
 COARSE_CATEGORIES = ("heavy", "moderate", "dry")
 WET = 1.0  # mm/day
 COAST_SCALE = 50.0  # km; how far inland the network can tell the coast from the interior

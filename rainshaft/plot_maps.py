@@ -55,7 +55,6 @@ def sample_maps(
     fields: Sequence[Source],
     path: str | Path,
     settings: Plots | None = None,
-    baseline: Source | None = None,
 ) -> None:
     """Coarse rain, truth, members and ensemble mean of a few test days, from heavy to light.
 
@@ -69,8 +68,6 @@ def sample_maps(
         The PNG to write.
     settings
         Numbers of days and members, resolution.
-    baseline
-        A further ensemble file; its first member gets a column beside the coarse rain.
     """
     settings = settings or Plots()
     with ExitStack() as stack:
@@ -78,16 +75,11 @@ def sample_maps(
         years = [stack.enter_context(open_source(source)) for source in fields]
         means = _truth_means(years, members.indexes["time"][_is_test(members)])
         days = choose_days(means, settings.days)
-        other = None if baseline is None else stack.enter_context(open_source(baseline))
         rows = []
         for day in days:
             truth = _day(years, day)
             drawn = members["pr"].sel(time=day).load()
             row = [("coarse input", coarse)] if (coarse := _coarse_rain(truth)) is not None else []
-            if other is not None:
-                row.append(
-                    (str(other.attrs.get("source", "baseline")), other["pr"].sel(time=day).isel(member=0).load())
-                )
             row.append(("truth", truth["pr"]))
             row += [
                 (f"member {i + 1}", drawn.isel(member=i)) for i in range(min(settings.members, drawn.sizes["member"]))
@@ -111,9 +103,8 @@ def comparison_maps(
     fields: Sequence[Source],
     path: str | Path,
     settings: Plots | None = None,
-    day: Any = None,
 ) -> None:
-    """One heavy test day: coarse rain, one member of each experiment and baseline, truth; and a close-up of its core.
+    """The wettest test day: coarse rain, one member of each experiment and baseline, truth; and a close-up of its core.
 
     Parameters
     ----------
@@ -125,19 +116,16 @@ def comparison_maps(
         The PNG to write.
     settings
         Resolution.
-    day
-        The day to show; default: the test day with the largest observed area mean.
     """
     settings = settings or Plots()
     with ExitStack() as stack:
         sources = {name: stack.enter_context(open_source(source)) for name, source in ensembles.items()}
         years = [stack.enter_context(open_source(source)) for source in fields]
-        if day is None:
-            times = [source.indexes["time"][_is_test(source)] for source in sources.values()]
-            common = times[0]
-            for index in times[1:]:
-                common = common[common.isin(index)]
-            day = choose_days(_truth_means(years, common), 1)[0]
+        times = [source.indexes["time"][_is_test(source)] for source in sources.values()]
+        common = times[0]
+        for index in times[1:]:
+            common = common[common.isin(index)]
+        day = choose_days(_truth_means(years, common), 1)[0]
         truth = _day(years, day)
         panels = [(name, source["pr"].sel(time=day).isel(member=0).load()) for name, source in sources.items()]
     if (coarse := _coarse_rain(truth)) is not None:

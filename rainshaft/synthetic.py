@@ -8,22 +8,20 @@ In: `datasets.NAME` with a section `synthetic`. Out, in one folder, CF netCDF4 w
 
 The coarse cells are whole blocks of `factor` x `factor` fine cells, counted from the north-west corner; where they do
 not fit into the fine grid, the last row and column of them reach beyond it. The coarse `pr` is their exact mean rain.
-This module is imported while Snakemake reads the Snakefile, so the heavy imports wait in the functions.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import xarray as xr
+
+from rainshaft import weather
 from rainshaft.config import Dataset
 from rainshaft.files import atomic
-
-if TYPE_CHECKING:
-    import numpy as np
-    import xarray as xr
-
-    from rainshaft.weather import Geography
+from rainshaft.weather import CELL_KM, Geography
 
 SOUTH, WEST, CELL = 24.0, 15.0, 0.04  # degrees; ASSUME: a made-up subtropical coast with cells of 4 to 4.5 km
 
@@ -39,12 +37,6 @@ CELL_METHODS = {"tasmax": "area: mean time: maximum", "tasmin": "area: mean time
 HEIGHT = {"tas": 2.0, "tasmax": 2.0, "tasmin": 2.0, "huss": 2.0, "sfcWind": 10.0}  # m above the ground
 
 
-def raw_files(dataset: Dataset) -> list[str]:
-    """Names of all files that `make` writes for a dataset, without the folder."""
-    yearly = ["rain", *(f"{name}_day_coarse" for name in COARSE)]
-    return ["fixed.nc", *(f"{name}_{year}.nc" for year in dataset.years for name in yearly)]
-
-
 def make(dataset: Dataset, folder: Path) -> None:
     """Write the raw files of all years; the same seed and sizes give the same values.
 
@@ -55,8 +47,6 @@ def make(dataset: Dataset, folder: Path) -> None:
     folder
         Where the files go; made if it is not there.
     """
-    from rainshaft import weather
-
     settings = dataset.synthetic
     if settings is None:
         raise ValueError("the dataset has no section `synthetic`: it has its own raw files")
@@ -74,11 +64,6 @@ def make(dataset: Dataset, folder: Path) -> None:
 
 def _fixed(ground: Geography, size: tuple[int, int]) -> xr.Dataset:
     """Height of the ground and land fraction."""
-    import numpy as np
-    import xarray as xr
-
-    from rainshaft.weather import CELL_KM
-
     # ASSUME: the coast crosses the cells whose middle is nearer to it than half a cell; they are part land, part sea
     land = np.clip(0.5 + ground.crop(ground.inland) / CELL_KM[0], 0, 1) * 100
     orog = {"standard_name": "surface_altitude", "long_name": "Surface Altitude", "units": "m"}
@@ -99,8 +84,6 @@ def _fixed(ground: Geography, size: tuple[int, int]) -> xr.Dataset:
 
 def _rain(rain: np.ndarray, year: int, size: tuple[int, int]) -> xr.Dataset:
     """Rain on the fine grid, as a gridded observation."""
-    import xarray as xr
-
     attributes = {"standard_name": "lwe_precipitation_rate", "long_name": "daily precipitation", "units": "mm/day"}
     return xr.Dataset(
         {"pr": (("time", "lat", "lon"), _fine(rain, size), attributes | {"cell_methods": "time: mean"})},
@@ -111,9 +94,6 @@ def _rain(rain: np.ndarray, year: int, size: tuple[int, int]) -> xr.Dataset:
 
 def _predictor(name: str, field: np.ndarray, year: int, factor: int) -> xr.Dataset:
     """One variable on the coarse grid, as a CMIP file has it, with bounds."""
-    import numpy as np
-    import xarray as xr
-
     size = field.shape[1:]
     coordinates = {"time": _time(year, hour=12), **_grid(size, size, factor)}
     bounds = {}
@@ -146,8 +126,6 @@ def _grid(
     whole: tuple[int, ...], size: tuple[int, ...], step: int = 1
 ) -> dict[str, tuple[str, np.ndarray, dict[str, str]]]:
     """Axes of the part `size` of a grid of `whole` cells, each `step` fine cells wide; degrees, both ascending."""
-    import numpy as np
-
     lat = (SOUTH + CELL * step * (np.arange(whole[0]) + 0.5)).round(6)[whole[0] - size[0] :]
     lon = (WEST + CELL * step * (np.arange(whole[1]) + 0.5)).round(6)[: size[1]]
     return {
@@ -166,8 +144,6 @@ def _grid(
 
 def _time(year: int, hour: int) -> tuple[str, np.ndarray, dict[str, str]]:
     """The days of a year, stamped at one hour."""
-    import numpy as np
-
     days = np.arange(f"{year}-01-01", f"{year + 1}-01-01", dtype="datetime64[D]")
     return "time", days.astype("datetime64[ns]") + np.timedelta64(hour, "h"), {"standard_name": "time", "axis": "T"}
 

@@ -61,7 +61,7 @@ def dataset(tmp_path_factory):
 
 def made(name, dataset, tmp_path, K=3, seed=1):
     path = tmp_path / f"{name}-{seed}.nc"
-    baselines.make(name, dataset[0], dataset[1], path, K, seed)
+    baselines.make(name, dataset[0], dataset[1], path, K, seed, "f")
     with xr.open_dataset(path) as source:
         return path, source.load()
 
@@ -194,8 +194,8 @@ def test_climatology_reads_days_from_any_year_and_needs_no_coarse_rain(dataset, 
     known["split"][:] = np.where(np.arange(40) % 2, "train", "test")
     write_netcdf(known, tmp_path / "statistics.nc")
     with pytest.raises(UserError, match="no coarse rain"):
-        baselines.make("bilinear", fields, tmp_path / "statistics.nc", tmp_path / "a.nc", 20, 1)
-    baselines.make("climatology", fields, tmp_path / "statistics.nc", tmp_path / "a.nc", 20, 1)
+        baselines.make("bilinear", fields, tmp_path / "statistics.nc", tmp_path / "a.nc", 20, 1, "f")
+    baselines.make("climatology", fields, tmp_path / "statistics.nc", tmp_path / "a.nc", 20, 1, "f")
     with xr.open_dataset(tmp_path / "a.nc") as found:
         members = np.sort(found["pr"].values[0][:, valid], axis=0)
     assert (members == np.sort(truth[1::2][:, valid], axis=0)).all(), "all 20 training days of both files"
@@ -243,24 +243,24 @@ def test_what_is_drawn_follows_seed_and_date_whatever_the_other_days():
 def test_climatology_faults_are_named(dataset, tmp_path):
     fields, statistics, *_ = dataset
     with pytest.raises(UserError, match=r"baselines.K: found 21, but the record has only 20 training days"):
-        baselines.make("climatology", fields, statistics, tmp_path / "a.nc", 21, 1)
+        baselines.make("climatology", fields, statistics, tmp_path / "a.nc", 21, 1, "f")
     with pytest.raises(UserError, match=r"20 train days are not in the fields, first: 2000-12-12"):
-        baselines.make("climatology", fields[1:], statistics, tmp_path / "a.nc", 3, 1)
+        baselines.make("climatology", fields[1:], statistics, tmp_path / "a.nc", 3, 1, "f")
     assert list(tmp_path.iterdir()) == [], "no half-made file is left"
 
 
 def test_faults_are_named(dataset, tmp_path, monkeypatch):
     fields, statistics, *_ = dataset
     with pytest.raises(UserError, match=r"15 test days are not in the fields|10 test days .*2001-01-01"):
-        baselines.make("bilinear", fields[:1], statistics, tmp_path / "a.nc", 3, 1)
+        baselines.make("bilinear", fields[:1], statistics, tmp_path / "a.nc", 3, 1, "f")
     with xr.open_dataset(statistics) as source:
         without = source.load().assign_attrs(rain_channel="")
     write_netcdf(without, tmp_path / "statistics.nc")
     with pytest.raises(UserError, match="no coarse rain"):
-        baselines.make("bilinear", fields, tmp_path / "statistics.nc", tmp_path / "a.nc", 3, 1)
+        baselines.make("bilinear", fields, tmp_path / "statistics.nc", tmp_path / "a.nc", 3, 1, "f")
     monkeypatch.setattr(baselines.importlib.util, "find_spec", lambda name: None)
     assert baselines.available("bilinear")
     assert not baselines.available("rainfarm")
     with pytest.raises(UserError, match="needs pysteps"):
-        baselines.make("rainfarm", fields, statistics, tmp_path / "a.nc", 3, 1)
+        baselines.make("rainfarm", fields, statistics, tmp_path / "a.nc", 3, 1, "f")
     assert list(tmp_path.iterdir()) == [tmp_path / "statistics.nc"], "no half-made file is left"

@@ -69,7 +69,7 @@ def test_change_is_against_the_climatology_too_and_a_dash_where_there_is_no_bili
     assert math.isnan(found["crps_change"])
     head, _, _, cells, _ = (
         [cell.strip() for cell in line.split("|")]
-        for line in comparison.markdown(statistics, {}).splitlines()
+        for line in comparison.markdown(statistics, {}, {}).splitlines()
         if line.startswith("|")
     )
     assert cells[head.index("vs bilinear %")] == comparison.DASH
@@ -115,7 +115,7 @@ def test_fss_column_is_the_threshold_nearest_to_10_mm_at_the_middle_scale() -> N
 
 
 def test_markdown(tmp_path: Any, statistics: list[dict[str, Any]]) -> None:
-    comparison.write(statistics, {}, tmp_path / "table.md", tmp_path / "table.csv")
+    comparison.write(statistics, {}, {}, tmp_path / "table.md", tmp_path / "table.csv")
     text = (tmp_path / "table.md").read_text()
     lines = [line for line in text.split("## second")[0].splitlines() if line.startswith("|")]
     cells = {(c[1].strip(), c[2].strip()): [x.strip() for x in c] for line in lines if (c := line.split("|"))}
@@ -137,7 +137,7 @@ def test_markdown(tmp_path: Any, statistics: list[dict[str, Any]]) -> None:
 
 def test_csv_keeps_full_precision_and_intervals(tmp_path: Any) -> None:
     block = [entry("a", crps=1 / 3), entry("bilinear", "baseline", crps=2.0)]
-    comparison.write(block, {}, tmp_path / "table.md", tmp_path / "table.csv")
+    comparison.write(block, {}, {}, tmp_path / "table.md", tmp_path / "table.csv")
     frame = pd.read_csv(tmp_path / "table.csv")
     a = frame[(frame["name"] == "a") & (frame["days"] == "all_days")].iloc[0]
     assert a["fair_crps"] == 1 / 3
@@ -149,7 +149,10 @@ def test_heavy_days_have_their_own_rows(tmp_path: Any) -> None:
     one = entry("a", crps=1.0)
     one["heavy_days"] = entry("a", crps=9.0)["all_days"]
     assert comparison.table([one], "heavy_days")["fair_crps"].iloc[1] == 9
-    assert "heavy test days (7)" in comparison.markdown([one], {})
+    text = comparison.markdown([one], {}, {"a": "twice the gradient loss"})
+    assert "heavy test days (7)" in text
+    assert text.count("chosen by the observed rain") == 1
+    assert "\n## Names\n\n- **a**: twice the gradient loss\n" in text
 
 
 def test_console_table_is_narrow_and_marks_the_posterior(statistics: list[dict[str, Any]]) -> None:
@@ -163,7 +166,7 @@ def test_console_table_is_narrow_and_marks_the_posterior(statistics: list[dict[s
 
 
 def test_tiny_negative_value_is_shown_without_its_sign() -> None:
-    text = comparison.markdown([entry("a", mass_bias=-1e-6)], {})
+    text = comparison.markdown([entry("a", mass_bias=-1e-6)], {}, {})
     assert "-0.0" not in text
     assert " 0.0 " in text
 
@@ -194,7 +197,7 @@ def test_replicates_are_one_row_with_mean_and_standard_deviation(replicated: lis
 def test_tables_show_means_and_deviations_of_models_and_plain_values_of_baselines(
     replicated: list[dict[str, Any]],
 ) -> None:
-    text = comparison.markdown(replicated, FAMILIES)
+    text = comparison.markdown(replicated, FAMILIES, {})
     lines = [line for line in text.splitlines() if line.startswith("|")]
     cells = {c[1].strip(): [x.strip() for x in c] for line in lines if (c := line.split("|"))}
     crps, wet = (cells["name"].index(heading) for heading in ("fair CRPS", "wet > 0.1 mm %"))
@@ -207,11 +210,11 @@ def test_tables_show_means_and_deviations_of_models_and_plain_values_of_baseline
     assert "3.00±2.65" in console
     for shown in (text, console):
         assert "-s1" not in shown
-    assert "±" not in comparison.markdown(replicated, {name: (name,) for name in ("a-s1", "b-s1")})
+    assert "±" not in comparison.markdown(replicated, {name: (name,) for name in ("a-s1", "b-s1")}, {})
 
 
 def test_csv_has_the_means_the_deviations_and_every_replicate(tmp_path: Any, replicated: list[dict[str, Any]]) -> None:
-    comparison.write(replicated, FAMILIES, tmp_path / "table.md", tmp_path / "table.csv")
+    comparison.write(replicated, FAMILIES, {}, tmp_path / "table.md", tmp_path / "table.csv")
     frame = pd.read_csv(tmp_path / "table.csv")
     a = frame[frame["name"] == "a"].set_index("replicate")
     assert a.loc[[1, 2, 3], "fair_crps"].tolist() == [1, 2, 6]
@@ -235,12 +238,12 @@ def test_what_is_off_is_against_the_observed_and_has_its_sign() -> None:
     assert (a["wet_difference"], a["wet_difference_1mm"]) == pytest.approx((25, 10))
     assert a["crps_change_rainfarm"] == pytest.approx(-75)
     assert math.isnan(observed["wet_difference"])
-    text = comparison.markdown(runs, {})
+    text = comparison.markdown(runs, {}, {})
     assert all(cell in text for cell in (" +25.0 ", " -0.04 ", " -75 "))
 
 
 def test_an_experiment_whose_members_were_all_dropped_has_no_row(statistics: list[dict[str, Any]]) -> None:
     statistics[1]["all_days"] = None
     assert "zeta" not in set(comparison.table(statistics[:2])["name"])
-    assert "| alpha" in comparison.markdown(statistics, {})
+    assert "| alpha" in comparison.markdown(statistics, {}, {})
     assert "alpha" in comparison.console_table(statistics, {})

@@ -120,6 +120,11 @@ def test_a_typo_names_the_nearest_key(raw):
             "network has 4 scales; write 4 or less, or `all`",
         ),
         (
+            {"datasets__demo__predictors__3__variable": "uas"},
+            "experiments.smooth-background.train.flips: found true, but predictor uas of dataset 'demo' is a component "
+            "of the wind, which a mirrored patch would turn round; write `flips: false`",
+        ),
+        (
             {"train__early_stopping_metric": "val_L_crps"},  # one of the demo's recipes has no CRPS in its loss
             "experiments.smooth-background.train.early_stopping_metric: found `val_L_crps`, but with loss.lambda_crps "
             "0 there is no such term",

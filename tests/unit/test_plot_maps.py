@@ -96,21 +96,20 @@ def test_sample_maps(tmp_path: Path, fields: xr.Dataset, figures: list[Figure]) 
         [tmp_path / "1.nc", tmp_path / "2.nc"],
         tmp_path / "a.png",
         SEVERAL,
-        baseline=ensemble(fields, 1),
     )
     assert is_png(tmp_path / "a.png", 500, 150)
     assert dict(matplotlib.rcParams) == before
     (figure,) = figures
-    assert titles(figure) == ["coarse input", "model", "truth", "member 1", "member 2", "ensemble mean"]
+    assert titles(figure) == ["coarse input", "truth", "member 1", "member 2", "ensemble mean"]
     panels = meshes(figure)
-    assert len(panels) == 2 * 6
+    assert len(panels) == 2 * 5
     assert all(panel.norm is plot_maps.RAIN_NORM for panel in panels), "one scale for all panels"
     # the heaviest test day is the second; the last one, heavier, is no test day
     np.testing.assert_allclose(panels[0].get_array(), fields["predictors"][1, 1])
-    np.testing.assert_allclose(panels[2].get_array().filled(np.nan), fields["pr"][1])
-    np.testing.assert_allclose(panels[3].get_array().filled(np.nan), ensemble(fields)["pr"][1, 0])
+    np.testing.assert_allclose(panels[1].get_array().filled(np.nan), fields["pr"][1])
+    np.testing.assert_allclose(panels[2].get_array().filled(np.nan), ensemble(fields)["pr"][1, 0])
     np.testing.assert_allclose(
-        panels[5].get_array().filled(np.nan), ensemble(fields)["pr"][1].mean("member"), rtol=1e-5
+        panels[4].get_array().filled(np.nan), ensemble(fields)["pr"][1].mean("member"), rtol=1e-5
     )
     assert "2001-06-02" in figure.axes[0].get_ylabel()
     assert f"{float(fields['pr'][1].mean()):.1f}" in figure.axes[0].get_ylabel()

@@ -19,6 +19,9 @@ DATASETS = list(dict.fromkeys(e.dataset for e in CONFIG.experiments.values()))
 RUNS = [(name, mode) for name, e in CONFIG.experiments.items() for mode in e.sampling.modes]
 FIRST = [names[0] for names in CONFIG.families.values()]  # of the replicates: the one for figures and for the terminal
 BASELINES = [name for name in CONFIG.baselines.names if name != "rainfarm" or find_spec("pysteps")]
+DESCRIBED = {name: CONFIG.datasets[name] for name in DATASETS}
+DESCRIBED |= {family: CONFIG.experiments[names[0]] for family, names in CONFIG.families.items()}
+DESCRIPTIONS = {name: entry.description for name, entry in DESCRIBED.items() if entry.description}
 
 SEEDS = range(1, CONFIG.augmentation.seeds + 1)
 

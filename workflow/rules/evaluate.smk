@@ -76,6 +76,7 @@ rule compare_experiments:
     params:
         code=code_fingerprint("comparison"),
         families={family: list(names) for family, names in CONFIG.families.items()},
+        descriptions=DESCRIPTIONS,
     message:
         "Comparing the experiments and the baselines"
     script:

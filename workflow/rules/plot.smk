@@ -24,6 +24,9 @@ rule plot_samples:
         "<benchmarks>/plot_samples/{experiment}/{mode}.jsonl"
     conda:
         "../envs/rainshaft.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
     message:
         "Drawing sample maps of {wildcards.experiment}, {wildcards.mode}"
     script:
@@ -47,6 +50,9 @@ rule plot_distribution:
         "<benchmarks>/plot_distribution/{experiment}/{mode}.jsonl"
     conda:
         "../envs/rainshaft.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
     message:
         "Drawing the rain distribution and spectrum of {wildcards.experiment}, {wildcards.mode}"
     script:
@@ -136,6 +142,9 @@ rule plot_comparison:
         "<benchmarks>/plot_comparison/{dataset}.jsonl"
     conda:
         "../envs/rainshaft.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         families=families,
     message:

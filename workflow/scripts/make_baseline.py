@@ -2,10 +2,11 @@ from pathlib import Path
 
 from rainshaft.baselines import make
 from rainshaft.runtime import job
-from rainshaft.stages import read_slice
+from rainshaft.stages import fingerprint, read_slice
 
 with job(snakemake.log[0], snakemake.threads):
-    settings = read_slice(snakemake.input.config)
+    frozen = Path(snakemake.input.config)
+    settings = read_slice(frozen)
     make(
         snakemake.wildcards.baseline,
         fields=[Path(path) for path in snakemake.input.fields],
@@ -13,4 +14,5 @@ with job(snakemake.log[0], snakemake.threads):
         path=Path(snakemake.output.ensemble),
         K=settings["K"],
         seed=settings["seed"],
+        config_fingerprint=fingerprint(frozen.read_text()),
     )

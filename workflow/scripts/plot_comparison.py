@@ -13,7 +13,10 @@ with job(snakemake.log[0], snakemake.threads):
     statistics = [json.loads(Path(path).read_text()) for path in snakemake.input.statistics]
     families = snakemake.params.families
     family = {name: of for of, replicates in families.items() for name in replicates}
-    names = list(dict.fromkeys(family.get(entry["name"], entry["name"]) for entry in statistics))
+    marks = {"posterior": " (posterior)"}  # it has seen the truth
+    names = list(
+        dict.fromkeys(family.get(entry["name"], entry["name"]) + marks.get(entry["mode"], "") for entry in statistics)
+    )
     ensembles = dict(zip(names, snakemake.input.ensembles, strict=True))
     scores = dict(zip(names, snakemake.input.scores, strict=True))
     comparison_maps(ensembles, snakemake.input.fields, snakemake.output.maps, settings)
