@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from rainshaft.dataset import valid_every_year
 from rainshaft.errors import UserError
 from rainshaft.files import write_ensemble, write_json
 
@@ -90,10 +92,12 @@ def export(ensemble: Path, fields: Sequence[Path], path: Path, manifest: Path) -
 def _known(fields: Sequence[Path], times: np.ndarray) -> xr.Dataset:
     """Of these days, from the canonical fields: the predictors, and the observed mean rain."""
     parts = []
-    for file in fields:
-        with xr.open_dataset(file) as year:
+    with ExitStack() as stack:
+        years = [stack.enter_context(xr.open_dataset(file)) for file in fields]
+        valid = valid_every_year(years)
+        for year in years:
             mine = year.sel(time=times[np.isin(times, year.time.values)])
-            part = {"observed_mean": mine.pr.mean(("lat", "lon"))}
+            part = {"observed_mean": mine.pr.where(valid).mean(("lat", "lon"))}
             for prefix, (field, channel, its_units) in PREDICTORS.items():
                 for name, units in zip(mine[channel].values, mine[its_units].values, strict=True):
                     part[f"{prefix}_{name}"] = mine[field].sel({channel: name}, drop=True).assign_attrs(units=units)

@@ -13,8 +13,8 @@ from rainshaft.errors import UserError
 SECONDS_TO_END = 180  # Slurm gives a cancelled job KillWait seconds, 30 as a rule, before it kills it
 
 
-def jobs_in_queue(folder: Path) -> list[str]:
-    """Slurm's numbers of the jobs that Snakemake has in the queue for a working directory.
+def jobs_in_queue(folder: Path) -> list[str] | None:
+    """Slurm's numbers of the jobs that Snakemake has in the queue for a working directory; None without an answer.
 
     The Slurm plugin of Snakemake sets `rule_NAME...` as the comment of its jobs.
     """
@@ -22,8 +22,8 @@ def jobs_in_queue(folder: Path) -> list[str]:
         return []
     command = ["squeue", "--me", "--noheader", "--format=%i|%k|%Z"]
     listed = subprocess.run(command, capture_output=True, text=True)
-    if listed.returncode:  # no cluster here, or it does not answer: then no job can be submitted either
-        return []
+    if listed.returncode:
+        return None
     rows = [line.split("|", 2) for line in listed.stdout.splitlines()]
     here, own = folder.resolve(), os.environ.get("SLURM_JOB_ID")
     return [
@@ -44,11 +44,16 @@ def cancel_left_jobs(folder: Path) -> int:
     UserError
         If they do not end.
     """
-    left = jobs_in_queue(folder)
+    left = jobs_in_queue(folder) or []  # without an answer no job can be submitted either
+
+    def not_ended() -> set[str]:
+        listed = jobs_in_queue(folder)
+        return set(left) if listed is None else set(left) & set(listed)
+
     if left:
         subprocess.run(["scancel", *left], check=False)
     end = time.monotonic() + SECONDS_TO_END
-    while still := set(left) & set(jobs_in_queue(folder)):
+    while still := left and not_ended():
         if time.monotonic() > end:
             raise UserError(
                 f"jobs {', '.join(sorted(still))} of an earlier run of this folder do not end after scancel; "

@@ -224,7 +224,7 @@ class _Record:
 
     fields: Sequence[Path]
     ground: xr.Dataset
-    """the first year without its fields"""
+    """one year without its fields: maps and axes"""
     time: NDArray[Any]
     valid: NDArray[np.bool_]
 
@@ -256,7 +256,9 @@ def _open_record(fields: Sequence[Path]) -> _Record:
     valid = valid_every_year(years).values
     if not valid.any():
         raise UserError("rain.files: no cell has rain in every year; leave out the years with most gaps")
-    return _Record(fields, years[0], np.concatenate([year.time.values for year in years]), valid)
+    # where no file tells the land, a year without rain in some part takes that for sea
+    ground = max(years, key=lambda year: float(year.land.sum()))
+    return _Record(fields, ground, np.concatenate([year.time.values for year in years]), valid)
 
 
 def _slabs(record: _Record) -> Iterator[tuple[slice, Slab, Slab, Slab]]:

@@ -197,6 +197,7 @@ def _fields(dataset: Dataset, year: int, plan: _Plan) -> xr.Dataset:
     valid, observed = None, None
     with faults.collect():
         valid, observed = _mask(plan.rain, content["rain"], plan.notes)
+    faults.throw()  # of rain without any value there is no more to say
     for record in [plan.rain, *(record for record, _ in others)]:
         with faults.collect():
             _check_values(record, content[record.source.key], plan.notes)
@@ -324,7 +325,7 @@ def _check_values(record: Record, content: xr.Dataset, notes: dict[str, None]) -
                 f"at most {MOST_RAIN:g} mm/day",
                 f"check {units}",
             )
-        if source.key == "rain" and high[highest] < LEAST_RAIN:
+        if high[highest] < LEAST_RAIN:
             raise record.fault(
                 highest,
                 f"no value over {high[highest]:g} mm/day in the whole year",

@@ -27,6 +27,7 @@ class Lock:
     def __init__(self, path: Path):
         self.path = path
         self.file: IO[str] | None = None
+        self.is_sure = True  # that no other process has it
 
     def take(self, wait: bool = False) -> bool:
         """Take the lock, at once or when it is free; whether it was to be had.
@@ -43,6 +44,7 @@ class Lock:
         except OSError as error:
             if error.errno not in CANNOT_LOCK:
                 raise
+            self.is_sure = False
             log.warning("%s: no locks on this file system; see to it yourself that only one process is here", self.path)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")

@@ -146,7 +146,7 @@ class Raw:
             if missing:
                 notes[f"Elevation: {missing} cells without a value set to 0 m."] = None  # ASSUME they are sea
             data = np.nan_to_num(data)
-            if np.abs(data).max() > 12000:
+            if np.abs(data).max() > 12000 or (data == -9999).any():  # ASSUME no ground there: a usual mark of no value
                 found = f"{data[np.unravel_index(np.abs(data).argmax(), data.shape)]:g} m"
                 raise fault(self.path, variable, found, "heights of the ground in m", "check its units and fill value")
             return data
@@ -206,7 +206,7 @@ def _understand(source: Source, path: Path, ds: xr.Dataset, centre: float | None
             path, variable, f"the variables {present}", "a variable of this name", f"correct {source.key}.variable"
         )
     data, notes = ds[variable], []
-    if data.dtype.kind not in "fiu":
+    if data.dtype.kind not in ("fiub" if source.quantity == "land" else "fiu"):
         raise fault(path, variable, f"values of type {data.dtype}", "numbers", f"correct {source.key}.variable")
 
     roles = _roles(ds, data)

@@ -106,11 +106,12 @@ def train_net(record: Record, statistics: xr.Dataset, settings: dict[str, Any], 
     """Train a network: `steps` batches, cosine decay of the learning rate; the same for the same seed."""
     torch.manual_seed(seed)
     device = torch.device("cpu")
-    net, patches = ResidualNet(statistics, settings["width"], settings["blocks"]), Patches.of(record, TRAIN)
-    optimiser = torch.optim.Adam(net.parameters(), TRAIN.lr)
+    options = TRAIN.model_copy(update={"flips": settings["flips"]})
+    net, patches = ResidualNet(statistics, settings["width"], settings["blocks"]), Patches.of(record, options)
+    optimiser = torch.optim.Adam(net.parameters(), options.lr)
     for step in range(settings["steps"]):
-        optimiser.param_groups[0]["lr"] = TRAIN.lr * 0.5 * (1 + math.cos(math.pi * step / settings["steps"]))
-        batch = training_batch(record, patches, TRAIN, seed, step, device)
+        optimiser.param_groups[0]["lr"] = options.lr * 0.5 * (1 + math.cos(math.pi * step / settings["steps"]))
+        batch = training_batch(record, patches, options, seed, step, device)
         rain = net(batch.coarse_BCyx, batch.statics_BSHW)
         loss = intensity_weighted_mae(batch.rain_B1HW, rain, batch.valid_B1HW, **WEIGHTS, p99=float(statistics.p99_wet))
         optimiser.zero_grad()

@@ -79,7 +79,7 @@ def experiment_slice(config: Config, name: str, stage: str) -> str:
             "wet_threshold": config.evaluation.wet_threshold,
             "device": whole["train"]["device"],
         },
-        "srdrn": lambda: config.augmentation.model_dump(mode="json"),
+        "srdrn": lambda: {**config.augmentation.model_dump(mode="json"), "flips": whole["train"]["flips"]},
     }
     return _canonical(stage, content[stage]() if stage in content else _shared(config, stage))
 

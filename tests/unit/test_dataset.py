@@ -170,6 +170,21 @@ def test_years_on_different_grids_are_refused(years, tmp_path):
         fit_statistics([*years[:2], odd], settings())
 
 
+def test_land_is_that_of_the_year_with_most_of_it(tmp_path):
+    land = np.ones((8, 12))
+    land[:, :3] = 0
+    found = []
+    for order in ((2001, 2002, 2003), (2002, 2001, 2003)):
+        paths = [make_fields(tmp_path / f"{y}.nc", showers(40, y), f"{y}-01-01") for y in order]
+        with xr.open_dataset(tmp_path / "2002.nc") as opened:
+            void = opened.load()
+        void["land"] = ("lat", "lon"), land.astype("f4")  # as after a year without rain in the west
+        write_netcdf(void, tmp_path / "2002.nc")
+        found.append(fit_statistics(paths, settings()))
+    assert "land" not in found[0].static
+    assert "land" not in found[1].static
+
+
 def test_a_constant_predictor_is_not_divided_by_zero(tmp_path):
     tas = np.full((40, 4, 6), 288.15)
     paths = [

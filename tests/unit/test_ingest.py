@@ -466,6 +466,7 @@ def test_gaps_make_cells_invalid_and_too_many_are_refused(make):
     assert np.isnan(fields.pr[:, 2, 3]).all()
     assert any("1 of 192 cells miss some days" in note for note in notes)
     assert fields.land.all()  # a gap is no sea
+    assert "no value at all on 365 day(s)" in refused(make, raw.where(False))
     raw.pr[11, :4] = np.nan
     assert "64 of 192 cells miss some days" in refused(make, raw)
     raw.pr[12] = np.nan
@@ -491,6 +492,11 @@ def test_elevation_and_land(make, tmp_path):
     fields, notes = make(rain_file(), **elevation, **land)
     np.testing.assert_array_equal(fields.land, share > 50)
     assert any("percent" in note for note in notes)
+    static(share > 50, "sftlf", "1").to_netcdf(tmp_path / "bool.nc")
+    fields, _ = make(rain_file(), **elevation, land={"file": str(tmp_path / "bool.nc"), "variable": "sftlf"})
+    np.testing.assert_array_equal(fields.land, share > 50)
+    static(np.where(height > 0, height, -9999), "z", "m").to_netcdf(tmp_path / "z.nc")
+    assert "z: found -9999 m" in refused(make, rain_file(), **elevation)
 
 
 def test_elevation_on_another_grid_is_refused(tmp_path):
@@ -743,6 +749,9 @@ def test_absurd_values_point_at_the_units(make):
     raw = rain_file()
     raw.pr[:] = raw.pr / 86400
     assert "no value over" in refused(make, raw)
+    coarse = coarse_file(value=1e-4, units="mm/day").rename(tas="tp").clip(max=1e-3)
+    message = refused(make, rain_file(), {"tp": (coarse, {"quantity": "rain"})})
+    assert "tp: found no value over" in message
     celsius = coarse_file(value=10.0)
     assert "10." in (message := refused(make, rain_file(), tas(celsius)))
     assert "check its units 'K'" in message

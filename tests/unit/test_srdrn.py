@@ -14,7 +14,7 @@ from rainshaft.batches import load_record
 from rainshaft.errors import UserError
 from rainshaft.model import bilinear
 
-SMALL = {"steps": 3, "width": 4, "blocks": 1}
+SMALL = {"steps": 3, "width": 4, "blocks": 1, "flips": True}
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,8 @@ def test_the_same_seed_gives_the_same_network(data):
     first, same, other = (srdrn.train_net(record, statistics, SMALL, seed).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert not torch.equal(first["head.0.weight"], other["head.0.weight"])
+    as_they_are = srdrn.train_net(record, statistics, SMALL | {"flips": False}, 1).state_dict()
+    assert not torch.equal(first["head.0.weight"], as_they_are["head.0.weight"])
 
 
 def test_csi_and_sedi_are_those_of_the_scores_package():

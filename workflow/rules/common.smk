@@ -69,6 +69,12 @@ def shards(wildcards):
     return [f"<results>/{wildcards.experiment}/samples/{wildcards.mode}/{i}-of-{count}.nc" for i in range(1, count + 1)]
 
 
+def dates_file(wildcards):
+    """The file with the dates to draw, where `sampling.days` names one: an edit of it draws anew."""
+    kind, _, path = CONFIG.experiments[wildcards.experiment].sampling.days.partition(":")
+    return [path] if kind == "file" else []
+
+
 def growing(amount):
     """A resource that grows with every try: what killed the job may have been too little of it."""
     return lambda wildcards, attempt: amount * attempt
@@ -131,12 +137,17 @@ RUN_LOCK = Lock(Path(".snakemake/rainshaft.lock"))  # held until this process en
 
 def be_alone():
     """Before the first job: no other run works in this folder, and no job of a killed one."""
-    from rainshaft.cluster import cancel_left_jobs
+    from rainshaft.cluster import cancel_left_jobs, jobs_in_queue
 
     if not RUN_LOCK.take():
         sys.exit(
             f"Another run works in this folder: {RUN_LOCK.holder}. Nothing was started; wait for its end, or work in "
             "another clone."
+        )
+    if not RUN_LOCK.is_sure and (queued := jobs_in_queue(Path.cwd())):
+        sys.exit(
+            f"Jobs of this folder are in the queue ({', '.join(queued)}), and without locks on this file system they may "
+            "belong to a run that is alive. Nothing was started; wait for its end, or scancel them."
         )
     try:
         if cancelled := cancel_left_jobs(Path.cwd()):

@@ -8,6 +8,7 @@ rule sample_fields:
         info=rules.train_model.output.info,
         fields=fields,
         statistics=statistics,
+        dates=dates_file,
     output:
         samples="<results>/{experiment}/samples/{mode}/{shard}.nc",
     log:

@@ -40,6 +40,7 @@ rule train_model:
         mem_mb=growing(16000),
         runtime=240,
         gpu=gpus,
+        nodes=1,
         processes=lambda wildcards: CONFIG.experiments[wildcards.experiment].train.gpus,
     params:
         # no declared output, so that it outlives failed jobs and edits
