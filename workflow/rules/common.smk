@@ -72,7 +72,11 @@ def shards(wildcards):
 def dates_file(wildcards):
     """The file with the dates to draw, where `sampling.days` names one: an edit of it draws anew."""
     kind, _, path = CONFIG.experiments[wildcards.experiment].sampling.days.partition(":")
-    return [path] if kind == "file" else []
+    if kind != "file":
+        return []
+    if not Path(path).exists():  # Snakemake would take the old members instead
+        sys.exit(f"sampling.days: found `file:{path}`, but there is no such file; write one date a line in it")
+    return [path]
 
 
 def growing(amount):
