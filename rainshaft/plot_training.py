@@ -61,7 +61,7 @@ def training_curves(
             axes[0, 0].text(
                 best_epoch,
                 0.98,
-                f"kept:\nepoch {best_epoch}",
+                f"kept\nepoch {best_epoch}",
                 transform=axes[0, 0].get_xaxis_transform(),
                 ha=_side(best_epoch, table),
                 va="top",
