@@ -1,6 +1,7 @@
-"""What a user would pick instead of a model: bilinear interpolation, quantile mapping, RainFARM and climatology.
+"""What a user would pick instead of a model: bilinear interpolation, quantile mapping, RainFARM, analogs, climatology.
 
-Inputs: canonical fields, for all but the climatology with a channel of coarse rain, and the statistics of the dataset.
+Inputs: canonical fields, for the first three with a channel of coarse rain, for the analogs with context, and the
+statistics of the dataset.
 Output: an ensemble file of the test days, rain in mm/day, that is scored just as the models are. Days are made one at
 a time.
 
@@ -32,9 +33,10 @@ SOURCES = {
     "bilinear": "bilinear interpolation of the coarse rain",
     "quantile-mapping": "bilinear interpolation, then quantile mapping to the rain of the training days",
     "rainfarm": "RainFARM (Rebora et al. 2006; D'Onofrio et al. 2014), pysteps",
+    "analogs": "observed rain of the training days of the season with the nearest context (Zorita and von Storch 1999)",
     "climatology": "observed rain of random training days of the same season",
 }
-ENSEMBLES = ("rainfarm", "climatology")  # the others have one member
+ENSEMBLES = ("rainfarm", "analogs", "climatology")  # the others have one member
 SEASON = 45  # ASSUME days before and after a day of the year that make its season: three months, as is usual
 RAINFARM_DRY = 0.1  # mm/day: RainFARM, a log-normal cascade, never is 0; below this it is taken as dry
 RAINFARM_DAYS = 200  # training days from which the range of its spectral slope is taken
@@ -60,7 +62,7 @@ def make(
     Parameters
     ----------
     name
-        `bilinear`, `quantile-mapping` (one member), `rainfarm` or `climatology` (K members).
+        `bilinear`, `quantile-mapping` (one member), `rainfarm`, `analogs` or `climatology` (K members).
     fields
         Canonical fields of all years.
     statistics
@@ -68,7 +70,7 @@ def make(
     path
         The file to write.
     K
-        Members of `rainfarm` and `climatology`.
+        Members of the three that make an ensemble.
     seed
         Seed of `rainfarm` and `climatology`; a member depends on seed, date and its number alone.
     config_fingerprint
@@ -77,23 +79,33 @@ def make(
     Raises
     ------
     UserError
-        The dataset has no coarse rain for a baseline that refines it, a day is not in the fields, pysteps is not
-        installed, or there are fewer than K training days for `climatology`.
+        The dataset has no coarse rain for a baseline that refines it, or no context for the analogs, a day is not in
+        the fields, pysteps is not installed, or there are fewer than K training days to choose members from.
     """
     if not available(name):
         raise UserError(f"baselines.names: {name} needs pysteps, which is not installed; install pysteps or remove it")
     with xr.open_dataset(statistics) as opened:
-        known = opened[["valid"]].load().assign_coords({c: opened[c].load() for c in ("split", "category")})
-        known.attrs = opened.attrs
-    if name != "climatology" and not known.attrs["rain_channel"]:
+        known = opened[["valid", "context_std"]].load()
+        known = known.assign_coords({c: opened[c].load() for c in ("split", "category")})
+    if name == "analogs" and not known.sizes["context_channel"]:
+        raise UserError(
+            f"{statistics}: the dataset has no context by which analogs are found; give one of its predictors "
+            "`context: true`, or take `analogs` out of baselines.names"
+        )
+    if name not in ("analogs", "climatology") and not known.attrs["rain_channel"]:
         raise UserError(
             f"{statistics}: the dataset has no coarse rain, which the baseline {name} refines; give one of its "
-            "predictors `quantity: rain`, or write `baselines: {names: [climatology]}`"
+            "predictors `quantity: rain`, or write `baselines: {names: [analogs, climatology]}`"
         )
     days = _Days(fields, known)
     test = known.isel(time=np.flatnonzero(known["split"].values.astype(str) == "test"))
     members = K if name in ENSEMBLES else 1
-    rain = days.of_season(K, seed) if name == "climatology" else _refined(name, days, K, seed)
+    if name == "climatology":
+        rain = days.observed(draw_of_season(days.time, days.split, K, seed))
+    elif name == "analogs":
+        rain = days.observed(analogs_of_season(days.context(), days.time, days.split, K))
+    else:
+        rain = _refined(name, days, K, seed)
     masked = (np.where(days.valid, fine, np.nan).astype(np.float32) for fine in rain)
     attributes = {
         "source": f"rainshaft baseline: {SOURCES[name]}",
@@ -127,8 +139,9 @@ class _Days:
         self.factor = int(known.attrs["factor"])
         self.rain_channel = known.attrs["rain_channel"]
         self._dates = np.array(_dates(known))
-        self._split = known["split"].values.astype(str)
-        self._time = known["time"]
+        self.split = known["split"].values.astype(str)
+        self.time = known["time"]
+        self._context_std = known["context_std"].values
         self._where: dict[str, tuple[Path, int]] = {}
         for path in fields:
             with xr.open_dataset(path) as source:
@@ -150,8 +163,8 @@ class _Days:
             values = source["pr"][i].values[self.valid]
             yield values[np.isfinite(values)]
 
-    def of_season(self, K: int, seed: int) -> Iterator[Array]:
-        """Observed rain (K, H, W) of random training days of the season of each test day."""
+    def observed(self, chosen: Iterator[NDArray[np.intp]]) -> Iterator[Array]:
+        """Observed rain (K, H, W) of the training days chosen for each test day, by their places in `time`."""
         self._dates_of("train")  # all of them are there
         rain = {}
         with contextlib.ExitStack() as stack:  # a member may be in any file: all stay open
@@ -159,8 +172,17 @@ class _Days:
                 rain[path] = stack.enter_context(netCDF4.Dataset(path))["pr"]
                 rain[path].set_auto_mask(False)
                 rain[path].set_var_chunk_cache(CHUNK_BYTES)  # netCDF's own 64 MB a file would hold the whole record
-            for drawn in draw_of_season(self._time, self._split, K, seed):
-                yield np.stack([rain[path][i] for path, i in (self._where[date] for date in self._dates[drawn])])
+            for places in chosen:
+                yield np.stack([rain[path][i] for path, i in (self._where[date] for date in self._dates[places])])
+
+    def context(self) -> Array:
+        """Context of training and test days over its standard deviation (T, F); zeros for the other days."""
+        parts = ("train", "test")
+        places = np.concatenate([np.flatnonzero(self.split == part) for part in parts])
+        days = [source["context"][i].values for part in parts for _, source, i in self._each(part)]
+        scaled = np.zeros((len(self._dates), *days[0].shape), np.float32)
+        scaled[places] = days / self._context_std[:, None, None]
+        return scaled.reshape(len(scaled), -1)
 
     def _each(self, split: str) -> Iterator[tuple[str, xr.Dataset, int]]:
         dates = self._dates_of(split)
@@ -171,7 +193,7 @@ class _Days:
 
     def _dates_of(self, split: str) -> NDArray[np.str_]:
         """The days of a split; a UserError where the fields lack one of them."""
-        dates = self._dates[self._split == split]
+        dates = self._dates[self.split == split]
         if missing := [date for date in dates if date not in self._where]:
             raise UserError(f"{len(missing)} {split} days are not in the fields, first: {missing[0]}; prepare its year")
         return dates
@@ -184,6 +206,46 @@ def _dates(source: xr.Dataset) -> list[str]:
 def draw_of_season(time: xr.DataArray, split: NDArray[np.str_], K: int, seed: int) -> Iterator[NDArray[np.intp]]:
     """Draw for each test day K different training days of its season.
 
+    Parameters
+    ----------
+    time, split, K
+        As in `of_season`.
+    seed
+        What is drawn for a day depends on seed, date and the training days alone; more days begin with the fewer.
+
+    Yields
+    ------
+    Places in `time` (K,), in random order.
+    """
+    dates = time.dt.strftime("%Y%m%d").values.astype(int)
+    for i, season in of_season(time, split, K):
+        yield np.random.default_rng([seed, dates[i]]).permutation(season)[:K]
+
+
+def analogs_of_season(
+    context: Array, time: xr.DataArray, split: NDArray[np.str_], K: int
+) -> Iterator[NDArray[np.intp]]:
+    """Choose for each test day the K training days of its season whose context is nearest (Zorita and von Storch 1999).
+
+    Parameters
+    ----------
+    context
+        (T, F), over the standard deviation of each field; distances are Euclidean.
+    time, split, K
+        As in `of_season`.
+
+    Yields
+    ------
+    Places in `time` (K,), the nearest first.
+    """
+    for i, season in of_season(time, split, K):
+        distance = np.linalg.norm(context[season] - context[i], axis=1)
+        yield season[np.argsort(distance, kind="stable")[:K]]
+
+
+def of_season(time: xr.DataArray, split: NDArray[np.str_], K: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Find for each test day the training days of its season.
+
     The season is `SEASON` days either way in the day of the year, over the turn of the year too. Where it has fewer
     than K training days, all training days take part.
 
@@ -194,13 +256,11 @@ def draw_of_season(time: xr.DataArray, split: NDArray[np.str_], K: int, seed: in
     split
         `train`, `validation`, `test` or `unused` (T,).
     K
-        Days to draw.
-    seed
-        What is drawn for a day depends on seed, date and the training days alone; more days begin with the fewer.
+        Days that will be chosen.
 
     Yields
     ------
-    Places in `time` (K,), in random order.
+    Place of the test day in `time`, and those of the training days.
 
     Raises
     ------
@@ -208,19 +268,17 @@ def draw_of_season(time: xr.DataArray, split: NDArray[np.str_], K: int, seed: in
         There are fewer than K training days.
     """
     day, length = time.dt.dayofyear.values, time.dt.days_in_year.values
-    dates = time.dt.strftime("%Y%m%d").values.astype(int)
     train = np.flatnonzero(split == "train")
     if len(train) < K:
         raise UserError(
-            f"baselines.K: found {K}, but the record has only {len(train)} training days, and each member of the "
-            "climatology is another one; lower K, train on more days, or take `climatology` out of baselines.names"
+            f"baselines.K: found {K}, but the record has only {len(train)} training days, and each member of analogs "
+            "and climatology is another one; lower K, train on more days, or take the two out of baselines.names"
         )
     for i in np.flatnonzero(split == "test"):
         apart = np.abs(day[train] - day[i])
         circle = np.where(day[train] > day[i], length[train], length[i])  # of the year at whose end the two meet
         season = train[np.minimum(apart, circle - apart) <= SEASON]
-        rng = np.random.default_rng([seed, dates[i]])
-        yield rng.permutation(season if len(season) >= K else train)[:K]
+        yield int(i), season if len(season) >= K else train
 
 
 def bilinear(coarse: Array, factor: int) -> Array:
@@ -324,7 +382,7 @@ def spectral_slope(coarse: Array) -> float:
 
 def _slopes(days: _Days) -> Array:
     """5th, 50th and 95th percentile of the slopes of training days: one day's fit to a few wavenumbers is noisy."""
-    every = max(1, int((days._split == "train").sum()) // RAINFARM_DAYS)
+    every = max(1, int((days.split == "train").sum()) // RAINFARM_DAYS)
     slopes = [spectral_slope(c) for _, c in itertools.islice(days.coarse("train"), 0, None, every) if c.any()]
     finite = [s for s in slopes if np.isfinite(s) and s > 0]
     return np.percentile(finite, [5, 50, 95]) if finite else np.full(3, RAINFARM_SLOPE)

@@ -202,6 +202,11 @@ class Dataset(Section):
         """Whether one of the predictors is coarse rain."""
         return self.predictors == "coarsened" or any(p.quantity == "rain" for p in self.predictors)
 
+    @property
+    def has_context(self) -> bool:
+        """Whether one of the predictors is context."""
+        return self.predictors != "coarsened" and any(p.context for p in self.predictors)
+
 
 # -------------------------------------------------------------------------------------- experiments
 
@@ -237,13 +242,13 @@ class Loss(Section):
     lambda_rec: Number = Field(1.0, ge=0)
     """weight of L_rec, the intensity-weighted MAE of the posterior's reconstruction"""
     lambda_mass: Number = Field(0.0, ge=0)
-    """weight of L_mass, the bias of all rain in a batch; there is none with `conserve: cells`"""
+    """weight of L_mass, the squared bias of all rain in a batch; there is none with `conserve: cells`"""
     lambda_grad: Number = Field(0.2, ge=0)
     """weight of L_grad, the gradient loss (Mathieu et al. 2016)"""
     beta_kl: Number = Field(0.3, ge=0)
-    """weight of L_kl, the KL divergence per fine cell"""
+    """weight of L_kl, the KL divergence per valid fine cell"""
     free_nats: Number = Field(0.015, ge=0)
-    """KL per fine cell and scale that costs nothing (free bits, Kingma et al. 2016), nats"""
+    """KL per valid fine cell and scale that costs nothing (free bits, Kingma et al. 2016), nats"""
     warmup_epochs: Number = Field(5, ge=0)
     """epochs over which beta_kl grows from 0 to its value"""
     lambda_crps: Number = Field(1.0, ge=0)
@@ -369,15 +374,17 @@ class Experiment(Section):
 class Baselines(Section):
     """What a user would pick instead, scored beside the experiments."""
 
-    names: tuple[Literal["bilinear", "quantile-mapping", "rainfarm", "climatology"], ...] = (
+    names: tuple[Literal["bilinear", "quantile-mapping", "rainfarm", "analogs", "climatology"], ...] = (
         "bilinear",
         "quantile-mapping",
         "rainfarm",
+        "analogs",
         "climatology",
     )
-    """`climatology`, observed rain of random training days of the same season, is what is known without predictors; the
-    others refine coarse rain and are left out where no predictor is rain. `rainfarm` needs pysteps and is left out,
-    with a word, where it is not installed"""
+    """`climatology`, observed rain of random training days of the same season, is what is known without predictors;
+    `analogs`, that of the training days of the season whose context is most alike, is left out where no predictor is
+    context; the others refine coarse rain and are left out where no predictor is rain. `rainfarm` needs pysteps and is
+    left out, with a word, where it is not installed"""
     K: StrictInt = Field(10, ge=2)
     """members a day of those that make an ensemble"""
 

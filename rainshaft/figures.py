@@ -22,7 +22,7 @@ Source = str | Path | xr.Dataset
 
 TRUTH, INK, PALE = "black", "0.35", "0.85"
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe & Ito (2008)
-DASHES: tuple[Any, ...] = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
+DASHES: tuple[Any, ...] = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (9, 2)))
 
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -66,7 +66,7 @@ def line_styles(names: Sequence[str]) -> dict[str, tuple[str, Any]]:
     # By name, whichever of them a dataset has; solid is the climatology, which like the truth is observed rain.
     baselines = dict(zip(Baselines().names, (*DASHES, "-"), strict=True))
     for i, name in enumerate(n for n in names if n not in baselines):
-        styles[name] = LINES[i % len(LINES)], ("-", *DASHES)[i // len(LINES) % 4]
+        styles[name] = LINES[i % len(LINES)], ("-", *DASHES)[i // len(LINES) % (1 + len(DASHES))]
     return styles | {name: ("0.5", baselines[name]) for name in names if name in baselines}
 
 

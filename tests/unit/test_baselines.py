@@ -25,6 +25,7 @@ def dataset(tmp_path_factory):
     coarse = truth.reshape(40, H // FACTOR, FACTOR, W // FACTOR, FACTOR).mean((2, 4))
     valid = np.ones((H, W), "i1")
     valid[:12, 5] = 0
+    context = np.random.default_rng(2).standard_normal((40, 2, 3, 4)) * [[[[1.0]], [[1000.0]]]]
     coords = {
         "time": times,
         "lat": 50 - 0.1 * np.arange(H),
@@ -37,6 +38,7 @@ def dataset(tmp_path_factory):
         {
             "pr": (("time", "lat", "lon"), np.where(valid, truth, np.nan).astype("f4")),
             "predictors": (("time", "channel", "y", "x"), np.stack([coarse + 280, coarse], 1).astype("f4")),
+            "context": (("time", "context_channel", "v", "u"), context.astype("f4")),
             "valid": (("lat", "lon"), valid),
         },
         coords=coords,
@@ -49,6 +51,7 @@ def dataset(tmp_path_factory):
     known = xr.Dataset(
         {
             "valid": (("lat", "lon"), valid),
+            "context_std": ("context_channel", np.array([1.0, 1000.0])),
             "split": ("time", split),
             "category": ("time", np.array(["moderate", "heavy-coast"] * 20, object)),
         },
@@ -238,6 +241,40 @@ def test_what_is_drawn_follows_seed_and_date_whatever_the_other_days():
     assert np.mean([list(a) == list(b) for a, b in zip(drawn.values(), other, strict=True)]) < 0.1
     shares = np.bincount(np.concatenate(other), minlength=730)[split == "train"]
     assert shares.max() < 12, "no training day is preferred"
+
+
+def test_analogs_are_the_days_of_the_season_with_the_nearest_context(dataset, tmp_path):
+    fields, _, truth, _, valid, split = dataset
+    context = []
+    for path in fields:
+        with xr.open_dataset(path) as year:
+            context.append(year["context"].values / np.array([1, 1000])[:, None, None])
+    context = np.concatenate(context)
+    _, found = made("analogs", dataset, tmp_path, K=4)
+    training = np.flatnonzero(split == "train")
+    for members, today in zip(found["pr"].values, np.flatnonzero(split == "test"), strict=True):
+        distance = ((context[training] - context[today]) ** 2).sum((1, 2, 3))
+        nearest = training[np.argsort(distance)[:4]]
+        assert (members[:, valid] == truth[nearest][:, valid]).all(), "the nearest first; both channels count alike"
+
+
+def test_analogs_stay_within_the_season():
+    time = xr.DataArray(xr.date_range("2001-01-01", periods=730), dims="time")
+    split = np.where(np.arange(730) == 400, "test", "train")
+    context = np.abs(np.arange(730)[:, None] - 220.0)  # most alike in August; the day is in February
+    context[400] = 0
+    (nearest,) = baselines.analogs_of_season(context, time, split, 5)
+    away = np.abs(nearest % 365 - 35)
+    assert np.minimum(away, 365 - away).max() <= baselines.SEASON
+    assert list(nearest) == sorted(nearest, key=lambda i: context[i, 0])
+
+
+def test_analogs_need_context(dataset, tmp_path):
+    fields, statistics, *_ = dataset
+    with xr.open_dataset(statistics) as source:
+        write_netcdf(source.load().isel(context_channel=[]), tmp_path / "statistics.nc")
+    with pytest.raises(UserError, match="no context by which analogs are found"):
+        baselines.make("analogs", fields, tmp_path / "statistics.nc", tmp_path / "a.nc", 3, 1, "f")
 
 
 def test_climatology_faults_are_named(dataset, tmp_path):

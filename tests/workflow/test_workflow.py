@@ -165,14 +165,18 @@ def test_a_mode_that_the_experiment_does_not_draw_is_asked_for_in_vain(finished)
     assert "Traceback" not in output
 
 
-def test_without_coarse_rain_the_climatology_is_the_one_baseline(tmp_path):
+def test_baselines_are_those_that_the_predictors_allow(tmp_path):
     project = copy_project(tmp_path / "project")
     project.edit("tiny.yaml", "variable: pr, quantity: rain", "variable: pr")
     for key in ("loss: {lambda_grad", "sampling: {pixel_threshold"):  # one in each of the two experiments
         project.edit("tiny.yaml", f"    {key}", f"    model: {{conserve: none}}\n    {key}")
-    project.edit("tiny.yaml", "[bilinear, quantile-mapping]", "[bilinear, quantile-mapping, climatology]")
+    project.edit("tiny.yaml", "[bilinear, quantile-mapping]", "[bilinear, quantile-mapping, analogs, climatology]")
     made = {text for text in project.planned().messages if text.startswith("Making the baseline")}
-    assert made == {"Making the baseline climatology for tiny"}
+    assert made == {"Making the baseline climatology for tiny"}, "no coarse rain to refine, no context"
+    place = 'pr_day_coarse_{year}.nc"], variable: pr'
+    project.edit("tiny.yaml", place, f"{place}, context: true")
+    made = {text for text in project.planned().messages if text.startswith("Making the baseline")}
+    assert made == {f"Making the baseline {name} for tiny" for name in ("analogs", "climatology")}
 
 
 @pytest.mark.parametrize("config", sorted((REPOSITORY / "config").glob("*.yaml")), ids=lambda path: path.stem)

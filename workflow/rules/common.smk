@@ -96,9 +96,10 @@ def of_runs(pattern, of=CONFIG.experiments):
 
 
 def baselines_of(dataset):
-    """The baselines of a dataset: all but the climatology refine coarse rain."""
-    has_rain = CONFIG.datasets[dataset].has_coarse_rain
-    return [name for name in BASELINES if has_rain or name == "climatology"]
+    """The baselines of a dataset: analogs need context, the climatology nothing; the others refine coarse rain."""
+    settings = CONFIG.datasets[dataset]
+    can = {"climatology": True, "analogs": settings.has_context}
+    return [name for name in BASELINES if can.get(name, settings.has_coarse_rain)]
 
 
 def of_baselines(pattern):
