@@ -1,10 +1,11 @@
-"""The loss: every term one function, all in mm/day over valid cells.
+"""The loss: every term one function, over valid cells, in mm/day; L_mass in its square.
 
     L = lambda_rec L_rec + lambda_mass L_mass + lambda_grad L_grad + beta L_kl
         + lambda_crps (L_crps + crps_pool L_crps_pool + crps_grad L_crps_grad + crps_log L_crps_log)
 
 L_rec and L_grad judge one draw from the posterior, the CRPS terms members from the prior; so does L_mass with these.
-The data terms are divided by the mean rain of the training days, so that weights mean the same everywhere.
+The data terms are divided by the mean rain of the training days (L_mass by its square), so that weights mean the same
+everywhere.
 
 Where several processes share a batch, `across` is the mean over them (`Group.mean`): with it in every denominator, the
 mean over the processes of a term is the term of the whole batch.
@@ -58,13 +59,16 @@ def intensity_weighted_mae(
 
 
 def mass_loss(y_B1HW: Tensor, members_BMHW: Tensor, valid_B1HW: Tensor, across: Across = alone) -> Tensor:
-    """L_mass = |sum over the batch's valid cells of (mean member - y)| over their number, mm/day.
+    """L_mass = mean of b_m b_n over pairs of members, with b_m the batch's mean of (member m - y), (mm/day)^2.
 
     The bias of the batch, not the error of each day: least absolute errors of days are those of the median day, which
-    is too dry.
+    is too dry. The square, for |b| is least at the median of the batches, whose rain is as skewed. Of pairs, for the
+    square of the mean member is least where all members are alike; that of pairs is fair (Ferro 2014). b^2 for M = 1.
     """
-    bias = ((members_BMHW.mean(1, keepdim=True) - y_B1HW) * valid_B1HW).sum() / across(valid_B1HW.sum()).clamp(min=1)
-    return across(bias).abs()
+    m = members_BMHW.shape[1]
+    error_M = ((members_BMHW - y_B1HW) * valid_B1HW).sum((0, 2, 3)) / across(valid_B1HW.sum()).clamp(min=1)
+    bias_M = across(error_M)
+    return bias_M[0] ** 2 if m == 1 else (bias_M.sum() ** 2 - (bias_M**2).sum()) / (m * (m - 1))
 
 
 def gradient_loss(y_true: Tensor, y_hat: Tensor, valid: Tensor, across: Across = alone) -> Tensor:
@@ -131,6 +135,13 @@ def log_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, across: A
     return almost_fair_crps(torch.log1p(members_BMHW), torch.log1p(y_B1HW), valid_B1HW, across=across)
 
 
-def free_nats_kl(kl_by_scale: Tensor, free_nats: float) -> Tensor:
-    """L_kl = sum over scales of max(KL, free nats), nats per fine cell (free bits, Kingma et al. 2016, eq. 15)."""
-    return kl_by_scale.clamp(min=free_nats).sum()
+def free_nats_kl(kl_by_scale: Tensor, valid_B1HW: Tensor, free_nats: float, across: Across = alone) -> Tensor:
+    """L_kl = sum over scales of max(KL, free nats), nats per valid cell (free bits, Kingma et al. 2016, eq. 15).
+
+    Per valid cell, as every other term: over islands in a sea without values the same latents would else cost next to
+    nothing, and the posterior would tell the decoder what the prior cannot.
+
+    kl_by_scale is the mean over days, nats, (scales,).
+    """
+    cells = across(valid_B1HW.sum() / len(valid_B1HW)).clamp(min=1)
+    return (across(kl_by_scale) / cells).clamp(min=free_nats).sum()

@@ -314,8 +314,7 @@ class RainCVAE(nn.Module):
         rain
             (B, M, H, W) in mm/day
         kl
-            KL(q || p) at each scale of the posterior in nats per fine cell, mean over days and members, (scales,); None
-            for the prior
+            KL(q || p) at each scale of the posterior in nats, mean over days and members, (scales,); None for the prior
         """
         days = len(given.smooth_B1HW)
         members = len(noise[0]) // days
@@ -338,8 +337,7 @@ class RainCVAE(nn.Module):
         r = self.out(h).float().view(days, members, *h.shape[-2:])
         rows, columns = given.valid_B1HW.shape[-2:]
         rain = self._rain(r[..., :rows, :columns], given)
-        cells = r.shape[-2] * r.shape[-1]
-        return rain, torch.stack(kls) / cells if kls else None
+        return rain, torch.stack(kls) if kls else None
 
     @staticmethod
     def _gaussian(head: Tensor) -> tuple[Tensor, Tensor]:

@@ -45,9 +45,9 @@ class Objective(nn.Module):
         rec = loss.intensity_weighted_mae(y, y_hat, valid, w.scale, w.w_min, w.w_max, w.tail_boost, self.p99, across)
         terms = {
             "L_rec": rec / self.mean_rain,
-            "L_mass": loss.mass_loss(y, y_hat if members is None else members, valid, across) / self.mean_rain,
+            "L_mass": loss.mass_loss(y, y_hat if members is None else members, valid, across) / self.mean_rain**2,
             "L_grad": loss.gradient_loss(y, y_hat, valid, across) / self.mean_rain,
-            "L_kl": loss.free_nats_kl(across(kl), w.free_nats),
+            "L_kl": loss.free_nats_kl(kl, valid, w.free_nats, across),
         }
         if members is not None:
             terms["L_crps"] = loss.almost_fair_crps(members, y, valid, across=across) / self.mean_rain

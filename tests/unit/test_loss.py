@@ -75,10 +75,20 @@ def test_weights_of_the_reconstruction():
 def test_mass_loss_sees_the_sum_alone():
     y = rain(1)
     assert loss.mass_loss(y, y.flip(-1), VALID) == pytest.approx(0, abs=1e-4)
-    assert loss.mass_loss(y, y + 2, VALID) == pytest.approx(2, rel=1e-5)
-    assert loss.mass_loss(y, torch.cat([y + 1, y + 3], 1), VALID) == pytest.approx(2, rel=1e-5)
+    assert loss.mass_loss(y, y + 2, VALID) == pytest.approx(4, rel=1e-5)
+    assert loss.mass_loss(y, torch.cat([y + 1, y + 3], 1), VALID) == pytest.approx(3, rel=1e-5)
+    assert loss.mass_loss(y, torch.cat([y + 1, y + 3, y - 2], 1), VALID) == pytest.approx((3 - 2 - 6) / 3, rel=1e-5)
     opposite = y + torch.tensor([2.0, -2.0])[:, None, None, None]  # one day too wet, one too dry: no bias
     assert loss.mass_loss(y, opposite, VALID) == pytest.approx(0, abs=1e-4)
+
+
+def test_mass_loss_does_not_punish_members_that_differ():
+    generator = torch.Generator().manual_seed(1)
+    y = rain(1)
+    offsets = 3 * torch.randn(2000, 3, generator=generator)  # of members without a bias, for the whole batch
+    losses = torch.stack([loss.mass_loss(y, y + of[:, None, None], VALID) for of in offsets])
+    assert losses.mean().abs() < 3 * losses.std() / len(losses) ** 0.5
+    assert (offsets.mean(1) ** 2).mean() > 2, "the square of the mean member does"
 
 
 def test_crps_of_one_member_is_the_mae():
@@ -112,8 +122,17 @@ def test_gradient_crps_sees_the_sign():
 
 
 def test_free_nats_hold_each_scale_up():
-    kl = torch.tensor([0.001, 0.5], requires_grad=True)
-    total = loss.free_nats_kl(kl, 0.015)
+    valid = torch.ones(2, 1, 5, 4)
+    kl = torch.tensor([0.02, 10.0], requires_grad=True)
+    total = loss.free_nats_kl(kl, valid, 0.015)
     assert total.item() == pytest.approx(0.515)
     total.backward()
-    assert kl.grad.tolist() == [0.0, 1.0]
+    assert kl.grad.tolist() == pytest.approx([0.0, 1 / 20])
+
+
+def test_the_kl_counts_by_valid_cell():
+    """Over islands the latents must not come cheaper because there is much sea around them."""
+    islands = torch.zeros(2, 1, 5, 4)
+    islands[0, 0, 0, :3] = islands[1, 0, 0, 0] = 1
+    assert loss.free_nats_kl(torch.tensor([1.0, 10.0]), islands, 0.6).item() == pytest.approx(0.6 + 10 / 2)
+    assert loss.free_nats_kl(torch.tensor([1.0]), torch.zeros(2, 1, 5, 4), 0.0).isfinite()
