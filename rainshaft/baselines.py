@@ -3,7 +3,7 @@
 Inputs: canonical fields, for the first three with a channel of coarse rain, for the analogs with context, and the
 statistics of the dataset.
 Output: an ensemble file of the test days, rain in mm/day, that is scored just as the models are. Days are made one at
-a time.
+a time; the context of all of them is in memory for the analogs.
 
 Shapes: h w the coarse grid, H W the fine grid (factor times as large), K members.
 """
@@ -85,7 +85,7 @@ def make(
     if not available(name):
         raise UserError(f"baselines.names: {name} needs pysteps, which is not installed; install pysteps or remove it")
     with xr.open_dataset(statistics) as opened:
-        known = opened[["valid", "context_std"]].load()
+        known = opened[["valid", "context_mean", "context_std"]].load()
         known = known.assign_coords({c: opened[c].load() for c in ("split", "category")})
     if name == "analogs" and not known.sizes["context_channel"]:
         raise UserError(
@@ -95,7 +95,7 @@ def make(
     if name not in ("analogs", "climatology") and not known.attrs["rain_channel"]:
         raise UserError(
             f"{statistics}: the dataset has no coarse rain, which the baseline {name} refines; give one of its "
-            "predictors `quantity: rain`, or write `baselines: {names: [analogs, climatology]}`"
+            f"predictors `quantity: rain`, or take `{name}` out of baselines.names"
         )
     days = _Days(fields, known)
     test = known.isel(time=np.flatnonzero(known["split"].values.astype(str) == "test"))
@@ -141,7 +141,7 @@ class _Days:
         self._dates = np.array(_dates(known))
         self.split = known["split"].values.astype(str)
         self.time = known["time"]
-        self._context_std = known["context_std"].values
+        self._context_std = known["context_std"].broadcast_like(known["context_mean"]).values.astype(np.float32)
         self._where: dict[str, tuple[Path, int]] = {}
         for path in fields:
             with xr.open_dataset(path) as source:
@@ -177,12 +177,11 @@ class _Days:
 
     def context(self) -> Array:
         """Context of training and test days over its standard deviation (T, F); zeros for the other days."""
-        parts = ("train", "test")
-        places = np.concatenate([np.flatnonzero(self.split == part) for part in parts])
-        days = [source["context"][i].values for part in parts for _, source, i in self._each(part)]
-        scaled = np.zeros((len(self._dates), *days[0].shape), np.float32)
-        scaled[places] = days / self._context_std[:, None, None]
-        return scaled.reshape(len(scaled), -1)
+        scaled = np.zeros((len(self._dates), self._context_std.size), np.float32)
+        for part in ("train", "test"):
+            for place, (_, source, i) in zip(np.flatnonzero(self.split == part), self._each(part), strict=True):
+                scaled[place] = (source["context"][i].values / self._context_std).ravel()
+        return scaled
 
     def _each(self, split: str) -> Iterator[tuple[str, xr.Dataset, int]]:
         dates = self._dates_of(split)

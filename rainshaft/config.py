@@ -260,7 +260,7 @@ class Loss(Section):
     crps_log: Number = Field(1.0, ge=0)
     """weight of the same score on log1p(mm/day), within lambda_crps: where it rains lightly, and where not at all"""
     members: StrictInt = Field(2, ge=1, le=16)
-    """members drawn from the prior for the CRPS and L_mass; with 1 the CRPS is the MAE"""
+    """members drawn from the prior for the CRPS and L_mass; with 1 they are the MAE and the plain square"""
 
     @model_validator(mode="after")
     def _weights_fit(self) -> Loss:

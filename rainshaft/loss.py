@@ -135,13 +135,6 @@ def log_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, across: A
     return almost_fair_crps(torch.log1p(members_BMHW), torch.log1p(y_B1HW), valid_B1HW, across=across)
 
 
-def free_nats_kl(kl_by_scale: Tensor, valid_B1HW: Tensor, free_nats: float, across: Across = alone) -> Tensor:
-    """L_kl = sum over scales of max(KL, free nats), nats per valid cell (free bits, Kingma et al. 2016, eq. 15).
-
-    Per valid cell, as every other term: over islands in a sea without values the same latents would else cost next to
-    nothing, and the posterior would tell the decoder what the prior cannot.
-
-    kl_by_scale is the mean over days, nats, (scales,).
-    """
-    cells = across(valid_B1HW.sum() / len(valid_B1HW)).clamp(min=1)
-    return (across(kl_by_scale) / cells).clamp(min=free_nats).sum()
+def free_nats_kl(kl_by_scale: Tensor, free_nats: float) -> Tensor:
+    """L_kl = sum over scales of max(KL, free nats), nats per valid cell (free bits, Kingma et al. 2016, eq. 15)."""
+    return kl_by_scale.clamp(min=free_nats).sum()

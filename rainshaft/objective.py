@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import xarray as xr
 from torch import Tensor, nn
@@ -23,6 +25,7 @@ class Objective(nn.Module):
         self.amp = amp
         self.mean_rain, self.log_std = float(statistics.rain_mean), float(statistics.rain_log_std)
         self.p99 = float(statistics.p99_wet)
+        self.valid_of_domain = int(statistics.valid.sum()), statistics.valid.size
 
     def forward(
         self, batch: Batch, posterior_noise: list[Tensor], prior_noise: list[Tensor], across: Across = alone
@@ -47,7 +50,7 @@ class Objective(nn.Module):
             "L_rec": rec / self.mean_rain,
             "L_mass": loss.mass_loss(y, y_hat if members is None else members, valid, across) / self.mean_rain**2,
             "L_grad": loss.gradient_loss(y, y_hat, valid, across) / self.mean_rain,
-            "L_kl": loss.free_nats_kl(kl, valid, w.free_nats, across),
+            "L_kl": loss.free_nats_kl(across(kl) / self.valid_cells(y), w.free_nats),
         }
         if members is not None:
             terms["L_crps"] = loss.almost_fair_crps(members, y, valid, across=across) / self.mean_rain
@@ -55,6 +58,15 @@ class Objective(nn.Module):
             terms["L_crps_grad"] = loss.gradient_crps(members, y, valid, across) / self.mean_rain
             terms["L_crps_log"] = loss.log_crps(members, y, valid, across) / self.log_std
         return terms
+
+    def valid_cells(self, y_B1HW: Tensor) -> float:
+        """How many valid cells a patch of this size has on average.
+
+        By them the KL is counted, as every other term: over islands in a sea without values the latents would else cost
+        next to nothing. By the average, for a patch may lie in the sea.
+        """
+        valid, cells = self.valid_of_domain
+        return valid * math.prod(y_B1HW.shape[-2:]) / cells
 
     def total(self, terms: dict[str, Tensor], beta: float) -> Tensor:
         """The loss from its terms."""

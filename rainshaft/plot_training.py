@@ -17,7 +17,7 @@ from rainshaft.figures import DASHES, INK, LINES, saved_figure
 MEANINGS = {
     "loss": "what is minimised",
     "L_rec": "weighted absolute error",
-    "L_mass": "bias of the mass",
+    "L_mass": "squared bias of the mass",
     "L_grad": "gradient loss",
     "L_kl": "posterior against prior",
     "L_crps": "ensemble score of the prior",

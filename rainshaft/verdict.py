@@ -130,7 +130,7 @@ def _mass_bias(block: dict[str, Any]) -> Check:
         _score(block, "mass_bias"),
         -MASS_BIAS,
         MASS_BIAS,
-        f"too little rain: {source}; a high sampling.pixel_threshold takes mass too",
+        f"too little rain: {source}, then sampling.temperature 1.1; a high sampling.pixel_threshold takes mass too",
         f"too much rain: {source}",
     )
 

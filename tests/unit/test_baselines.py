@@ -51,6 +51,7 @@ def dataset(tmp_path_factory):
     known = xr.Dataset(
         {
             "valid": (("lat", "lon"), valid),
+            "context_mean": (("context_channel", "v", "u"), np.zeros((2, 3, 4))),
             "context_std": ("context_channel", np.array([1.0, 1000.0])),
             "split": ("time", split),
             "category": ("time", np.array(["moderate", "heavy-coast"] * 20, object)),

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -319,6 +319,24 @@ def test_a_model_of_context_alone_trains_and_comes_back_from_its_file(islands, t
     torch.testing.assert_close(
         model.context_encoder.std.ravel(), torch.from_numpy(islands[1].context_std.values).float()
     )
+
+
+def test_the_kl_counts_by_the_valid_cells_of_the_domain(islands):
+    """Latents over islands must not come cheaper because there is much sea; a patch of nothing but sea is no matter."""
+    options = train.Settings(
+        1, Model(width=4, d_z=(2, 1), conserve="none"), Loss(free_nats=0.0), Train(batch_size=4, patch=24, device="cpu")
+    )
+    trainer = train.Trainer(options, *islands)
+    batch = batches.training_batch(trainer.train_record, trainer.patches, options.train, 1, 0, torch.device("cpu"))
+    in_the_sea = replace(batch, valid_B1HW=torch.zeros_like(batch.valid_B1HW))
+    draws = trainer.noise(0, 0, 4, 1), trainer.noise(1, 0, 4, 2)
+    fields = batch.coarse_BCyx, batch.statics_BSHW
+    given = trainer.model.given(*fields, batch.valid_B1HW, batch.context_BKvu)
+    _, kl = trainer.model(given, draws[0], trainer.model.observed(*fields, batch.rain_B1HW, batch.context_BKvu))
+    cells = float(islands[1].valid.mean()) * batch.rain_B1HW[0].numel()
+    assert cells < 0.5 * batch.rain_B1HW[0].numel()
+    for patches in (batch, in_the_sea):
+        assert trainer.objective(patches, *draws)["L_kl"].item() == pytest.approx(kl.sum().item() / cells, rel=1e-4)
 
 
 def test_the_sea_takes_no_part_in_any_term_and_has_no_gradient(islands):
