@@ -4,7 +4,8 @@ A hierarchy of latent maps, one a scale, from the coarse grid to the fine one (S
 variational autoencoders"; Child 2021, "Very deep VAEs"), fully convolutional, so that it works on any domain. Where
 there is no coarse rain, it may begin on a coarser grid yet, so that members differ over larger areas.
 Dry is exactly 0 in every space the network works in: rain is log1p(mm/day) over a scale, never minus a mean,
-and the output is ReLU(b + r (1 + b)) with b the bilinear coarse rain and r the network.
+and the output is ReLU(b + r (1 + b)) with b the bilinear coarse rain and r the network, or without coarse rain
+ReLU(exp(r) - 1).
 
 Shapes: B day, M member, C channel, S static map, H W fine grid, y x coarse grid; H = factor y, W = factor x;
 K context channel, v u the grid of the context.
@@ -240,7 +241,7 @@ class RainCVAE(nn.Module):
         self.out = nn.Conv2d(widths[-1], 1, 3, padding=1)
         nn.init.zeros_(self.out.weight)  # the first forecast is the bilinear one
         # without coarse rain it is the same drizzle everywhere: the gradient of ReLU is 0 where its input is 0
-        nn.init.constant_(self.out.bias, 0.0 if a.rain_channel else math.expm1(rain_log_std))
+        nn.init.constant_(self.out.bias, 0.0 if a.rain_channel else rain_log_std)
         self.context_encoder = ContextEncoder(context_mean_Kvu, context_std_K) if a.context else None
 
     def given(
@@ -347,7 +348,9 @@ class RainCVAE(nn.Module):
     def _rain(self, r_BMHW: Tensor, given: Given) -> Tensor:
         """From the network's output to mm/day."""
         b = given.smooth_B1HW
-        potential = (b + r_BMHW * (1 + b)).masked_fill(given.valid_B1HW == 0, -math.inf)
+        # without coarse rain nothing tells the scale: r is log1p(mm/day), so that Gaussian latents have a heavy tail
+        potential = b + r_BMHW * (1 + b) if given.rain_B1yx is not None else torch.expm1(r_BMHW)
+        potential = potential.masked_fill(given.valid_B1HW == 0, -math.inf)
         rain = F.relu(potential)
         if self.architecture.conserve == "cells":
             assert given.rain_B1yx is not None  # the config sees to it

@@ -1,6 +1,7 @@
 """The network: what must hold for any weights."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -161,6 +162,16 @@ def test_without_a_rain_channel_it_still_rains():
     coarse, statics, valid = inputs(model)
     rain, _ = model(model.given(coarse, statics, valid), noise(model, 8))
     assert (rain > 0).any()
+
+
+def test_without_a_rain_channel_the_output_is_log1p_of_rain():
+    model = build(conserve="none", rain_channel="")
+    torch.nn.init.zeros_(model.out.weight)
+    coarse, statics, valid = inputs(model)
+    for output, expected in ((math.log1p(40.0), 40.0), (-1.0, 0.0)):
+        torch.nn.init.constant_(model.out.bias, output)
+        rain, _ = model(model.given(coarse, statics, valid), noise(model, 2))
+        torch.testing.assert_close(rain, torch.full_like(rain, expected) * valid[:, None, 0])
 
 
 def build_with_context(channels=("pr", "tas"), shape=(5, 7)):
