@@ -70,7 +70,7 @@ def make(
     path
         The file to write.
     K
-        Members of the three that make an ensemble.
+        Members of `rainfarm`, `analogs` and `climatology`.
     seed
         Seed of `rainfarm` and `climatology`; a member depends on seed, date and its number alone.
     config_fingerprint
