@@ -217,10 +217,10 @@ class Model(Section):
     width: StrictInt = Field(16, ge=4, le=512)
     """channels at the fine scale; the coarser scales have twice as many"""
     d_z: tuple[Annotated[StrictInt, Field(ge=1)], ...] = Field((4, 2, 2, 1), min_length=1)
-    """channels of the latent maps, from the coarse grid to the fine one; the last one holds for all further scales"""
+    """channels of the latent maps, from the coarsest scale to the finest; the last one holds for all further scales"""
     coarser_scales: StrictInt = Field(0, ge=0, le=6)
     """how many scales begin the hierarchy on grids coarser than the coarse one, each by 2, so that
-    members differ over larger areas; it helped without coarse rain, and did not with that of ERA5"""
+    members differ over larger areas, with `loss.pool_sizes` as large up to whole days"""
     prior: Literal["learned", "standard"] = "learned"
     """`learned`: p(z|x) is a network; `standard`: N(0, I)"""
     conserve: Literal["cells", "none"] = "cells"
@@ -255,6 +255,9 @@ class Loss(Section):
     """weight of the almost-fair CRPS of members drawn from the prior"""
     crps_pool: Number = Field(0.3, ge=0)
     """weight of the same score on block means, within lambda_crps"""
+    pool_sizes: tuple[Annotated[StrictInt, Field(ge=2)], ...] = Field((2, 4, 8), min_length=1)
+    """sides of these blocks, fine cells; blocks larger than a patch (`train.patch`) are left out. Up to the patch they
+    teach members to differ as whole days, with `model.coarser_scales`; see docs/skill.md for what that costs"""
     crps_grad: Number = Field(2.0, ge=0)
     """weight of the same score on differences of neighbours, within lambda_crps"""
     crps_log: Number = Field(1.0, ge=0)

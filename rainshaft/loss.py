@@ -15,7 +15,7 @@ Shapes: B day, M member, H W fine grid.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +24,6 @@ from torch import Tensor
 Across = Callable[[Tensor], Tensor]
 
 CRPS_ALPHA = 0.95  # Lang et al. 2024
-POOL_SIZES = (2, 4, 8)  # fine cells
 TERMS = ("L_rec", "L_mass", "L_grad", "L_kl", "L_crps", "L_crps_pool", "L_crps_grad", "L_crps_log")
 
 
@@ -108,10 +107,15 @@ def almost_fair_crps(
     return masked_mean(score, mask_B1HW, across)
 
 
-def pooled_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, across: Across = alone) -> Tensor:
-    """L_crps_pool: the same on means over blocks of 2, 4 and 8 cells, summed; a block counts by its valid cells."""
+def pooled_crps(
+    members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, sizes: Sequence[int], across: Across = alone
+) -> Tensor:
+    """L_crps_pool: the same on means over blocks of size x size cells, summed over the sizes that the patch holds.
+
+    A block counts by its valid cells.
+    """
     total = torch.zeros((), device=y_B1HW.device)
-    for size in POOL_SIZES:
+    for size in sizes:
         if min(y_B1HW.shape[-2:]) < size:
             continue
         share = F.avg_pool2d(valid_B1HW, size)

@@ -32,6 +32,7 @@ Mask = NDArray[np.bool_]
 HEAVY_RAIN_DAY = 1.0  # mm/day: a wet day of the climate indices (ETCCDI)
 CHUNK_BYTES = 2**25  # members held in memory at a time
 EARTH_KM_PER_DEGREE = 111.195
+EXACT_DOMAIN_MEAN = 1e-3  # mm/day; below it the domain mean is given, and its error is that of rounding
 MAPS = ("wettest_observed", "wettest_samples")
 DIMS = {
     "rank_histogram": ("rank",),
@@ -251,6 +252,8 @@ def _score_day(
     day["energy_score"] = fair_energy_score(m, y)
     day["variance"] = m.var(axis=0, ddof=1).sum() * (k + 1) / k if several else np.nan
     day["squared_error"] = ((mean - y) ** 2).sum()
+    day["domain_variance"] = m.mean(axis=1).var(ddof=1) * (k + 1) / k if several else np.nan
+    day["domain_squared_error"] = (mean.mean() - y.mean()) ** 2
     day["diversity"] = cosine_distance(m) if several else np.nan
 
     day["rank_histogram"] = day["rank_histogram_all"] = np.full(K + 1, np.nan)
@@ -472,8 +475,12 @@ def _scores(totals: Mapping[str, Array], means: Mapping[str, Array], K: int, set
         if K > 1:
             scores["spread_skill"] = np.sqrt(totals["variance"] / totals["squared_error"])
             scores["rank_histogram_deviation"] = np.abs(ranks / ranks.mean(axis=1, keepdims=True) - 1).max(axis=1)
+            exact = means["domain_squared_error"] < EXACT_DOMAIN_MEAN**2
+            ratio = np.sqrt(totals["domain_variance"] / totals["domain_squared_error"])
+            scores["domain_spread_skill"] = np.where(exact, np.nan, ratio)
         else:
-            scores["spread_skill"] = scores["rank_histogram_deviation"] = np.full(len(ranks), np.nan)
+            names = "spread_skill", "rank_histogram_deviation", "domain_spread_skill"
+            scores |= dict.fromkeys(names, np.full(len(ranks), np.nan))
         scores["mass_bias"] = totals["sum_samples"] / totals["sum_observed"] - 1
         scores["wet_fraction_bias_1mm"] = samples["wet_fraction_1mm"] - observed["wet_fraction_1mm"]
         scores["gradient_ratio"] = totals["gradient_samples"] / totals["gradient_observed"]

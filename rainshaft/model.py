@@ -82,9 +82,8 @@ class Architecture:
 
     @property
     def latent_channels(self) -> tuple[int, ...]:
-        """Channels of the latent map at each scale, coarse to fine; `d_z` counts from the coarse grid on."""
-        levels = range(-self.coarser_scales, self.scales - self.coarser_scales)
-        return tuple(self.d_z[min(max(level, 0), len(self.d_z) - 1)] for level in levels)
+        """Channels of the latent map at each scale, coarse to fine; the last of `d_z` holds for all further ones."""
+        return tuple(self.d_z[min(level, len(self.d_z) - 1)] for level in range(self.scales))
 
     @property
     def reach(self) -> int:

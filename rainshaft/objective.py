@@ -54,7 +54,7 @@ class Objective(nn.Module):
         }
         if members is not None:
             terms["L_crps"] = loss.almost_fair_crps(members, y, valid, across=across) / self.mean_rain
-            terms["L_crps_pool"] = loss.pooled_crps(members, y, valid, across) / self.mean_rain
+            terms["L_crps_pool"] = loss.pooled_crps(members, y, valid, w.pool_sizes, across) / self.mean_rain
             terms["L_crps_grad"] = loss.gradient_crps(members, y, valid, across) / self.mean_rain
             terms["L_crps_log"] = loss.log_crps(members, y, valid, across) / self.log_std
         return terms

@@ -16,6 +16,7 @@ MASS_BIAS = 0.05  # about the uncertainty of gridded observations of area rain
 LEAST_CORRELATION = 0.4  # below it members share less than a sixth of their variance with the truth
 CALIBRATION_GAP = 0.05  # the gap of an exchangeable ensemble is 0; this is about the noise of a hundred days
 SPREAD_SKILL = (0.9, 1.1)  # 1 in a calibrated ensemble (Fortin et al. 2014)
+DOMAIN_SPREAD_SKILL = (0.7, 1.4)  # the same of domain means: one number a day, so that a hundred days tell it less well
 RATIO = (0.9, 1.1)  # extremes and gradients: what a user of the tail would still accept
 RALSD_DB = 1.5  # the mean power at a scale is within a factor of 1.4
 LEAST_DIVERSITY = 0.01  # members of the posterior below it are copies: the decoder ignores the latents
@@ -144,7 +145,15 @@ def _calibration(block: dict[str, Any]) -> list[Check]:
         enough = correlation >= LEAST_CORRELATION or (gap is not None and abs(gap) <= CALIBRATION_GAP)
     alike = "members are more like each other than like the truth: loss.lambda_crps 1.0, or more train.epochs"
     unlike = "members are less like each other than like the truth: sampling.temperature 0.9, or more train.epochs"
-    return [
+    whole_days = _within(
+        "spread / skill of the domain mean",
+        _score(block, "domain_spread_skill"),
+        *DOMAIN_SPREAD_SKILL,
+        "members hardly differ as whole days: model.coarser_scales 3, with one channel each in model.d_z, and "
+        "loss.pool_sizes up to train.patch",
+        "members differ too much as whole days: sampling.temperature 0.9, without training again",
+    )
+    checks = [
         _check(
             "correlation of a member with the truth",
             correlation,
@@ -161,6 +170,7 @@ def _calibration(block: dict[str, Any]) -> list[Check]:
         ),
         _within("calibration gap", gap, -CALIBRATION_GAP, CALIBRATION_GAP, alike, unlike),
     ]
+    return checks if whole_days["found"] is None else [*checks, whole_days]  # none where the domain mean is exact
 
 
 def _nearness(block: dict[str, Any]) -> list[Check]:

@@ -23,7 +23,7 @@ TERMS = {
     "mass": loss.mass_loss,
     "grad": loss.gradient_loss,
     "crps": lambda y, y_hat, valid: loss.almost_fair_crps(y_hat, y, valid),
-    "pool": lambda y, y_hat, valid: loss.pooled_crps(y_hat, y, valid),
+    "pool": lambda y, y_hat, valid: loss.pooled_crps(y_hat, y, valid, (2, 4, 8)),
     "crps_log": lambda y, y_hat, valid: loss.log_crps(y_hat, y, valid),
     "crps_grad": lambda y, y_hat, valid: loss.gradient_crps(y_hat, y, valid),
 }

@@ -85,6 +85,7 @@ def test_crps_of_one_member_is_the_mae_and_ensemble_scores_are_null():
     null = {name for name, entry in found["scores"].items() if entry["value"] is None}
     assert null == {
         "spread_skill",
+        "domain_spread_skill",
         "diversity",
         "correlation_member_member",
         "calibration_gap",
@@ -126,6 +127,33 @@ def test_underdispersed_ensemble_is_found_out(ensemble):
     assert value(narrow, "spread_skill") < 0.4
     assert value(narrow, "calibration_gap") < -0.1
     assert value(narrow, "rank_histogram_deviation") > 1
+
+
+def test_spread_of_whole_days_is_told_from_that_of_cells():
+    rng = np.random.default_rng(3)
+    days, K, cells = 400, 10, (12, 12)
+
+    def draw(day, cell):
+        """Members and truth alike: a level of the whole day and noise of single cells."""
+        level, noise = rng.normal(0, day, (days, K + 1, 1, 1)), rng.normal(0, cell, (days, K + 1, *cells))
+        fields = np.maximum(20 + level + noise, 0).astype("f4")
+        return fields[:, :K], fields[:, K]
+
+    members, truth = draw(2.0, 3.0)
+    assert value(block(members, truth), "domain_spread_skill") == pytest.approx(1, abs=0.08)
+    alike = np.sqrt(3.0**2 + 2.0**2) / 3.0 * (draw(0.0, 3.0)[0] - 20) + 20  # the same spread at every cell
+    assert value(block(alike, truth), "spread_skill") == pytest.approx(1, abs=0.05)
+    assert value(block(alike, truth), "domain_spread_skill") < 0.3
+
+
+def test_no_spread_of_whole_days_is_told_where_their_mean_is_exact():
+    rng = np.random.default_rng(4)
+    truth = rain(rng, 6, 20, 20)
+    members = rain(rng, 6, 5, 20, 20)
+    members *= (truth.mean((1, 2), dtype="f8")[:, None] / members.mean((2, 3), dtype="f8"))[..., None, None]
+    found = block(members, truth)
+    assert value(found, "domain_spread_skill") is None
+    assert value(found, "spread_skill") is not None
 
 
 def test_masked_cells_do_not_matter():

@@ -13,6 +13,7 @@ GOOD_SCORES = {
     "correlation_member_member": 0.78,
     "calibration_gap": -0.01,
     "spread_skill": 0.98,
+    "domain_spread_skill": 0.9,
     "mass_bias": 0.001,
     "diversity": 0.2,
     "p99_ratio": 1.02,
@@ -47,6 +48,7 @@ DRIZZLE = statistics(
     mass_bias=-0.82,
     diversity=0.014,
     spread_skill=0.07,
+    domain_spread_skill=0.02,
     gradient_ratio=0.2,
     p99_ratio=0.3,
     ralsd_db=10.2,
@@ -63,7 +65,7 @@ def test_a_good_model_passes_everything(mode):
     assert all(check["passed"] for check in verdict["checks"])
     assert not any(check["advice"] for check in verdict["checks"])
     count = len(verdict["checks"])
-    assert count == (11 if mode == "prior" else 10)
+    assert count == (12 if mode == "prior" else 10)
     assert summary(verdict).splitlines()[0] == f"mine, {mode}: all {count} checks passed"
     json.dumps(verdict, allow_nan=False)
 
@@ -71,7 +73,7 @@ def test_a_good_model_passes_everything(mode):
 def test_drizzle_leads_to_the_drizzle_advice():
     verdict = judge(DRIZZLE, GOOD_LOG)
     bad = failed(verdict)
-    assert len(bad) == 8
+    assert len(bad) == 9
     advice = bad["wet fraction"]["advice"]
     assert "loss.lambda_grad to 3.0" in advice
     assert "sampling.pixel_threshold to 3.0" in advice
@@ -79,9 +81,9 @@ def test_drizzle_leads_to_the_drizzle_advice():
     assert "loss.w_min 0.3" in bad["correlation of a member with the truth"]["advice"]
     assert "loss.lambda_crps 1.0" in bad["spread / skill"]["advice"]
     text = summary(verdict)
-    assert text.startswith(f"mine, prior: 3 of 11 checks passed; next: {advice}")
+    assert text.startswith(f"mine, prior: 3 of 12 checks passed; next: {advice}")
     assert "  wet fraction: 1, expected 0.43 to 0.49" in text
-    assert text.count("\n") == 8
+    assert text.count("\n") == 9
 
 
 def test_rain_everywhere_is_no_drizzle_where_it_rains_everywhere():
@@ -99,6 +101,8 @@ def test_rain_everywhere_is_no_drizzle_where_it_rains_everywhere():
         ({"mass_bias": 0.06}, "mass bias", "too much"),
         ({"spread_skill": 0.8}, "spread / skill", "loss.lambda_crps 1.0"),
         ({"spread_skill": 1.3}, "spread / skill", "sampling.temperature 0.9"),
+        ({"domain_spread_skill": 0.2}, "spread / skill of the domain mean", "model.coarser_scales 3"),
+        ({"domain_spread_skill": 1.9}, "spread / skill of the domain mean", "sampling.temperature 0.9"),
         ({"calibration_gap": -0.1}, "calibration gap", "loss.lambda_crps 1.0"),
         ({"calibration_gap": 0.1}, "calibration gap", "sampling.temperature 0.9"),
         ({"p99_ratio": 0.8}, "P99 ratio", "loss.tail_boost 2.0"),
@@ -159,7 +163,13 @@ def test_what_cannot_be_computed_neither_passes_nor_fails():
         "fall of val_L_grad in training",
         "epoch of lowest val_loss",
     }
-    assert "all 7 checks passed" in summary(verdict)
+    assert "all 8 checks passed" in summary(verdict)
+
+
+def test_whole_days_are_not_judged_where_their_mean_is_exact():
+    """With the mass of the coarse cells kept the spread of the domain mean is neither right nor wrong."""
+    verdict = judge(statistics(domain_spread_skill=None), [])
+    assert "spread / skill of the domain mean" not in {check["check"] for check in verdict["checks"]}
 
 
 def test_no_test_day_left():
