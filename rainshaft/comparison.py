@@ -123,9 +123,15 @@ COLUMNS = (
     Column("mass_bias", "mass bias %", "all rain against the observed; 0 is good", 1, 100, score="mass_bias"),
     Column("spread_skill", "spread/skill", "1 is calibrated; below 1 the members are too alike", score="spread_skill"),
     Column(
+        "domain_crps",
+        "domain CRPS",
+        "fair CRPS of the mean over the domain, mm/day; low is good",
+        score="domain_crps",
+    ),
+    Column(
         "domain_spread_skill",
         "domain spread/skill",
-        "the same of the mean over the domain: 1 where members differ as whole days do; none where that mean is exact",
+        "spread/skill of that mean: 1 where members differ as whole days do; none where that mean is exact",
         score="domain_spread_skill",
     ),
     Column(

@@ -252,6 +252,7 @@ def _score_day(
     day["energy_score"] = fair_energy_score(m, y)
     day["variance"] = m.var(axis=0, ddof=1).sum() * (k + 1) / k if several else np.nan
     day["squared_error"] = ((mean - y) ** 2).sum()
+    day["domain_crps"] = fair_crps(m.mean(axis=1, keepdims=True), y.mean(keepdims=True))[0]
     day["domain_variance"] = m.mean(axis=1).var(ddof=1) * (k + 1) / k if several else np.nan
     day["domain_squared_error"] = (mean.mean() - y.mean()) ** 2
     day["diversity"] = cosine_distance(m) if several else np.nan
@@ -469,7 +470,7 @@ def _scores(totals: Mapping[str, Array], means: Mapping[str, Array], K: int, set
     observed, samples = _climate(totals, "observed"), _climate(totals, "samples")
     ranks = totals["rank_histogram"]
     per_day = ("correlation_member_truth", "correlation_member_member", "correlation_mean_truth", "calibration_gap")
-    per_day += ("fair_crps", "energy_score", "diversity")
+    per_day += ("fair_crps", "domain_crps", "energy_score", "diversity")
     with np.errstate(invalid="ignore", divide="ignore"):
         scores = {name: means[name] for name in per_day}
         if K > 1:
@@ -684,7 +685,15 @@ def _for_figures(days: xr.Dataset, settings: Evaluation, fields: xr.Dataset) -> 
     )
     for name, words in _WORDS.items():
         made[name].attrs["long_name"] = words
-    for name in ("fair_crps", "energy_score", "mean_observed", "mean_samples", "max_observed", "max_samples"):
+    for name in (
+        "fair_crps",
+        "domain_crps",
+        "energy_score",
+        "mean_observed",
+        "mean_samples",
+        "max_observed",
+        "max_samples",
+    ):
         made[name].attrs["units"] = "mm day-1"
     return made
 
@@ -697,6 +706,7 @@ _WORDS = {
     "spectrum_observed": "radially averaged power of the observed rain, mean over the days",
     "spectrum_samples": "radially averaged power of the members, mean over members and days",
     "fair_crps": "fair CRPS, mean over the valid cells",
+    "domain_crps": "fair CRPS of the mean over the valid cells",
     "energy_score": "fair energy score over the square root of the number of cells",
 }
 

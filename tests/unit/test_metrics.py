@@ -69,7 +69,16 @@ def calibrated(ensemble):
 def test_perfect_forecast():
     truth = rain(np.random.default_rng(0), 6, 20, 26)
     found = block(np.repeat(truth[:, None], 4, 1), truth)
-    zero = ("fair_crps", "energy_score", "mass_bias", "wet_fraction_bias_1mm", "ks_above_p95", "ralsd_db", "diversity")
+    zero = (
+        "fair_crps",
+        "domain_crps",
+        "energy_score",
+        "mass_bias",
+        "wet_fraction_bias_1mm",
+        "ks_above_p95",
+        "ralsd_db",
+        "diversity",
+    )
     one = ("correlation_member_truth", "correlation_member_member", "correlation_mean_truth", "gradient_ratio")
     one += ("p95_ratio", "p99_ratio", "p999_ratio", "fss_1mm_1", "fss_10mm_5")
     assert {name: value(found, name) for name in zero} == pytest.approx(dict.fromkeys(zero, 0), abs=1e-6)
@@ -141,6 +150,8 @@ def test_spread_of_whole_days_is_told_from_that_of_cells():
 
     members, truth = draw(2.0, 3.0)
     assert value(block(members, truth), "domain_spread_skill") == pytest.approx(1, abs=0.08)
+    # of a Gaussian with the same spread as its error the CRPS is sigma / sqrt(pi) (Gneiting and Raftery 2007, eq. 21)
+    assert value(block(members, truth), "domain_crps") == pytest.approx(2.0 / np.sqrt(np.pi), rel=0.08)
     alike = np.sqrt(3.0**2 + 2.0**2) / 3.0 * (draw(0.0, 3.0)[0] - 20) + 20  # the same spread at every cell
     assert value(block(alike, truth), "spread_skill") == pytest.approx(1, abs=0.05)
     assert value(block(alike, truth), "domain_spread_skill") < 0.3
