@@ -131,7 +131,7 @@ COLUMNS = (
     Column(
         "domain_spread_skill",
         "domain spread/skill",
-        "spread/skill of that mean: 1 where members differ as whole days do; none where that mean is exact",
+        "spread/skill of that mean: 1 where members differ as whole days do; none where that mean is given",
         score="domain_spread_skill",
     ),
     Column(

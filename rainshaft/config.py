@@ -217,7 +217,8 @@ class Model(Section):
     width: StrictInt = Field(16, ge=4, le=512)
     """channels at the fine scale; the coarser scales have twice as many"""
     d_z: tuple[Annotated[StrictInt, Field(ge=1)], ...] = Field((4, 2, 2, 1), min_length=1)
-    """channels of the latent maps, from the coarsest scale to the finest; the last one holds for all further scales"""
+    """channels of the latent maps, from the coarsest scale to the finest; the last one holds for all further scales,
+    and numbers beyond the finest for none"""
     coarser_scales: StrictInt = Field(0, ge=0, le=6)
     """how many scales begin the hierarchy on grids coarser than the coarse one, each by 2, so that
     members differ over larger areas, with `loss.pool_sizes` as large up to whole days"""
@@ -256,8 +257,8 @@ class Loss(Section):
     crps_pool: Number = Field(0.3, ge=0)
     """weight of the same score on block means, within lambda_crps"""
     pool_sizes: tuple[Annotated[StrictInt, Field(ge=2)], ...] = Field((2, 4, 8), min_length=1)
-    """sides of these blocks, fine cells; blocks larger than a patch (`train.patch`) are left out. Up to the patch they
-    teach members to differ as whole days, with `model.coarser_scales`; see docs/skill.md for what that costs"""
+    """sides of these blocks, fine cells, ascending; the scores of all sizes are summed, and blocks larger than the
+    patch are left out. Up to the patch they teach members to differ as whole days, with `model.coarser_scales`"""
     crps_grad: Number = Field(2.0, ge=0)
     """weight of the same score on differences of neighbours, within lambda_crps"""
     crps_log: Number = Field(1.0, ge=0)
@@ -266,9 +267,11 @@ class Loss(Section):
     """members drawn from the prior for the CRPS and L_mass; with 1 they are the MAE and the plain square"""
 
     @model_validator(mode="after")
-    def _weights_fit(self) -> Loss:
+    def _values_fit(self) -> Loss:
         if self.w_min > self.w_max:
             raise ValueError(f"w_min {self.w_min} is above w_max {self.w_max}")
+        if list(self.pool_sizes) != sorted(set(self.pool_sizes)):
+            raise ValueError(f"pool_sizes: found {list(self.pool_sizes)}, expected ascending sizes, each once")
         return self
 
 

@@ -35,7 +35,7 @@ def alone(value: Tensor) -> Tensor:
 def masked_mean(values: Tensor, mask: Tensor, across: Across = alone) -> Tensor:
     """Mean over the cells where mask is 1; mask is broadcast against values."""
     mask = mask.expand_as(values)
-    return (values * mask).sum() / across(mask.sum()).clamp(min=1)
+    return (values * mask).sum() / across(mask.sum()).clamp(min=1e-6)  # shares of large blocks may sum to less than 1
 
 
 def intensity_weighted_mae(
@@ -112,7 +112,7 @@ def pooled_crps(
 ) -> Tensor:
     """L_crps_pool: the same on means over blocks of size x size cells, summed over the sizes that the patch holds.
 
-    A block counts by its valid cells.
+    A block counts by its valid cells; what is beyond the last whole block of a patch does not count.
     """
     total = torch.zeros((), device=y_B1HW.device)
     for size in sizes:

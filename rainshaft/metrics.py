@@ -32,7 +32,7 @@ Mask = NDArray[np.bool_]
 HEAVY_RAIN_DAY = 1.0  # mm/day: a wet day of the climate indices (ETCCDI)
 CHUNK_BYTES = 2**25  # members held in memory at a time
 EARTH_KM_PER_DEGREE = 111.195
-EXACT_DOMAIN_MEAN = 1e-3  # mm/day; below it the domain mean is given, and its error is that of rounding
+GIVEN_DOMAIN_MEAN = 0.01  # of the mean rain; with a smaller error it is given, but for rounding and the threshold
 MAPS = ("wettest_observed", "wettest_samples")
 DIMS = {
     "rank_histogram": ("rank",),
@@ -476,9 +476,9 @@ def _scores(totals: Mapping[str, Array], means: Mapping[str, Array], K: int, set
         if K > 1:
             scores["spread_skill"] = np.sqrt(totals["variance"] / totals["squared_error"])
             scores["rank_histogram_deviation"] = np.abs(ranks / ranks.mean(axis=1, keepdims=True) - 1).max(axis=1)
-            exact = means["domain_squared_error"] < EXACT_DOMAIN_MEAN**2
+            given = np.sqrt(means["domain_squared_error"]) < GIVEN_DOMAIN_MEAN * observed["mean"]
             ratio = np.sqrt(totals["domain_variance"] / totals["domain_squared_error"])
-            scores["domain_spread_skill"] = np.where(exact, np.nan, ratio)
+            scores["domain_spread_skill"] = np.where(given, np.nan, ratio)
         else:
             names = "spread_skill", "rank_histogram_deviation", "domain_spread_skill"
             scores |= dict.fromkeys(names, np.full(len(ranks), np.nan))

@@ -1,8 +1,8 @@
 """The conditional VAE: coarse climate fields in, fine rain fields out, in mm/day.
 
 A hierarchy of latent maps, one a scale, from the coarse grid to the fine one (Sonderby et al. 2016, "Ladder
-variational autoencoders"; Child 2021, "Very deep VAEs"), fully convolutional, so that it works on any domain. Where
-there is no coarse rain, it may begin on a coarser grid yet, so that members differ over larger areas.
+variational autoencoders"; Child 2021, "Very deep VAEs"), fully convolutional, so that it works on any domain. It may
+begin on a grid coarser yet, so that members differ over larger areas.
 Dry is exactly 0 in every space the network works in: rain is log1p(mm/day) over a scale, never minus a mean,
 and the output is ReLU(b + r (1 + b)) with b the bilinear coarse rain and r the network, or without coarse rain
 ReLU(exp(r) - 1).

@@ -131,6 +131,7 @@ def test_a_typo_names_the_nearest_key(raw):
         ),
         ({"sampling__pixel_threshold": -1}, "sampling: pixel_threshold -1.0 is negative"),
         ({"loss__w_min": 7}, "loss: w_min 7.0 is above w_max 1.0"),
+        ({"loss__pool_sizes": [8, 2]}, "loss: pool_sizes: found [8, 2], expected ascending sizes, each once"),
         ({"train": None}, "train: found None, expected a section with keys"),
         ({"experiments__calibrated__dataset": "dem"}, "no dataset is called 'dem'; did you mean demo?"),
         ({"experiments__data": {"dataset": "demo"}}, "experiments.data: the name is taken"),

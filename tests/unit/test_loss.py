@@ -115,6 +115,29 @@ def test_the_calibrated_ensemble_has_the_best_crps():
     assert right < loss.almost_fair_crps(x + 0.5, y, valid, alpha=1.0)
 
 
+def test_blocks_count_alike_however_few_of_their_cells_are_valid():
+    y, valid = rain(1), torch.zeros_like(VALID)
+    valid[:, :, 3:5, 6:9] = 1  # a block of the whole patch has 6 of 256 cells
+    for size in (8, 16):
+        assert loss.pooled_crps(y + 3, y, valid, (size,)) == pytest.approx(3, rel=1e-4)
+    assert loss.pooled_crps(y + 3, y, VALID, (2, 4, 16)) == pytest.approx(9, rel=1e-4)
+    assert loss.pooled_crps(y + 3, y, VALID, (4, 32)) == pytest.approx(3, rel=1e-4), (
+        "no block that a patch does not hold"
+    )
+
+
+def test_only_large_blocks_see_that_whole_days_differ():
+    """Each cell of a member may be right by itself, and their mean wrong: too little spread of whole days."""
+    generator = torch.Generator().manual_seed(5)
+    day, cell = torch.randn(400, 5, 1, 1, generator=generator), torch.randn(400, 5, 16, 16, generator=generator)
+    fields, valid = day + cell, torch.ones(400, 1, 16, 16)
+    y, right = fields[:, :1], fields[:, 1:]
+    alike = 2**0.5 * cell[:, 1:]
+    cells = [loss.almost_fair_crps(x, y, valid, alpha=1.0).item() for x in (alike, right)]
+    assert cells[0] == pytest.approx(cells[1], rel=0.03)
+    assert loss.pooled_crps(alike, y, valid, (16,)) > 1.2 * loss.pooled_crps(right, y, valid, (16,))
+
+
 def test_gradient_crps_sees_the_sign():
     y = rain(1)
     assert loss.gradient_crps(100 - y, y, VALID) > 1

@@ -166,7 +166,7 @@ def test_what_cannot_be_computed_neither_passes_nor_fails():
     assert "all 8 checks passed" in summary(verdict)
 
 
-def test_whole_days_are_not_judged_where_their_mean_is_exact():
+def test_whole_days_are_not_judged_where_their_mean_is_given():
     """With the mass of the coarse cells kept the spread of the domain mean is neither right nor wrong."""
     verdict = judge(statistics(domain_spread_skill=None), [])
     assert "spread / skill of the domain mean" not in {check["check"] for check in verdict["checks"]}
