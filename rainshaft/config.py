@@ -258,7 +258,8 @@ class Loss(Section):
     """weight of the same score on block means, within lambda_crps"""
     pool_sizes: tuple[Annotated[StrictInt, Field(ge=2)], ...] = Field((2, 4, 8), min_length=1)
     """sides of these blocks, fine cells, ascending; the scores of all sizes are summed, and blocks larger than the
-    patch are left out. Up to the patch they teach members to differ as whole days, with `model.coarser_scales`"""
+    patch are left out. Up to the patch they teach members to differ as whole days, with `model.coarser_scales`; see
+    docs/skill.md for what that costs"""
     crps_grad: Number = Field(2.0, ge=0)
     """weight of the same score on differences of neighbours, within lambda_crps"""
     crps_log: Number = Field(1.0, ge=0)

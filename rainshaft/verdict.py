@@ -149,8 +149,8 @@ def _calibration(block: dict[str, Any]) -> list[Check]:
         "spread / skill of the domain mean",
         _score(block, "domain_spread_skill"),
         *DOMAIN_SPREAD_SKILL,
-        "members hardly differ as whole days: model.conserve: none, then model.coarser_scales 3, with one channel each "
-        "in model.d_z, and loss.pool_sizes up to train.patch",
+        "members hardly differ as whole days: model.conserve: none; where the rain of the region matters more than its "
+        "map, model.coarser_scales 3 with one channel each in model.d_z, and loss.pool_sizes up to train.patch",
         "members differ too much as whole days: sampling.temperature 0.9, without training again",
     )
     checks = [
