@@ -131,7 +131,7 @@ COLUMNS = (
     Column(
         "domain_spread_skill",
         "domain spread/skill",
-        "spread/skill of that mean: 1 where members differ as whole days do; none where that mean is given",
+        "spread/skill of that mean: 1 where members differ as whole days do; none where the coarse rain gives it",
         score="domain_spread_skill",
     ),
     Column(

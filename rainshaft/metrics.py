@@ -32,7 +32,9 @@ Mask = NDArray[np.bool_]
 HEAVY_RAIN_DAY = 1.0  # mm/day: a wet day of the climate indices (ETCCDI)
 CHUNK_BYTES = 2**25  # members held in memory at a time
 EARTH_KM_PER_DEGREE = 111.195
-GIVEN_DOMAIN_MEAN = 0.01  # of the mean rain; with a smaller error it is given, but for rounding and the threshold
+GIVEN_DOMAIN_MEAN = (
+    0.01  # of the mean rain; with a smaller error the coarse rain gives it, but for rounding and threshold
+)
 MAPS = ("wettest_observed", "wettest_samples")
 DIMS = {
     "rank_histogram": ("rank",),
@@ -685,15 +687,8 @@ def _for_figures(days: xr.Dataset, settings: Evaluation, fields: xr.Dataset) -> 
     )
     for name, words in _WORDS.items():
         made[name].attrs["long_name"] = words
-    for name in (
-        "fair_crps",
-        "domain_crps",
-        "energy_score",
-        "mean_observed",
-        "mean_samples",
-        "max_observed",
-        "max_samples",
-    ):
+    rain = ("mean_observed", "mean_samples", "max_observed", "max_samples")
+    for name in ("fair_crps", "domain_crps", "energy_score", *rain):
         made[name].attrs["units"] = "mm day-1"
     return made
 

@@ -170,7 +170,7 @@ def _calibration(block: dict[str, Any]) -> list[Check]:
         ),
         _within("calibration gap", gap, -CALIBRATION_GAP, CALIBRATION_GAP, alike, unlike),
     ]
-    return checks if whole_days["found"] is None else [*checks, whole_days]  # none where that mean is given
+    return checks if whole_days["found"] is None else [*checks, whole_days]  # none where the coarse rain gives it
 
 
 def _nearness(block: dict[str, Any]) -> list[Check]:
