@@ -51,3 +51,7 @@ onstart:
 
 onsuccess:
     show_verdicts()
+
+
+onerror:
+    cancel_what_is_left()

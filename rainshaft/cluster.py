@@ -33,25 +33,31 @@ def jobs_in_queue(folder: Path) -> list[str] | None:
     ]
 
 
+def cancel_jobs(folder: Path) -> list[str]:
+    """Cancel the jobs of this folder that are in the queue; their numbers. A training among them saves a checkpoint.
+
+    Only for who holds the lock of the folder: then no other run is alive that these jobs could belong to.
+    """
+    found = jobs_in_queue(folder) or []  # without an answer no job can be submitted either
+    if found:
+        subprocess.run(["scancel", *found], check=False)
+    return found
+
+
 def cancel_left_jobs(folder: Path) -> int:
     """Cancel the jobs of earlier runs of this folder and wait for their end; how many there were.
-
-    A training among them saves a checkpoint first. Only for who holds the lock of the folder: then no run is alive
-    that these jobs could belong to.
 
     Raises
     ------
     UserError
         If they do not end.
     """
-    left = jobs_in_queue(folder) or []  # without an answer no job can be submitted either
+    left = cancel_jobs(folder)
 
     def not_ended() -> set[str]:
         listed = jobs_in_queue(folder)
         return set(left) if listed is None else set(left) & set(listed)
 
-    if left:
-        subprocess.run(["scancel", *left], check=False)
     end = time.monotonic() + SECONDS_TO_END
     while still := left and not_ended():
         if time.monotonic() > end:

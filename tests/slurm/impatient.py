@@ -1,4 +1,8 @@
-"""Snakemake, but for looking at its jobs every second: the Slurm plugin waits ten seconds longer after each look."""
+"""Snakemake, but for two things: it looks at its jobs every second, and at Ctrl-C it leaves them as they are.
+
+The Slurm plugin waits ten seconds longer after each look. And what Snakemake is looking at when Ctrl-C comes, it does
+not cancel: by chance, which a test cannot wait for.
+"""
 
 import asyncio
 import sys
@@ -7,4 +11,5 @@ from snakemake.cli import main
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
 RemoteExecutor.sleep = lambda self: asyncio.sleep(1)
+RemoteExecutor.cancel = RemoteExecutor.shutdown
 sys.exit(main())

@@ -161,6 +161,13 @@ def be_alone():
         sys.exit(str(error))
 
 
+def cancel_what_is_left():
+    """After Ctrl-C: Snakemake cancels its jobs, but not those whose state it is just asking for."""
+    from rainshaft.cluster import cancel_jobs
+
+    cancel_jobs(Path.cwd())
+
+
 def check_input():
     """Before the first job: every raw file is there, whole, and fits; one message that names all that is wrong."""
     from rainshaft.ingest import check_sources
