@@ -80,7 +80,7 @@ def measure(experiment: str, data: str, steps: int, device_name: str, amp: bool)
 
 def main() -> None:
     """Print the table, each row from a process of its own."""
-    experiment, data, steps = sys.argv[1], sys.argv[2], int((*sys.argv[3:], 50)[0])
+    experiment, data, steps = sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 50
     rows = [("cpu", False, f"{torch.get_num_threads()} processors")]
     if torch.cuda.is_available():
         name = torch.cuda.get_device_name()

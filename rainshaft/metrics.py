@@ -32,9 +32,7 @@ Mask = NDArray[np.bool_]
 HEAVY_RAIN_DAY = 1.0  # mm/day: a wet day of the climate indices (ETCCDI)
 CHUNK_BYTES = 2**25  # members held in memory at a time
 EARTH_KM_PER_DEGREE = 111.195
-GIVEN_DOMAIN_MEAN = (
-    0.01  # of the mean rain; with a smaller error the coarse rain gives it, but for rounding and threshold
-)
+GIVEN_DOMAIN_MEAN = 0.01  # of the mean rain; with a smaller error the coarse rain gives it, but for rounding
 MAPS = ("wettest_observed", "wettest_samples")
 DIMS = {
     "rank_histogram": ("rank",),

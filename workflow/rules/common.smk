@@ -165,7 +165,8 @@ def cancel_what_is_left():
     """After Ctrl-C: Snakemake cancels its jobs, but not those whose state it is just asking for."""
     from rainshaft.cluster import cancel_jobs
 
-    cancel_jobs(Path.cwd())
+    if RUN_LOCK.is_sure:  # else they may be those of another run
+        cancel_jobs(Path.cwd())
 
 
 def check_input():
