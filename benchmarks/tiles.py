@@ -24,9 +24,9 @@ def measure(side: int, tile: int) -> tuple[float, float]:
     import numpy as np
     import xarray as xr
 
+    from rainshaft.chain import build_model
     from rainshaft.config import Model
     from rainshaft.sample import draw
-    from rainshaft.train import build_model
 
     rng = np.random.default_rng(0)
     coarse = rng.gamma(0.5, 8, (1, 1, side // FACTOR, side // FACTOR)).astype("f4")

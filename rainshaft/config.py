@@ -217,16 +217,17 @@ class Model(Section):
     width: StrictInt = Field(16, ge=4, le=512)
     """channels at the fine scale; the coarser scales have twice as many"""
     d_z: tuple[Annotated[StrictInt, Field(ge=1)], ...] = Field((4, 2, 2, 1), min_length=1)
-    """channels of the latent maps, from the coarsest scale to the finest; the last one holds for all further scales,
-    and numbers beyond the finest for none"""
-    coarser_scales: StrictInt = Field(0, ge=0, le=6)
-    """how many scales begin the hierarchy on grids coarser than the coarse one, each by 2, so that
-    members differ over larger areas, with `loss.pool_sizes` as large up to whole days"""
+    """channels of the latent maps of a network, from its coarsest scale to the finest; the last one holds for all
+    further scales, and numbers beyond the finest for none"""
+    coarser_scales: StrictInt = Field(2, ge=0, le=6)
+    """with `conserve: drawn`, how many scales of the network that draws the coarse rain are coarser than its grid, each
+    by 2, so that members differ as whole days"""
     prior: Literal["learned", "standard"] = "learned"
     """`learned`: p(z|x) is a network; `standard`: N(0, I)"""
-    conserve: Literal["cells", "none"] = "cells"
+    conserve: Literal["cells", "drawn", "none"] = "cells"
     """`cells`: each coarse cell keeps the mass of the coarse rain exactly, but for the little rain that
-    `sampling.pixel_threshold` then takes away; `none` where the coarse rain is biased"""
+    `sampling.pixel_threshold` then takes away; `drawn` where the coarse rain is biased or there is none: a network of
+    its own draws the coarse rain, and this is kept; `none`: no mass is kept"""
 
 
 class Loss(Section):
@@ -243,7 +244,7 @@ class Loss(Section):
     lambda_rec: Number = Field(1.0, ge=0)
     """weight of L_rec, the intensity-weighted MAE of the posterior's reconstruction"""
     lambda_mass: Number = Field(0.0, ge=0)
-    """weight of L_mass, the squared bias of all rain in a batch; there is none with `conserve: cells`"""
+    """weight of L_mass, the squared bias of all rain in a batch; what is kept has none"""
     lambda_grad: Number = Field(0.2, ge=0)
     """weight of L_grad, the gradient loss (Mathieu et al. 2016)"""
     beta_kl: Number = Field(0.3, ge=0)
@@ -336,8 +337,8 @@ class Sampling(Section):
     """factor on the standard deviation of the latents"""
     posterior_scales: Annotated[StrictInt, Field(ge=1)] | Literal["all"] = "all"
     """in posterior mode, how many of the scales, coarse to fine, see the observed day; the finer ones are drawn from
-    the prior: fewer give more varied members. There are `model.coarser_scales` and one more than `factor` has primes:
-    4 for 8 = 2 x 2 x 2"""
+    the prior: fewer give more varied members. There is one more than `factor` has primes: 4 for 8 = 2 x 2 x 2; before
+    them, with `conserve: drawn`, those of the coarse rain: `model.coarser_scales` and one more"""
     pixel_threshold: Number | Literal["auto"] = 0.1
     """cells below this are set to 0, mm/day; `auto`: match the observed wet fraction of the validation days"""
     batch_size: StrictInt = Field(8, ge=1)
@@ -514,7 +515,7 @@ def _require_mass_to_conserve(config: Config) -> None:
         if experiment.model.conserve == "cells" and not config.datasets[experiment.dataset].has_coarse_rain:
             raise ConfigError(
                 f"experiments.{name}.model.conserve: `cells` needs coarse rain, and no predictor of dataset "
-                f"{experiment.dataset!r} has `quantity: rain`; write `none`"
+                f"{experiment.dataset!r} has `quantity: rain`; write `drawn`"
             )
 
 
@@ -545,7 +546,8 @@ def _require_scales(config: Config) -> None:
     """Refuse more posterior scales than the network of the dataset has; only the merged experiments tell."""
     for name, experiment in config.experiments.items():
         wanted, factor = experiment.sampling.posterior_scales, config.datasets[experiment.dataset].factor
-        scales = experiment.model.coarser_scales + len(refinements(factor)) + 1
+        model, scales = experiment.model, len(refinements(factor)) + 1
+        scales += model.coarser_scales + 1 if model.conserve == "drawn" else 0
         if wanted != "all" and wanted > scales:
             raise ConfigError(
                 f"experiments.{name}.sampling.posterior_scales: found {wanted}, but with factor {factor} of dataset "

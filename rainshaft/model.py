@@ -89,8 +89,8 @@ class Architecture:
     def reach(self) -> int:
         """How many cells of the coarsest scale away the inputs of a fine cell may lie, at most: the halo of a tile."""
         cells = 1  # of the scale at hand; the last convolution
-        for step in (1, *self.steps[::-1]):  # through the decoder to the coarsest grid
-            cells = math.ceil(cells / step) + BLOCK_REACH
+        for level, step in zip(range(self.scales)[::-1], (1, *self.steps[::-1]), strict=True):  # through the decoder
+            cells = math.ceil(cells / step) + (level < self.coarser_scales) + BLOCK_REACH
         for step in (1, *self.steps):  # and through the features of x to the fine one
             cells = cells * step + BLOCK_REACH
         cells = math.ceil(cells / self.factor) + 1  # the bilinear interpolation
@@ -332,8 +332,9 @@ class RainCVAE(nn.Module):
             h = self.inject[level](z, *below)
             h = h + self.decode[level](fx, h)
             if level < len(self.architecture.steps):
-                step = float(self.architecture.steps[level])
-                below = [F.interpolate(h, scale_factor=step, mode="nearest")]
+                # between scales coarser than the coarse grid, which have no edges of their own, without any
+                finer = bilinear if level < self.architecture.coarser_scales else repeat_cells
+                below = [finer(h, self.architecture.steps[level])]
         r = self.out(h).float().view(days, members, *h.shape[-2:])
         rows, columns = given.valid_B1HW.shape[-2:]
         rain = self._rain(r[..., :rows, :columns], given)
@@ -373,6 +374,11 @@ def bilinear(coarse_BCyx: Tensor, factor: int) -> Tensor:
     return F.interpolate(coarse_BCyx, scale_factor=float(factor), mode="bilinear", align_corners=False)
 
 
+def block_mean(fine_BCHW: Tensor, valid_B1HW: Tensor, factor: int) -> Tensor:
+    """Mean over the valid cells of each coarse cell, (B, C, y, x); 0 where there is none."""
+    return block_sum(fine_BCHW * valid_B1HW, factor) / block_sum(valid_B1HW, factor).clamp(min=1)
+
+
 def block_sum(fine_BCHW: Tensor, factor: int) -> Tensor:
     """Sum over each coarse cell, (B, C, y, x)."""
     return F.avg_pool2d(fine_BCHW, factor, divisor_override=1)
@@ -390,7 +396,7 @@ def conserve_cells(
     """
 
     def mean(fine: Tensor) -> Tensor:
-        return block_sum(fine, factor) / block_sum(valid_B1HW, factor).clamp(min=1)
+        return block_mean(fine, valid_B1HW, factor)
 
     lacking = F.relu(LEAST_SHARE_OF_MASS * coarse_B1yx - mean(rain_BMHW))
     highest = repeat_cells(F.max_pool2d(potential_BMHW, factor), factor).clamp(min=-LARGEST)  # -inf: none valid

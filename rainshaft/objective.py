@@ -3,54 +3,83 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import xarray as xr
 from torch import Tensor, nn
 
 from rainshaft import loss
-from rainshaft.batches import Batch
+from rainshaft.batches import Batch, Record
+from rainshaft.chain import Chain
 from rainshaft.config import Loss
 from rainshaft.loss import Across, alone
 from rainshaft.model import RainCVAE
 
 
 class Objective(nn.Module):
-    """The loss terms of a network on a batch; a module, so that DistributedDataParallel can wrap it."""
+    """The loss terms of a model on a batch; a module, so that DistributedDataParallel can wrap it.
 
-    def __init__(self, model: RainCVAE, settings: Loss, statistics: xr.Dataset, amp: bool):
+    Those of a chain are the sums over its networks.
+    """
+
+    def __init__(self, model: Chain, settings: Loss, statistics: xr.Dataset, records: Sequence[Record], amp: bool):
         super().__init__()
         self.model = model
         self.settings = settings
         self.amp = amp
         self.mean_rain, self.log_std = float(statistics.rain_mean), float(statistics.rain_log_std)
         self.p99 = float(statistics.p99_wet)
-        self.valid_of_domain = int(statistics.valid.sum()), statistics.valid.size
+        self.valid_shares = [float(record.valid_HW.mean()) for record in records]
 
     def forward(
-        self, batch: Batch, posterior_noise: list[Tensor], prior_noise: list[Tensor], across: Across = alone
+        self,
+        batches: Sequence[Batch],
+        posterior_noise: Sequence[list[Tensor]],
+        prior_noise: Sequence[list[Tensor]],
+        across: Across = alone,
     ) -> dict[str, Tensor]:
         """Every term of the loss, unweighted; those of the CRPS only where they have a weight.
 
         Parameters
         ----------
+        batches
+            one for each network
         posterior_noise, prior_noise
-            as `RainCVAE.forward` takes it: one draw a patch, `loss.members` draws a patch
+            for each network as `RainCVAE.forward` takes it: one draw a patch, `loss.members` draws a patch
         across
             mean over the processes that share the batch
         """
+        parts = [
+            self._of_network(*part, across)
+            for part in zip(self.model.networks, batches, posterior_noise, prior_noise, self.valid_shares, strict=True)
+        ]
+        return {name: sum(terms[name] for terms in parts) for name in parts[0]}
+
+    def _of_network(
+        self,
+        network: RainCVAE,
+        batch: Batch,
+        posterior_noise: list[Tensor],
+        prior_noise: list[Tensor],
+        valid_share: float,
+        across: Across,
+    ) -> dict[str, Tensor]:
+        """The terms of one network."""
         w, y, valid = self.settings, batch.rain_B1HW, batch.valid_B1HW
         with torch.autocast(y.device.type, torch.bfloat16, enabled=self.amp and y.device.type == "cuda"):
-            given = self.model.given(batch.coarse_BCyx, batch.statics_BSHW, valid, batch.context_BKvu)
-            observed = self.model.observed(batch.coarse_BCyx, batch.statics_BSHW, y, batch.context_BKvu)
-            y_hat, kl = self.model(given, posterior_noise, observed)
-            members = self.model(given, prior_noise)[0] if w.lambda_crps else None
+            given = network.given(batch.coarse_BCyx, batch.statics_BSHW, valid, batch.context_BKvu)
+            observed = network.observed(batch.coarse_BCyx, batch.statics_BSHW, y, batch.context_BKvu)
+            y_hat, kl = network(given, posterior_noise, observed)
+            members = network(given, prior_noise)[0] if w.lambda_crps else None
         rec = loss.intensity_weighted_mae(y, y_hat, valid, w.scale, w.w_min, w.w_max, w.tail_boost, self.p99, across)
         terms = {
             "L_rec": rec / self.mean_rain,
             "L_mass": loss.mass_loss(y, y_hat if members is None else members, valid, across) / self.mean_rain**2,
             "L_grad": loss.gradient_loss(y, y_hat, valid, across) / self.mean_rain,
-            "L_kl": loss.free_nats_kl(across(kl) / self.valid_cells(y), w.free_nats),
+            # by valid cells, as every other term: over islands in a sea without values the latents would else cost next
+            # to nothing; by how many a patch has on average, for one may lie in the sea
+            "L_kl": loss.free_nats_kl(across(kl) / (valid_share * math.prod(y.shape[-2:])), w.free_nats),
         }
         if members is not None:
             terms["L_crps"] = loss.almost_fair_crps(members, y, valid, across=across) / self.mean_rain
@@ -58,15 +87,6 @@ class Objective(nn.Module):
             terms["L_crps_grad"] = loss.gradient_crps(members, y, valid, across) / self.mean_rain
             terms["L_crps_log"] = loss.log_crps(members, y, valid, across) / self.log_std
         return terms
-
-    def valid_cells(self, y_B1HW: Tensor) -> float:
-        """How many valid cells a patch of this size has on average.
-
-        By them the KL is counted, as every other term: over islands in a sea without values the latents would else cost
-        next to nothing. By the average, for a patch may lie in the sea.
-        """
-        valid, cells = self.valid_of_domain
-        return valid * math.prod(y_B1HW.shape[-2:]) / cells
 
     def total(self, terms: dict[str, Tensor], beta: float) -> Tensor:
         """The loss from its terms."""

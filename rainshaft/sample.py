@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from rainshaft.batches import Record
+from rainshaft.chain import Chain
 from rainshaft.errors import UserError
 from rainshaft.files import write_ensemble
 from rainshaft.model import RainCVAE
@@ -70,11 +72,13 @@ def choose_days(statistics: xr.Dataset, wanted: str) -> np.ndarray:
     return chosen | np.isin(known, dates)
 
 
-def day_noise(model: RainCVAE, seed: int, date: int, members: int, rows: int, columns: int) -> list[np.ndarray]:
-    """Noise for all members of a day, (member, C, h, w) at each scale; `date` is days since 1850-01-01."""
-    shapes = model.architecture.latent_shapes(rows, columns)
+def day_noise(model: Chain, seed: int, date: int, members: int, rows: int, columns: int) -> list[list[np.ndarray]]:
+    """Noise of a day for every network, (member, C, h, w) at each scale; `date` is days since 1850-01-01."""
     streams = [np.random.default_rng((seed, date, member)) for member in range(members)]
-    return [np.stack([rng.standard_normal(shape, dtype="f4") for rng in streams]) for shape in shapes]
+    return [
+        [np.stack([rng.standard_normal(shape, dtype="f4") for rng in streams]) for shape in shapes]
+        for shapes in model.latent_shapes(rows, columns)
+    ]
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def tiles(rows: int, columns: int, side: int, halo: int) -> list[Tile]:
 
 @torch.no_grad()
 def draw(
-    model: RainCVAE, days: xr.Dataset, maps: xr.Dataset, mode: str, settings: dict[str, Any], dates: Sequence[int]
+    model: Chain, days: xr.Dataset, maps: xr.Dataset, mode: str, settings: dict[str, Any], dates: Sequence[int]
 ) -> np.ndarray:
     """Members of a few days, tile by tile: what a tile gives is what the whole domain would give, but for rounding.
 
@@ -125,15 +129,45 @@ def draw(
     rain
         (time, member, lat, lon) in mm/day, 0 where not valid
     """
-    device, a = model.rain_log_std.device, model.architecture
-    coarse = torch.from_numpy(days.predictors.values)
-    context = torch.from_numpy(days.context.values).to(device)
-    rows, columns = coarse.shape[-2:]
+    records = model.records(_record(days, maps))
+    each = [day_noise(model, settings["seed"], d, settings["K"], *records[0].domain) for d in dates]
+    noise = [
+        [torch.from_numpy(np.concatenate(scale)) for scale in zip(*network, strict=True)]
+        for network in zip(*each, strict=True)
+    ]
+    seen = posterior_scales(model, settings) if mode == "posterior" else 0
+    rain_tmHW = _draw_tiles(model.networks[0], records[0], noise[0], settings["K"], seen, settings)
+    if len(records) == 1:
+        return rain_tmHW
+    fine = _of_members(records[1], rain_tmHW)
+    rain_n1HW = _draw_tiles(model.networks[1], fine, noise[1], 1, max(0, seen - model.scales[0]), settings)
+    return rain_n1HW.reshape(len(dates), settings["K"], *rain_n1HW.shape[-2:])
+
+
+def _record(days: xr.Dataset, maps: xr.Dataset) -> Record:
+    """The days with all that a network is given."""
     statics, valid = (torch.from_numpy(maps[name].values.astype("f4")) for name in ("static_maps", "valid"))
-    observed = torch.where(valid == 1, torch.from_numpy(days.pr.values), 0.0)[:, None]
-    noise = [day_noise(model, settings["seed"], d, settings["K"], rows, columns) for d in dates]
-    scales = [torch.from_numpy(np.concatenate(scale)) for scale in zip(*noise, strict=True)]
-    members = np.empty((len(coarse), settings["K"], rows * a.factor, columns * a.factor), "f4")
+    rain = torch.where(valid == 1, torch.from_numpy(days.pr.values), 0.0)
+    predictors, context = (torch.from_numpy(days[name].values) for name in ("predictors", "context"))
+    return Record(rain, predictors, context, statics, valid, int(maps.attrs["factor"]), {})
+
+
+def _of_members(record: Record, rain_tmyx: np.ndarray) -> Record:
+    """The days once for each of their members, with the coarse rain of the member."""
+    members = rain_tmyx.shape[1]
+    coarse = torch.from_numpy(rain_tmyx).flatten(0, 1)[:, None]
+    rain, context = (field.repeat_interleave(members, 0) for field in (record.rain_THW, record.context_TKvu))
+    return replace(record, rain_THW=rain, coarse_TCyx=coarse, context_TKvu=context)
+
+
+def _draw_tiles(
+    network: RainCVAE, record: Record, noise: list[Tensor], members: int, seen: int, settings: dict[str, Any]
+) -> np.ndarray:
+    """Members (time, member, lat, lon) of one network, whose `seen` coarsest scales see the observed rain."""
+    device, a = network.rain_log_std.device, network.architecture
+    count, (rows, columns) = len(record), record.domain
+    rain_tmHW = np.empty((count, members, rows * a.factor, columns * a.factor), "f4")
+    context = record.context_TKvu.to(device)
     fine = a.block * a.factor
     # tiles are whole cells of the coarsest scale
     domain = (math.ceil(cells / a.block) for cells in (rows, columns))
@@ -142,22 +176,20 @@ def draw(
         def cut(field: Tensor, size: int, tile: Tile = tile) -> Tensor:
             return _cells(field, tile.with_halo, size).to(device)
 
-        x = cut(coarse, a.block), cut(statics, fine).expand(len(coarse), -1, -1, -1)
-        features = None
-        if mode == "posterior":
-            features = model.observed(*x, cut(observed, fine), context)[: posterior_scales(model, settings)]
-        given = model.given(*x, cut(valid, fine).expand(len(coarse), 1, -1, -1), context)
+        x = cut(record.coarse_TCyx, a.block), cut(record.statics_SHW, fine).expand(count, -1, -1, -1)
+        observed = network.observed(*x, cut(record.rain_THW[:, None], fine), context)[:seen] if seen else None
+        given = network.given(*x, cut(record.valid_HW, fine).expand(count, 1, -1, -1), context)
         sizes = np.cumprod((1, *a.steps)).tolist()
-        z = [cut(noise, size) for noise, size in zip(scales, sizes, strict=True)]
-        rain, _ = model(given, z, features, settings["temperature"])
-        _cells(members, tile.wanted, fine)[:] = _cells(rain, tile.trimmed, fine).cpu().numpy()
-    return members
+        z = [cut(n, size) for n, size in zip(noise, sizes, strict=True)]
+        rain, _ = network(given, z, observed, settings["temperature"])
+        _cells(rain_tmHW, tile.wanted, fine)[:] = _cells(rain, tile.trimmed, fine).cpu().numpy()
+    return rain_tmHW
 
 
-def posterior_scales(model: RainCVAE, settings: dict[str, Any]) -> int:
+def posterior_scales(model: Chain, settings: dict[str, Any]) -> int:
     """How many scales, coarse to fine, see the observed day: `posterior_scales` as a number."""
     wanted = settings["posterior_scales"]
-    return model.architecture.scales if wanted == "all" else wanted
+    return sum(model.scales) if wanted == "all" else wanted
 
 
 def _cells(field: Any, cells: tuple[slice, slice], size: int) -> Any:
@@ -167,7 +199,7 @@ def _cells(field: Any, cells: tuple[slice, slice], size: int) -> Any:
 
 
 def sample(
-    model: RainCVAE,
+    model: Chain,
     settings: dict[str, Any],
     mode: str,
     fields: Sequence[Path],

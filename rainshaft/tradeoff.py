@@ -19,10 +19,10 @@ import pandas as pd
 import xarray as xr
 from scipy.spatial.distance import pdist
 
+from rainshaft.chain import Chain
 from rainshaft.errors import UserError
 from rainshaft.files import atomic
 from rainshaft.metrics import correlations, cosine_distance, gradient_sum
-from rainshaft.model import RainCVAE
 from rainshaft.sample import day_batches, days_since_1850, draw, lost_mass, posterior_scales
 
 log = logging.getLogger("rainshaft")
@@ -43,9 +43,7 @@ def heavy_days(statistics: xr.Dataset, split: str) -> np.ndarray:
     return found[np.linspace(0, len(found) - 1, min(len(found), DAYS)).round().astype(int)]
 
 
-def trace(
-    model: RainCVAE, settings: dict[str, Any], fields: Sequence[Path], statistics: xr.Dataset, path: Path
-) -> None:
+def trace(model: Chain, settings: dict[str, Any], fields: Sequence[Path], statistics: xr.Dataset, path: Path) -> None:
     """Draw members of heavy days with each setting, a few days at a time, and write what they are like.
 
     Parameters
@@ -74,7 +72,7 @@ def trace(
             "statistics.nc: found no heavy day of the training or validation split; expected some: lower "
             "`heavy_percentile`, `heavy_min_cells` or `extreme_percentile` of the dataset"
         )
-    every, own = model.architecture.scales, settings["temperature"]
+    every, own = sum(model.scales), settings["temperature"]
     draws = {(t, every) for t in (*TEMPERATURES, own)} | {(own, scales) for scales in range(every)}
     wished = own, posterior_scales(model, settings)
     valid, rows = statistics.valid.values.astype(bool), []

@@ -34,11 +34,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from rainshaft import __version__, loss
 from rainshaft.batches import Patches, load_record, training_batch, validation_batches
+from rainshaft.chain import Chain, build_model, restore_model
 from rainshaft.checkpoints import Checkpoints
 from rainshaft.config import Loss, Model, Train
 from rainshaft.errors import Interrupted, UserError
 from rainshaft.files import atomic, write_json
-from rainshaft.model import Architecture, RainCVAE
 from rainshaft.objective import Objective
 from rainshaft.processes import Group, joined, launch
 from rainshaft.runtime import job
@@ -100,28 +100,6 @@ def choose_device(name: str, rank: int = 0) -> torch.device:
     return torch.device("cuda", rank)
 
 
-def build_model(settings: Model, statistics: xr.Dataset, seed: int) -> RainCVAE:
-    """A network with fresh weights for a dataset."""
-    architecture = Architecture(
-        channels=tuple(statistics.channel.values.tolist()),
-        statics=tuple(statistics.static.values.tolist()),
-        rain_channel=statistics.attrs["rain_channel"],
-        factor=int(statistics.attrs["factor"]),
-        width=settings.width,
-        d_z=settings.d_z,
-        prior=settings.prior,
-        conserve=settings.conserve,
-        context=tuple(statistics.context_channel.values.tolist()),
-        coarser_scales=settings.coarser_scales,
-    )
-    torch.manual_seed(seed)
-    mean, std, context_mean, context_std = (
-        torch.from_numpy(statistics[name].values)
-        for name in ("channel_mean", "channel_std", "context_mean", "context_std")
-    )
-    return RainCVAE(architecture, mean, std, float(statistics.rain_log_std), context_mean, context_std)
-
-
 class Trainer:
     """One training: the network, its optimiser, its data and its progress."""
 
@@ -130,16 +108,21 @@ class Trainer:
         self.group = group or Group()
         self.device = choose_device(settings.train.device, self.group.rank)
         self.statistics = statistics
-        self.train_record = load_record(fields, statistics, "train", self.device)
-        self.validation_record = load_record(fields, statistics, "validation", self.device)
-        self.patches = Patches.of(self.train_record, settings.train)
         model = build_model(settings.model, statistics, settings.seed)
+        # one record for each network
+        self.train_records, self.validation_records = (
+            model.records(load_record(fields, statistics, split, self.device)) for split in ("train", "validation")
+        )
+        self.patches = [Patches.of(record, settings.train) for record in self.train_records]
+        self.steps_per_epoch = self.patches[-1].steps_per_epoch  # of the fine rain
         # channels last: 1.4 times faster convolutions on CPUs, needed for tensor cores on GPUs
         self.model = model.to(self.device, memory_format=torch.channels_last)
         # what is validated and kept: the weights averaged over the last steps (Polyak and Juditsky 1992)
         self.averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(settings.train.ema))
-        self.objective = Objective(self.model, settings.loss, statistics, settings.train.amp)
-        self.validation_objective = Objective(self.averaged.module, settings.loss, statistics, settings.train.amp)
+        self.objective, self.validation_objective = (
+            Objective(m, settings.loss, statistics, self.train_records, settings.train.amp)
+            for m in (self.model, self.averaged.module)
+        )
         # with the standard prior the network of the learned one is idle
         idle = settings.model.prior == "standard"
         self.shared_objective = (
@@ -161,7 +144,7 @@ class Trainer:
 
     def schedule(self) -> tuple[float, float]:
         """Learning rate and beta at this step: linear warm-up and cosine decay; linear warm-up."""
-        t, per_epoch = self.settings.train, self.patches.steps_per_epoch
+        t, per_epoch = self.settings.train, self.steps_per_epoch
         step, total = self.progress.step, t.epochs * per_epoch
         cosine = 0.5 * (1 + math.cos(math.pi * step / total))
         warm_up = min(1.0, (step + 1) / max(1.0, t.lr_warmup_epochs * per_epoch))
@@ -169,16 +152,22 @@ class Trainer:
         lr = t.lr * warm_up * (LEAST_LEARNING_RATE + (1 - LEAST_LEARNING_RATE) * cosine)
         return lr, self.settings.loss.beta_kl * beta
 
-    def noise(self, stream: int, number: int, count: int, members: int, share: slice = slice(None)) -> list[Tensor]:
-        """Standard normal noise for the latents of a batch: a function of (seed, stream, number) alone.
+    def noise(
+        self, stream: int, number: int, count: int, members: int, share: slice = slice(None)
+    ) -> list[list[Tensor]]:
+        """Standard normal noise for the latents of every network: a function of (seed, stream, number) alone.
 
         Of `count` patches those in `share`, each with `members` draws.
         """
         seed = np.random.SeedSequence((self.settings.seed, stream, number)).generate_state(1, np.uint64)[0]
         generator = torch.Generator(self.device).manual_seed(int(seed >> 1))
-        shapes = self.model.architecture.latent_shapes(self.patches.rows, self.patches.columns)
-        whole = [torch.randn(count, members, *shape, generator=generator, device=self.device) for shape in shapes]
-        return [noise[share].flatten(0, 1) for noise in whole]
+
+        def draw(shape: tuple[int, int, int]) -> Tensor:
+            whole = torch.randn(count, members, *shape, generator=generator, device=self.device)
+            return whole[share].flatten(0, 1)
+
+        architectures = zip(self.model.architectures, self.patches, strict=True)
+        return [[draw(shape) for shape in a.latent_shapes(p.rows, p.columns)] for a, p in architectures]
 
     def step(self) -> None:
         """One step of the optimiser."""
@@ -187,9 +176,11 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         share = self.group.share(t.batch_size)
-        batch = training_batch(self.train_record, self.patches, t, self.settings.seed, p.step, self.device, share)
         terms = self.shared_objective(
-            batch,
+            [
+                training_batch(record, patches, t, self.settings.seed, p.step, self.device, share)
+                for record, patches in zip(self.train_records, self.patches, strict=True)
+            ],
             self.noise(POSTERIOR_NOISE, p.step, t.batch_size, 1, share),
             self.noise(PRIOR_NOISE, p.step, t.batch_size, self.settings.loss.members, share),
             self.group.mean,
@@ -200,7 +191,7 @@ class Trainer:
         if not math.isfinite(values["loss"]):
             bad = [name for name, value in values.items() if name != "loss" and not math.isfinite(value)]
             raise TrainingError(
-                f"the loss became NaN at step {p.step} (epoch {p.step // self.patches.steps_per_epoch + 1}) through "
+                f"the loss became NaN at step {p.step} (epoch {p.step // self.steps_per_epoch + 1}) through "
                 f"{' and '.join(bad) or 'the weights'}; the checkpoints before it are kept. Try a lower learning rate "
                 f"(train.lr {t.lr / 4:g}) or loss.lambda_grad 0.5"
             )
@@ -219,10 +210,14 @@ class Trainer:
     def validate(self, beta: float) -> dict[str, float]:
         """Mean loss terms over the validation patches, with the same noise every epoch."""
         w, sums, count = self.settings.loss, 0.0, 0
-        for number, batch in enumerate(validation_batches(self.validation_record, self.patches, self.device)):
-            size = len(batch.rain_B1HW)
+        each = [
+            validation_batches(record, patches, self.device)
+            for record, patches in zip(self.validation_records, self.patches, strict=True)
+        ]
+        for number, batches in enumerate(zip(*each, strict=True)):
+            size = len(batches[-1].rain_B1HW)
             terms = self.validation_objective(
-                batch,
+                batches,
                 self.noise(VALIDATION_NOISE, number, size, 1),
                 self.noise(VALIDATION_NOISE, number, size, w.members),
             )
@@ -238,7 +233,7 @@ class Trainer:
         validation = self.validate(self.settings.loss.beta_kl)  # with the final beta, so that epochs compare
         row = {"epoch": len(p.history) + 1, "step": p.step, "seconds": round(seconds, 1), "lr": lr, "beta": beta}
         for name in ("loss", *loss.TERMS):
-            row[f"train_{name}"] = p.sums.get(name, 0.0) / self.patches.steps_per_epoch
+            row[f"train_{name}"] = p.sums.get(name, 0.0) / self.steps_per_epoch
             row[f"val_{name}"] = validation.get(name, 0.0)
         p.sums = {}
         p.history.append(row)
@@ -267,7 +262,7 @@ class Trainer:
 
         with stop_requests() as stop:
             while not self.finished:
-                while p.step < (len(p.history) + 1) * self.patches.steps_per_epoch:
+                while p.step < (len(p.history) + 1) * self.steps_per_epoch:
                     self.step()
                     if self.group.any(stop.is_set(), self.device):
                         save()
@@ -397,15 +392,14 @@ def take_part(task: Task, group: Group) -> None:
     with xr.open_dataset(task.statistics) as statistics:
         trainer = Trainer(settings, [Path(path) for path in task.fields], statistics.load(), group)
     log.info(
-        "training on %s%s: %d days, %d parameters, %d steps an epoch of %d patches of %d x %d coarse cells",
+        "training on %s%s: %d days, %d parameters, %d steps an epoch of %d patches of %s coarse cells",
         f"{group.size} x " if group.size > 1 else "",
         trainer.device,
-        len(trainer.train_record),
+        len(trainer.train_records[0]),
         sum(p.numel() for p in trainer.model.parameters()),
-        trainer.patches.steps_per_epoch,
-        trainer.patches.batch_size,
-        trainer.patches.rows,
-        trainer.patches.columns,
+        trainer.steps_per_epoch,
+        settings.train.batch_size,
+        " and ".join(f"{patches.rows} x {patches.columns}" for patches in trainer.patches),
     )
     trainer.run(Checkpoints(Path(task.checkpoints)), Path(task.train_log))
     if group.is_first:
@@ -419,7 +413,7 @@ def save_model(trainer: Trainer, weights_path: Path, info_path: Path, log_path: 
     with atomic(weights_path) as temporary:
         save_file({name: value.contiguous().cpu() for name, value in trainer.best.items()}, temporary)
     info = {
-        "architecture": trainer.model.architecture.to_dict(),
+        "networks": [a.to_dict() for a in trainer.model.architectures],
         "weights_sha256": hashlib.sha256(weights_path.read_bytes()).hexdigest(),
         "parameters": sum(v.numel() for v in trainer.model.parameters()),
         "epochs": len(p.history),
@@ -434,7 +428,7 @@ def save_model(trainer: Trainer, weights_path: Path, info_path: Path, log_path: 
     write_json(info, info_path)
 
 
-def load_model(weights_path: Path, info_path: Path, device: torch.device) -> RainCVAE:
+def load_model(weights_path: Path, info_path: Path, device: torch.device) -> Chain:
     """A trained model.
 
     Raises
@@ -447,11 +441,7 @@ def load_model(weights_path: Path, info_path: Path, device: torch.device) -> Rai
     info, content = json.loads(info_path.read_text()), weights_path.read_bytes()
     if hashlib.sha256(content).hexdigest() != info["weights_sha256"]:
         raise UserError(f"{weights_path}: the weights are not those that {info_path} names (SHA-256); train again")
-    architecture = Architecture.from_dict(info["architecture"])
-    tensors = load_tensors(content)
-    context = (tensors.get(f"context_encoder.{name}") for name in ("mean", "std"))
-    model = RainCVAE(architecture, tensors["channel_mean"].ravel(), tensors["channel_std"].ravel(), 1.0, *context)
-    model.load_state_dict(tensors)
+    model = restore_model(info["networks"], load_tensors(content))
     return model.to(device, memory_format=torch.channels_last).eval()
 
 

@@ -10,11 +10,11 @@ from fields import make_fields, showers, statistics_of
 
 from rainshaft import metrics, sample, threshold
 from rainshaft.batches import load_record
+from rainshaft.chain import build_model
 from rainshaft.config import Evaluation, Model
 from rainshaft.errors import UserError
 from rainshaft.files import write_ensemble, write_netcdf
-from rainshaft.model import Architecture, RainCVAE
-from rainshaft.train import build_model
+from rainshaft.model import Architecture
 
 DAYS, ROWS, COLUMNS = 40, 8, 12
 
@@ -34,12 +34,10 @@ def data(tmp_path_factory):
     return make_data(tmp_path_factory.mktemp("data"), DAYS, ROWS, COLUMNS)
 
 
-def make_model(data, coarser=0):
-    torch.manual_seed(0)
-    statics = tuple(data[1].static.values.tolist())
-    architecture = Architecture(("pr", "tas"), statics, "pr", 2, 4, (2, 1), "learned", "none", coarser_scales=coarser)
-    model = RainCVAE(architecture, torch.tensor([0.0, 285.0]), torch.tensor([1.0, 3.0]), 1.2)
-    torch.nn.init.normal_(model.out.weight, std=0.5)
+def make_model(data, conserve="none", coarser=0):
+    model = build_model(Model(width=4, d_z=(2, 1), conserve=conserve, coarser_scales=coarser), data[1], 0)
+    for network in model.networks:
+        torch.nn.init.normal_(network.out.weight, std=0.5)
     return model.eval()
 
 
@@ -48,10 +46,12 @@ def model(data):
     return make_model(data)
 
 
+SETTINGS = {"seed": 1, "K": 3, "days": "heavy_only", "temperature": 1.0, "min_threshold": 0.0}
+SETTINGS |= {"posterior_scales": "all", "batch_size": 4, "tile": 64}
+
+
 def drawn(model, data, path, mode="prior", shard=(1, 1), **changes):
-    settings = {"seed": 1, "K": 3, "days": "heavy_only", "temperature": 1.0, "min_threshold": 0.0}
-    settings |= {"posterior_scales": "all", "batch_size": 4, "tile": 64}
-    sample.sample(model, settings | changes, mode, data[0], data[1], path, {"note": "test"}, *shard)
+    sample.sample(model, SETTINGS | changes, mode, data[0], data[1], path, {"note": "test"}, *shard)
     return xr.load_dataset(path)
 
 
@@ -66,29 +66,30 @@ def test_members_are_the_same_for_any_batch_size_and_choice_of_days(model, data,
     xr.testing.assert_allclose(first.pr, second.pr.sel(time=first.time), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("coarser", [0, 1])
+@pytest.mark.parametrize(("conserve", "coarser"), [("none", 0), ("drawn", 0), ("drawn", 1)])
 @pytest.mark.parametrize(("mode", "scales"), KINDS)
-def test_tiles_give_the_members_of_the_whole(tmp_path, monkeypatch, mode, scales, coarser):
+def test_tiles_give_the_members_of_the_whole(tmp_path, monkeypatch, mode, scales, conserve, coarser):
     # with a scale coarser by one the last cells of that are half outside
     data, keys = make_data(tmp_path, 20, 90, 46), {"days": "split:test", "posterior_scales": scales}
-    model = make_model(data, coarser)
+    model = make_model(data, conserve, coarser)
     whole = drawn(model, data, tmp_path / "whole.nc", mode, **keys).pr
     tiled = drawn(model, data, tmp_path / "tiled.nc", mode, **keys, tile=16).pr
-    np.testing.assert_allclose(tiled, whole, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(tiled, whole, rtol=1e-4, atol=1e-4)
 
     monkeypatch.setattr(Architecture, "reach", 1)
     seams = drawn(model, data, tmp_path / "seams.nc", mode, **keys, tile=16).pr
     assert float(abs(seams - whole).max()) > 0.1, "with too small a halo the tiles do not meet"
 
 
-def test_context_is_that_of_the_day_for_any_batch_and_in_every_tile(tmp_path):
+@pytest.mark.parametrize("conserve", ["none", "drawn"])
+def test_context_is_that_of_the_day_for_any_batch_and_in_every_tile(tmp_path, conserve):
     pressure = np.random.default_rng(2).normal(1e5, 800, (40, 5, 7))
     data = make_data(tmp_path, 40, 60, 44, context={"msl": pressure}, coarse=False)
-    model = build_model(Model(width=4, d_z=(2, 1), conserve="none"), data[1], 0)
-    torch.nn.init.normal_(model.out.weight, std=0.5)
-    whole = drawn(model.eval(), data, tmp_path / "whole.nc", days="split:test").pr
+    model = make_model(data, conserve)
+    whole = drawn(model, data, tmp_path / "whole.nc", days="split:test").pr
     other = drawn(model, data, tmp_path / "other.nc", days="split:test", tile=16, batch_size=3).pr
-    np.testing.assert_allclose(other, whole, rtol=1e-4, atol=1e-4)
+    # in a chain the rounding of the coarse rain is multiplied where a coarse cell is scaled to it
+    np.testing.assert_allclose(other, whole, rtol=1e-3, atol=1e-3)
 
     with xr.open_dataset(data[0][0]) as fields:
         swapped = fields.load()
@@ -100,7 +101,8 @@ def test_context_is_that_of_the_day_for_any_batch_and_in_every_tile(tmp_path):
 
 def test_fewer_posterior_scales_make_more_varied_members(model, data, tmp_path):
     sure = copy.deepcopy(model)  # of what the observed day was, while the prior knows little
-    for posterior, prior in zip(sure.posterior, sure.prior, strict=True):
+    network = sure.networks[0]
+    for posterior, prior in zip(network.posterior, network.prior, strict=True):
         torch.nn.init.constant_(posterior.parts[0].bias.chunk(2)[1], -20)
         torch.nn.init.constant_(prior.parts[0].bias.chunk(2)[1], 2)
     kinds = {"all": "all", "every": 2, "coarse": 1}
@@ -108,6 +110,34 @@ def test_fewer_posterior_scales_make_more_varied_members(model, data, tmp_path):
     xr.testing.assert_identical(rain["all"], rain["every"])
     near, far = (float(abs(rain[kind][:, 0] - rain[kind][:, 1]).mean()) for kind in ("all", "coarse"))
     assert far > 5 * near
+
+
+def test_members_of_a_chain_keep_the_coarse_rain_that_was_drawn_each_its_own(data, tmp_path, monkeypatch):
+    fields, draw = [], sample._draw_tiles
+    monkeypatch.setattr(sample, "_draw_tiles", lambda *given: fields.append(draw(*given)) or fields[-1].copy())
+    drawn(make_model(data, "drawn", 1), data, tmp_path / "a.nc", batch_size=DAYS)
+    coarse, fine = fields
+    valid = data[1].valid.values.reshape(ROWS // 2, 2, COLUMNS // 2, 2).astype(float)
+    rain = fine[:, 0].reshape(*coarse.shape[:2], *valid.shape)
+    mean = (rain * valid).sum((-3, -1)) / valid.sum((-3, -1)).clip(1)
+    np.testing.assert_allclose(mean, coarse, rtol=1e-4, atol=1e-3)
+    assert (valid.mean((1, 3)) == 0.5).any(), "a coarse cell of which half is not valid"
+    assert np.abs(coarse[:, 0] - coarse[:, 1]).mean() > 0.1
+
+
+def test_the_coarse_scales_of_a_chain_see_the_observed_day_first(data, tmp_path):
+    chain = make_model(data, "drawn", 1)
+    assert chain.scales == (2, 2)
+    kinds = {"prior": ("prior", "all"), 1: ("posterior", 1), 2: ("posterior", 2), 3: ("posterior", 3)}
+    kinds |= {4: ("posterior", 4), "all": ("posterior", "all")}
+    rain = {k: drawn(chain, data, tmp_path / f"{k}.nc", mode, posterior_scales=n).pr for k, (mode, n) in kinds.items()}
+    xr.testing.assert_identical(rain[4], rain["all"])
+    coarse = {k: members.coarsen(lat=2, lon=2).mean() for k, members in rain.items()}
+    for fewer, more in (("prior", 1), (1, 2)):
+        assert float(abs(coarse[more] - coarse[fewer]).max()) > 0.1
+    for fewer, more in ((2, 3), (3, 4)):
+        xr.testing.assert_allclose(coarse[more], coarse[fewer], rtol=1e-3, atol=1e-3)
+        assert float(abs(rain[more] - rain[fewer]).max()) > 0.1
 
 
 def test_the_prior_has_no_posterior_scales(model, data, tmp_path):
@@ -149,7 +179,7 @@ def test_days_from_a_file_and_what_is_wrong_with_it(model, data, tmp_path):
 def test_posterior_members_without_mass_are_dropped(model, data, tmp_path, caplog):
     caplog.set_level("INFO")
     drier = copy.deepcopy(model)
-    torch.nn.init.constant_(drier.out.bias, -2.5)
+    torch.nn.init.constant_(drier.networks[0].out.bias, -2.5)
     members = drawn(drier, data, tmp_path / "a.nc", mode="posterior", min_threshold=1.0)
     with xr.open_dataset(data[0][0]) as fields:
         truth = fields.pr.sel(time=members.time)

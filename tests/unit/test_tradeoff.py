@@ -11,9 +11,9 @@ from fields import make_fields, showers, statistics_of
 from matplotlib.image import imread
 
 from rainshaft import plot_tradeoff, tradeoff
-from rainshaft.config import Plots
+from rainshaft.chain import build_model
+from rainshaft.config import Model, Plots
 from rainshaft.errors import UserError
-from rainshaft.model import Architecture, RainCVAE
 from rainshaft.sample import draw
 
 YEARS = (2001, 2002)
@@ -41,11 +41,8 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(data):
     """A network whose rain depends on its latents, and on the observed rain through the posterior."""
-    torch.manual_seed(0)
-    statics = tuple(data[1].static.values.tolist())
-    architecture = Architecture(("pr", "tas"), statics, "pr", 4, 4, (2, 1), "learned", "none")
-    model = RainCVAE(architecture, torch.tensor([0.0, 285.0]), torch.tensor([1.0, 3.0]), 1.2)
-    torch.nn.init.normal_(model.out.weight, std=0.1)
+    model = build_model(Model(width=4, d_z=(2, 1), conserve="none"), data[1], 0)
+    torch.nn.init.normal_(model.networks[0].out.weight, std=0.1)
     return model.eval()
 
 

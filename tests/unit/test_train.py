@@ -50,9 +50,9 @@ def islands(tmp_path_factory):
     return [path], statistics_of(path)
 
 
-def settings(**changes):
+def settings(conserve="cells", **changes):
     options = {"epochs": 3, "batch_size": 4, "patch": 8, "device": "cpu", **changes}
-    return train.Settings(1, Model(width=4, d_z=(2, 1)), Loss(), Train(**options))
+    return train.Settings(1, Model(width=4, d_z=(2, 1), conserve=conserve, coarser_scales=1), Loss(), Train(**options))
 
 
 def task_in(data, folder, options=None):
@@ -84,6 +84,11 @@ def undisturbed(data, tmp_path_factory):
     return run(data, tmp_path_factory.mktemp("undisturbed"))
 
 
+@pytest.fixture(scope="module")
+def undisturbed_chain(data, tmp_path_factory):
+    return run(data, tmp_path_factory.mktemp("undisturbed-chain"), settings("drawn"))
+
+
 def test_log_has_a_row_an_epoch_and_the_validation_loss_falls(undisturbed):
     rows = list(csv.DictReader(undisturbed[2].open()))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
@@ -96,8 +101,9 @@ def test_the_same_training_gives_the_same_weights(data, undisturbed, tmp_path):
     assert run(data, tmp_path)[0].read_bytes() == undisturbed[0].read_bytes()
 
 
-@pytest.mark.parametrize("stop_at", [3, 10])
-def test_a_stopped_training_resumes_to_the_same_weights(data, undisturbed, tmp_path, monkeypatch, stop_at):
+@pytest.mark.parametrize(("conserve", "stop_at"), [("cells", 3), ("cells", 10), ("drawn", 10)])
+def test_a_stopped_training_resumes_to_the_same_weights(data, tmp_path, monkeypatch, request, conserve, stop_at):
+    undisturbed = request.getfixturevalue("undisturbed_chain" if conserve == "drawn" else "undisturbed")
     step = train.Trainer.step
 
     def step_and_stop(self):
@@ -107,10 +113,10 @@ def test_a_stopped_training_resumes_to_the_same_weights(data, undisturbed, tmp_p
 
     monkeypatch.setattr(train.Trainer, "step", step_and_stop)
     with pytest.raises(Interrupted, match=f"stopped by a signal at step {stop_at}"):
-        run(data, tmp_path)
+        run(data, tmp_path, settings(conserve))
     monkeypatch.undo()
     assert not (tmp_path / "model.safetensors").exists()
-    weights, _, log = run(data, tmp_path)
+    weights, _, log = run(data, tmp_path, settings(conserve))
     assert weights.read_bytes() == undisturbed[0].read_bytes()
     assert rows_of(log) == rows_of(undisturbed[2])
 
@@ -152,10 +158,11 @@ def test_two_processes_train_as_one_with_the_same_batch_and_resume_after_a_signa
     same_but_for_rounding(two, run(data, tmp_path / "one", options))
 
 
-def test_two_processes_train_as_one_where_a_part_of_the_network_is_idle(data, tmp_path):
+@pytest.mark.parametrize("conserve", ["none", "drawn"])
+def test_two_processes_train_as_one_where_a_part_of_the_network_is_idle(data, tmp_path, conserve):
     options = train.Settings(
         1,
-        Model(width=4, d_z=(2, 1), prior="standard", conserve="none"),
+        Model(width=4, d_z=(2, 1), prior="standard", conserve=conserve, coarser_scales=1),
         Loss(lambda_crps=0.0, lambda_mass=0.2),
         settings(epochs=1, patch=16, lr=2e-4).train,  # rounding grows with every step, and with their length
     )
@@ -216,12 +223,44 @@ def test_early_stopping_keeps_the_best_weights(data, tmp_path, monkeypatch):
     assert len(log.read_text().splitlines()) == 1 + 4
 
 
+def test_a_chain_learns_the_coarse_rain_from_the_predictors_and_the_fine_rain_from_the_true_coarse_rain(islands):
+    trainer = train.Trainer(settings("drawn", flips=False), *islands)
+    coarse, fine = trainer.train_records
+    whole = batches.load_record(*islands, "train", torch.device("cpu"))
+    assert (coarse.factor, fine.factor) == (1, 2)
+    assert torch.equal(coarse.context_TKvu, whole.context_TKvu)
+    assert torch.equal(fine.rain_THW, whole.rain_THW)
+    assert not fine.context_TKvu.numel()
+    torch.testing.assert_close(coarse.rain_THW, fine.coarse_TCyx[:, 0])
+    land = whole.valid_HW.reshape(8, 2, 12, 2).sum((1, 3))
+    total = whole.rain_THW.reshape(-1, 8, 2, 12, 2).sum((2, 4))
+    torch.testing.assert_close(coarse.rain_THW, total / land.clamp(min=1))
+    torch.testing.assert_close(coarse.valid_HW, land / 4)
+    assert set(np.unique(land)) > {0, 2, 4}
+
+    trainer.step()
+    for network in trainer.model.networks:
+        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.out.parameters())
+
+
+def test_a_chain_comes_back_from_its_file(data, undisturbed_chain):
+    weights, info, log = undisturbed_chain
+    model = train.load_model(weights, info, torch.device("cpu"))
+    coarse, fine = model.architectures
+    assert (coarse.channels, coarse.rain_channel, coarse.factor, coarse.conserve) == (("pr", "tas"), "pr", 1, "none")
+    assert (fine.channels, fine.factor, fine.conserve) == (("coarse rain",), 2, "cells")
+    assert model.scales == (2, 2)
+    rows = rows_of(log)
+    assert rows[-1]["val_loss"] < rows[0]["val_loss"]
+
+
 def test_model_json_knows_the_weights_and_damaged_ones_are_refused(data, undisturbed, tmp_path):
     weights, info, _ = undisturbed
     model = train.load_model(weights, info, torch.device("cpu"))
-    assert model.architecture.channels == ("pr", "tas")
-    assert model.architecture.statics == tuple(data[1].static.values)
-    torch.testing.assert_close(model.rain_log_std, torch.tensor(float(data[1].rain_log_std)))
+    (network,) = model.networks
+    assert network.architecture.channels == ("pr", "tas")
+    assert network.architecture.statics == tuple(data[1].static.values)
+    torch.testing.assert_close(network.rain_log_std, torch.tensor(float(data[1].rain_log_std)))
     bad = bytearray(weights.read_bytes())
     bad[-1] ^= 1
     (tmp_path / "model.safetensors").write_bytes(bad)
@@ -264,7 +303,7 @@ def test_a_batch_never_asks_for_more_patches_than_it_has(data, options):
 
 def test_what_is_validated_and_kept_is_the_moving_average_of_the_weights(data):
     trainer = train.Trainer(settings(epochs=1), *data)
-    name = "out.weight"
+    name = "networks.0.out.weight"
     expected = None
     for _ in range(3):
         trainer.step()
@@ -314,10 +353,11 @@ def test_a_model_of_context_alone_trains_and_comes_back_from_its_file(islands, t
     assert all(np.isfinite(list(row.values())).all() for row in rows)
     assert rows[-1]["val_loss"] < rows[0]["val_loss"]
     model = train.load_model(weights, info, torch.device("cpu"))
-    assert model.architecture.context == ("msl",)
-    torch.testing.assert_close(model.context_encoder.mean, torch.from_numpy(islands[1].context_mean.values).float())
+    (network,) = model.networks
+    assert network.architecture.context == ("msl",)
+    torch.testing.assert_close(network.context_encoder.mean, torch.from_numpy(islands[1].context_mean.values).float())
     torch.testing.assert_close(
-        model.context_encoder.std.ravel(), torch.from_numpy(islands[1].context_std.values).float()
+        network.context_encoder.std.ravel(), torch.from_numpy(islands[1].context_std.values).float()
     )
 
 
@@ -327,16 +367,17 @@ def test_the_kl_counts_by_the_valid_cells_of_the_domain(islands):
         1, Model(width=4, d_z=(2, 1), conserve="none"), Loss(free_nats=0.0), Train(batch_size=4, patch=24, device="cpu")
     )
     trainer = train.Trainer(options, *islands)
-    batch = batches.training_batch(trainer.train_record, trainer.patches, options.train, 1, 0, torch.device("cpu"))
+    (record,), (patches,), (network,) = trainer.train_records, trainer.patches, trainer.model.networks
+    batch = batches.training_batch(record, patches, options.train, 1, 0, torch.device("cpu"))
     in_the_sea = replace(batch, valid_B1HW=torch.zeros_like(batch.valid_B1HW))
     draws = trainer.noise(0, 0, 4, 1), trainer.noise(1, 0, 4, 2)
     fields = batch.coarse_BCyx, batch.statics_BSHW
-    given = trainer.model.given(*fields, batch.valid_B1HW, batch.context_BKvu)
-    _, kl = trainer.model(given, draws[0], trainer.model.observed(*fields, batch.rain_B1HW, batch.context_BKvu))
+    given = network.given(*fields, batch.valid_B1HW, batch.context_BKvu)
+    _, kl = network(given, draws[0][0], network.observed(*fields, batch.rain_B1HW, batch.context_BKvu))
     cells = float(islands[1].valid.mean()) * batch.rain_B1HW[0].numel()
     assert cells < 0.5 * batch.rain_B1HW[0].numel()
     for patches in (batch, in_the_sea):
-        assert trainer.objective(patches, *draws)["L_kl"].item() == pytest.approx(kl.sum().item() / cells, rel=1e-4)
+        assert trainer.objective([patches], *draws)["L_kl"].item() == pytest.approx(kl.sum().item() / cells, rel=1e-4)
 
 
 def test_the_sea_takes_no_part_in_any_term_and_has_no_gradient(islands):
@@ -347,13 +388,13 @@ def test_the_sea_takes_no_part_in_any_term_and_has_no_gradient(islands):
         Train(batch_size=4, patch=24, device="cpu"),
     )
     trainer = train.Trainer(options, *islands)
-    record, patches = trainer.train_record, trainer.patches
+    (record,), (patches,), (network,) = trainer.train_records, trainer.patches, trainer.model.networks
     batch = batches.training_batch(record, patches, options.train, 1, 0, torch.device("cpu"))
     sea = batch.valid_B1HW == 0
     assert sea.float().mean() > 0.5
     draws = trainer.noise(0, 0, 4, 1), trainer.noise(1, 0, 4, 3)
 
-    drawn, forward = [], trainer.model.forward
+    drawn, forward = [], network.forward
 
     def flooded(by):
         def rain(*arguments):
@@ -366,8 +407,8 @@ def test_the_sea_takes_no_part_in_any_term_and_has_no_gradient(islands):
 
     terms = []
     for by in (0.0, 300.0):
-        trainer.model.forward = flooded(by)
-        terms.append(trainer.objective(batch, *draws))
+        network.forward = flooded(by)
+        terms.append(trainer.objective([batch], *draws))
     assert set(terms[0]) == set(train.loss.TERMS)
     for name, value in terms[0].items():
         torch.testing.assert_close(value, terms[1][name], msg=name)

@@ -101,7 +101,7 @@ def test_rain_everywhere_is_no_drizzle_where_it_rains_everywhere():
         ({"mass_bias": 0.06}, "mass bias", "too much"),
         ({"spread_skill": 0.8}, "spread / skill", "loss.lambda_crps 1.0"),
         ({"spread_skill": 1.3}, "spread / skill", "sampling.temperature 0.9"),
-        ({"domain_spread_skill": 0.2}, "spread / skill of the domain mean", "model.coarser_scales 3"),
+        ({"domain_spread_skill": 0.2}, "spread / skill of the domain mean", "model.conserve: drawn"),
         ({"domain_spread_skill": 1.9}, "spread / skill of the domain mean", "sampling.temperature 0.9"),
         ({"calibration_gap": -0.1}, "calibration gap", "loss.lambda_crps 1.0"),
         ({"calibration_gap": 0.1}, "calibration gap", "sampling.temperature 0.9"),

@@ -1,0 +1,125 @@
+"""The model of a dataset: one network from the predictors to the fine rain, or a chain of two.
+
+Where the coarse rain of the predictors is the truth (a perfect predictor), or nothing is to be kept, one network is all
+there is. With `conserve: drawn` the first network draws the coarse rain c, the means of the fine rain y over the coarse
+cells, from the predictors x, and the second draws fine rain with these means, as from a perfect predictor:
+
+    p(y | x) = p(c | x) p(y | c)
+
+which is exact where all that x tells of y it tells through c. So what is uncertain at large scales is learned on a
+small grid, from whole days, and what is at small scales from the best coarse rain there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from rainshaft.batches import Record
+from rainshaft.config import Model
+from rainshaft.model import Architecture, RainCVAE, block_mean
+
+COARSE_RAIN = "coarse rain"  # the channel of the second network
+
+
+class Chain(nn.Module):
+    """One network, or that of the coarse rain and that of the fine rain."""
+
+    def __init__(self, networks: Sequence[RainCVAE]):
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    @property
+    def architectures(self) -> tuple[Architecture, ...]:
+        """Of each network."""
+        return tuple(network.architecture for network in self.networks)
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """How many scales of latents each network has."""
+        return tuple(a.scales for a in self.architectures)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.networks[0].rain_log_std.device
+
+    def records(self, record: Record) -> list[Record]:
+        """What each network learns from: the record, or in a chain that of the coarse rain, and of the fine rain."""
+        if len(self.networks) == 1:
+            return [record]
+        valid_HW = record.valid_HW.to(record.rain_THW.device)  # a long record does not fit on a GPU
+        coarse_TCyx = block_mean(record.rain_THW[:, None], valid_HW[None, None], record.factor)
+        return [
+            replace(
+                record,
+                rain_THW=coarse_TCyx[:, 0],
+                statics_SHW=_block_means(record.statics_SHW, record.factor),
+                valid_HW=_block_means(record.valid_HW, record.factor),  # the share that is valid, as a weight
+                factor=1,
+            ),
+            replace(record, coarse_TCyx=coarse_TCyx, context_TKvu=record.context_TKvu[:, :0]),
+        ]
+
+    def latent_shapes(self, rows: int, columns: int) -> list[list[tuple[int, int, int]]]:
+        """Of each network, as `Architecture.latent_shapes` for a coarse domain of rows x columns."""
+        return [a.latent_shapes(rows, columns) for a in self.architectures]
+
+
+def build_model(settings: Model, statistics: xr.Dataset, seed: int) -> Chain:
+    """The networks of a dataset with fresh weights."""
+    torch.manual_seed(seed)
+    log_std = float(statistics.rain_log_std)
+    channels = _tensors(statistics, "channel_mean", "channel_std")
+    context = _tensors(statistics, "context_mean", "context_std")
+    factor, drawn = int(statistics.attrs["factor"]), settings.conserve == "drawn"
+
+    def architecture(**changes: object) -> Architecture:
+        same = {
+            "channels": tuple(statistics.channel.values.tolist()),
+            "statics": tuple(statistics.static.values.tolist()),
+            "rain_channel": statistics.attrs["rain_channel"],
+            "factor": factor,
+            "width": settings.width,
+            "d_z": settings.d_z,
+            "prior": settings.prior,
+            "conserve": settings.conserve,
+            "context": tuple(statistics.context_channel.values.tolist()),
+        }
+        return Architecture(**same | changes)
+
+    if not drawn:
+        return Chain([RainCVAE(architecture(), *channels, log_std, *context)])
+    coarse = architecture(factor=1, conserve="none", coarser_scales=settings.coarser_scales)
+    fine = architecture(channels=(COARSE_RAIN,), rain_channel=COARSE_RAIN, conserve="cells", context=())
+    mean, std = torch.zeros(1), torch.full((1,), log_std)  # as for a channel of rain: dry is 0
+    return Chain([RainCVAE(coarse, *channels, log_std, *context), RainCVAE(fine, mean, std, log_std)])
+
+
+def restore_model(architectures: Sequence[dict], weights: dict[str, Tensor]) -> Chain:
+    """The networks from their architectures as plain JSON types and the weights of the chain."""
+    networks = []
+    for number, content in enumerate(architectures):
+
+        def of(name: str, number: int = number) -> Tensor | None:
+            return weights.get(f"networks.{number}.{name}")
+
+        context = of("context_encoder.mean"), of("context_encoder.std")
+        moments = of("channel_mean").ravel(), of("channel_std").ravel(), 1.0
+        networks.append(RainCVAE(Architecture.from_dict(content), *moments, *context))
+    model = Chain(networks)
+    model.load_state_dict(weights)
+    return model
+
+
+def _block_means(maps_HW: Tensor, factor: int) -> Tensor:
+    """Means over blocks of factor x factor cells of maps (..., H, W), of which there may be none."""
+    return maps_HW.unflatten(-1, (-1, factor)).mean(-1).unflatten(-2, (-1, factor)).mean(-2)
+
+
+def _tensors(statistics: xr.Dataset, *names: str) -> list[Tensor]:
+    return [torch.from_numpy(statistics[name].values) for name in names]
