@@ -88,14 +88,17 @@ def build_model(settings: Model, statistics: xr.Dataset, seed: int) -> Chain:
             "d_z": settings.d_z,
             "prior": settings.prior,
             "conserve": settings.conserve,
+            "coarser_scales": settings.coarser_scales,
             "context": tuple(statistics.context_channel.values.tolist()),
         }
         return Architecture(**same | changes)
 
     if not drawn:
         return Chain([RainCVAE(architecture(), *channels, log_std, *context)])
-    coarse = architecture(factor=1, conserve="none", coarser_scales=settings.coarser_scales)
-    fine = architecture(channels=(COARSE_RAIN,), rain_channel=COARSE_RAIN, conserve="cells", context=())
+    coarse = architecture(factor=1, conserve="none")
+    fine = architecture(
+        channels=(COARSE_RAIN,), rain_channel=COARSE_RAIN, conserve="cells", context=(), coarser_scales=0
+    )
     mean, std = torch.zeros(1), torch.full((1,), log_std)  # as for a channel of rain: dry is 0
     return Chain([RainCVAE(coarse, *channels, log_std, *context), RainCVAE(fine, mean, std, log_std)])
 

@@ -219,9 +219,9 @@ class Model(Section):
     d_z: tuple[Annotated[StrictInt, Field(ge=1)], ...] = Field((4, 2, 2, 1), min_length=1)
     """channels of the latent maps of a network, from its coarsest scale to the finest; the last one holds for all
     further scales, and numbers beyond the finest for none"""
-    coarser_scales: StrictInt = Field(2, ge=0, le=6)
-    """with `conserve: drawn`, how many scales of the network that draws the coarse rain are coarser than its grid, each
-    by 2, so that members differ as whole days"""
+    coarser_scales: StrictInt = Field(0, ge=0, le=6)
+    """how many scales begin the hierarchy on grids coarser than the coarse one, each by 2, so that members differ over
+    larger areas; 2 is a good start with `conserve: drawn`"""
     prior: Literal["learned", "standard"] = "learned"
     """`learned`: p(z|x) is a network; `standard`: N(0, I)"""
     conserve: Literal["cells", "drawn", "none"] = "cells"
@@ -338,7 +338,7 @@ class Sampling(Section):
     posterior_scales: Annotated[StrictInt, Field(ge=1)] | Literal["all"] = "all"
     """in posterior mode, how many of the scales, coarse to fine, see the observed day; the finer ones are drawn from
     the prior: fewer give more varied members. There is one more than `factor` has primes: 4 for 8 = 2 x 2 x 2; before
-    them, with `conserve: drawn`, those of the coarse rain: `model.coarser_scales` and one more"""
+    them `model.coarser_scales`, and with `conserve: drawn` the one of the coarse rain"""
     pixel_threshold: Number | Literal["auto"] = 0.1
     """cells below this are set to 0, mm/day; `auto`: match the observed wet fraction of the validation days"""
     batch_size: StrictInt = Field(8, ge=1)
@@ -546,8 +546,8 @@ def _require_scales(config: Config) -> None:
     """Refuse more posterior scales than the network of the dataset has; only the merged experiments tell."""
     for name, experiment in config.experiments.items():
         wanted, factor = experiment.sampling.posterior_scales, config.datasets[experiment.dataset].factor
-        model, scales = experiment.model, len(refinements(factor)) + 1
-        scales += model.coarser_scales + 1 if model.conserve == "drawn" else 0
+        model = experiment.model
+        scales = model.coarser_scales + (model.conserve == "drawn") + len(refinements(factor)) + 1
         if wanted != "all" and wanted > scales:
             raise ConfigError(
                 f"experiments.{name}.sampling.posterior_scales: found {wanted}, but with factor {factor} of dataset "

@@ -125,7 +125,9 @@ def _wet_fraction(block: dict[str, Any]) -> Check:
 
 
 def _mass_bias(block: dict[str, Any]) -> Check:
-    source = "model.conserve: cells, or drawn with loss.lambda_mass 0.3 where the coarse rain is biased or there is none"
+    source = (
+        "model.conserve: cells, or drawn with loss.lambda_mass 0.3 where the coarse rain is biased or there is none"
+    )
     return _within(
         "mass bias",
         _score(block, "mass_bias"),
@@ -149,7 +151,7 @@ def _calibration(block: dict[str, Any]) -> list[Check]:
         "spread / skill of the domain mean",
         _score(block, "domain_spread_skill"),
         *DOMAIN_SPREAD_SKILL,
-        "members hardly differ as whole days: model.conserve: drawn, or one more of its model.coarser_scales",
+        "members hardly differ as whole days: model.conserve: drawn with model.coarser_scales 2, or one more of these",
         "members differ too much as whole days: sampling.temperature 0.9, without training again",
     )
     checks = [

@@ -52,7 +52,12 @@ def islands(tmp_path_factory):
 
 def settings(conserve="cells", **changes):
     options = {"epochs": 3, "batch_size": 4, "patch": 8, "device": "cpu", **changes}
-    return train.Settings(1, Model(width=4, d_z=(2, 1), conserve=conserve, coarser_scales=1), Loss(), Train(**options))
+    return train.Settings(
+        1,
+        Model(width=4, d_z=(2, 1), conserve=conserve, coarser_scales=int(conserve == "drawn")),
+        Loss(),
+        Train(**options),
+    )
 
 
 def task_in(data, folder, options=None):

@@ -168,8 +168,9 @@ def test_a_mode_that_the_experiment_does_not_draw_is_asked_for_in_vain(finished)
 def test_baselines_are_those_that_the_predictors_allow(tmp_path):
     project = copy_project(tmp_path / "project")
     project.edit("tiny.yaml", "variable: pr, quantity: rain", "variable: pr")
-    for key in ("loss: {lambda_grad", "sampling: {pixel_threshold"):  # one in each of the two experiments
-        project.edit("tiny.yaml", f"    {key}", f"    model: {{conserve: none}}\n    {key}")
+    project.edit(
+        "tiny.yaml", "    sampling: {pixel_threshold", "    model: {conserve: drawn}\n    sampling: {pixel_threshold"
+    )
     project.edit("tiny.yaml", "[bilinear, quantile-mapping]", "[bilinear, quantile-mapping, analogs, climatology]")
     made = {text for text in project.planned().messages if text.startswith("Making the baseline")}
     assert made == {"Making the baseline climatology for tiny"}, "no coarse rain to refine, no context"
