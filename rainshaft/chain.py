@@ -95,7 +95,8 @@ def build_model(settings: Model, statistics: xr.Dataset, seed: int) -> Chain:
 
     if not drawn:
         return Chain([RainCVAE(architecture(), *channels, log_std, *context)])
-    coarse = architecture(factor=1, conserve="none")
+    # The second network adds the detail. One network alone is sharper with repeated states: docs/ablation.md.
+    coarse = architecture(factor=1, conserve="none", interpolate=True)
     fine = architecture(
         channels=(COARSE_RAIN,), rain_channel=COARSE_RAIN, conserve="cells", context=(), coarser_scales=0
     )

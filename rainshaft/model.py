@@ -36,7 +36,8 @@ class Architecture:
     """All that is needed to build the network; kept beside the weights.
 
     `channels` and `statics` name the inputs, `rain_channel` the one that is coarse rain ("" for none); `context` names
-    those that describe the day as a whole, on a grid of their own.
+    those that describe the day as a whole, on a grid of their own. `interpolate`: the decoder's state goes from scales
+    coarser than the coarse grid to the next by interpolation, so that their edges do not show, and not by repetition.
     """
 
     channels: tuple[str, ...]
@@ -49,6 +50,7 @@ class Architecture:
     conserve: str
     context: tuple[str, ...] = ()
     coarser_scales: int = 0
+    interpolate: bool = False
 
     def to_dict(self) -> dict:
         """As plain JSON types."""
@@ -85,15 +87,20 @@ class Architecture:
         """Channels of the latent map at each scale, coarse to fine; the last of `d_z` holds for all further ones."""
         return tuple(self.d_z[min(level, len(self.d_z) - 1)] for level in range(self.scales))
 
+    def interpolates(self, level: int) -> bool:
+        """Whether the decoder's state goes from this scale to the next by interpolation."""
+        return self.interpolate and level < self.coarser_scales
+
     @property
     def reach(self) -> int:
         """How many cells of the coarsest scale away the inputs of a fine cell may lie, at most: the halo of a tile."""
         cells = 1  # of the scale at hand; the last convolution
         for level, step in zip(range(self.scales)[::-1], (1, *self.steps[::-1]), strict=True):  # through the decoder
-            cells = math.ceil(cells / step) + (level < self.coarser_scales) + BLOCK_REACH
+            up = cells // step + 1 if self.interpolates(level) else math.ceil(cells / step)
+            cells = up + BLOCK_REACH
         for step in (1, *self.steps):  # and through the features of x to the fine one
             cells = cells * step + BLOCK_REACH
-        cells = math.ceil(cells / self.factor) + 1  # the bilinear interpolation
+        cells = math.ceil(cells / self.factor) + (self.factor > 1)  # the bilinear interpolation
         return math.ceil(cells / self.block)
 
     def latent_shapes(self, rows: int, columns: int) -> list[tuple[int, int, int]]:
@@ -332,8 +339,7 @@ class RainCVAE(nn.Module):
             h = self.inject[level](z, *below)
             h = h + self.decode[level](fx, h)
             if level < len(self.architecture.steps):
-                # between scales coarser than the coarse grid, which have no edges of their own, without any
-                finer = bilinear if level < self.architecture.coarser_scales else repeat_cells
+                finer = bilinear if self.architecture.interpolates(level) else repeat_cells
                 below = [finer(h, self.architecture.steps[level])]
         r = self.out(h).float().view(days, members, *h.shape[-2:])
         rows, columns = given.valid_B1HW.shape[-2:]

@@ -9,11 +9,9 @@ import torch
 from rainshaft.model import CONTEXT_WIDTH, Architecture, RainCVAE, bilinear, block_sum, conserve_cells, gaussian_kl
 
 
-def build(factor=4, conserve="cells", prior="learned", statics=("elevation",), rain_channel="pr", coarser=0):
+def build(factor=4, conserve="cells", prior="learned", statics=("elevation",), rain_channel="pr", **options):
     torch.manual_seed(0)
-    architecture = Architecture(
-        ("pr", "tas"), statics, rain_channel, factor, 8, (2, 1), prior, conserve, coarser_scales=coarser
-    )
+    architecture = Architecture(("pr", "tas"), statics, rain_channel, factor, 8, (2, 1), prior, conserve, **options)
     mean, std = torch.tensor([0.0, 280.0]), torch.tensor([1.5, 10.0])
     model = RainCVAE(architecture, mean, std, 1.2)
     torch.nn.init.normal_(model.out.weight, std=0.5)  # as after training: the fresh network is the bilinear forecast
@@ -51,7 +49,7 @@ def test_any_integer_factor_is_split_into_primes(factor, steps):
 
 def test_coarser_scales_halve_the_coarse_grid_and_leave_the_finer_ones_alone():
     architecture = build(6).architecture
-    deeper = build(6, coarser=2).architecture
+    deeper = build(6, coarser_scales=2).architecture
     assert deeper.steps == (2, 2, 3, 2)
     assert deeper.latent_shapes(13, 11)[:2] == [(2, 4, 3), (1, 8, 6)]  # up to the next whole cells of the coarsest
     assert [shape[1:] for shape in deeper.latent_shapes(12, 8)[2:]] == [
@@ -61,9 +59,9 @@ def test_coarser_scales_halve_the_coarse_grid_and_leave_the_finer_ones_alone():
 
 
 @pytest.mark.parametrize("coarser", [0, 1, 3])
-@pytest.mark.parametrize("factor", [2, 3, 7, 12])
+@pytest.mark.parametrize("factor", [1, 2, 3, 7, 12])
 def test_any_factor_and_non_square_grids_give_the_fine_grid(factor, coarser):
-    model = build(factor, coarser=coarser)
+    model = build(factor, coarser_scales=coarser, interpolate=factor == 1)
     coarse, statics, valid = inputs(model)
     rain, kl = model(model.given(coarse, statics, valid), noise(model, 6))
     assert rain.shape == (2, 3, 3 * factor, 5 * factor)
@@ -71,9 +69,10 @@ def test_any_factor_and_non_square_grids_give_the_fine_grid(factor, coarser):
     assert torch.isfinite(rain).all()
 
 
-@pytest.mark.parametrize(("factor", "coarser"), [(2, 0), (3, 0), (6, 0), (8, 0), (2, 1), (3, 2)])
-def test_inputs_beyond_the_reach_change_nothing_and_those_just_within_do(factor, coarser):
-    model = build(factor, conserve="none", coarser=coarser).double()
+@pytest.mark.parametrize(("factor", "coarser"), [(2, 0), (3, 0), (6, 0), (8, 0), (2, 1), (3, 2), (1, 0), (1, 2)])
+@pytest.mark.parametrize("interpolate", [False, True])
+def test_inputs_beyond_the_reach_change_nothing_and_those_just_within_do(factor, coarser, interpolate):
+    model = build(factor, conserve="none", coarser_scales=coarser, interpolate=interpolate).double()
     reach, block = model.architecture.reach, model.architecture.block
     x, statics, valid = (t.double() for t in inputs(model, 1, 1, (2 * reach + 4) * block))
     z = [n.double() for n in noise(model, 1, 1, (2 * reach + 4) * block)]
@@ -89,7 +88,7 @@ def test_inputs_beyond_the_reach_change_nothing_and_those_just_within_do(factor,
 
 @pytest.mark.parametrize("coarser", [0, 2])
 def test_latents_of_every_scale_reach_the_rain_from_the_start(coarser):
-    model = build(8, conserve="none", coarser=coarser)
+    model = build(8, conserve="none", coarser_scales=coarser)
     given, z = model.given(*inputs(model, 1, 8, 8)), noise(model, 8, 8, 8)
 
     @torch.no_grad()
