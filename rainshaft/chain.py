@@ -1,8 +1,8 @@
 """The model of a dataset: one network from the predictors to the fine rain, or a chain of two.
 
-Where the coarse rain of the predictors is the truth (a perfect predictor), or nothing is to be kept, one network is all
-there is. With `conserve: drawn` the first network draws the coarse rain c, the means of the fine rain y over the coarse
-cells, from the predictors x, and the second draws fine rain with these means, as from a perfect predictor:
+Where the coarse rain of the predictors is true (a perfect predictor), or there is none, one network is all there is.
+With `conserve: drawn` the first network draws the coarse rain c, the means of the fine rain y over the coarse cells,
+from the predictors x, and the second draws fine rain with these means, as from a perfect predictor:
 
     p(y | x) = p(c | x) p(y | c)
 

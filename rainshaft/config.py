@@ -226,8 +226,8 @@ class Model(Section):
     """`learned`: p(z|x) is a network; `standard`: N(0, I)"""
     conserve: Literal["cells", "drawn", "none"] = "cells"
     """`cells`: each coarse cell keeps the mass of the coarse rain exactly, but for the little rain that
-    `sampling.pixel_threshold` then takes away; `drawn` where the coarse rain is biased or there is none: a network of
-    its own draws the coarse rain, and this is kept; `none`: no mass is kept"""
+    `sampling.pixel_threshold` then takes away; `drawn` where the coarse rain is biased: a network of its own draws it
+    anew, and this is kept; `none` where there is no coarse rain: no mass is kept"""
 
 
 class Loss(Section):
@@ -515,7 +515,7 @@ def _require_mass_to_conserve(config: Config) -> None:
         if experiment.model.conserve == "cells" and not config.datasets[experiment.dataset].has_coarse_rain:
             raise ConfigError(
                 f"experiments.{name}.model.conserve: `cells` needs coarse rain, and no predictor of dataset "
-                f"{experiment.dataset!r} has `quantity: rain`; write `drawn`"
+                f"{experiment.dataset!r} has `quantity: rain`; write `none`"
             )
 
 

@@ -125,9 +125,7 @@ def _wet_fraction(block: dict[str, Any]) -> Check:
 
 
 def _mass_bias(block: dict[str, Any]) -> Check:
-    source = (
-        "model.conserve: cells, or drawn with loss.lambda_mass 0.3 where the coarse rain is biased or there is none"
-    )
+    source = "model.conserve: cells, or drawn where the coarse rain is biased, or loss.lambda_mass 0.3 if there is none"
     return _within(
         "mass bias",
         _score(block, "mass_bias"),
