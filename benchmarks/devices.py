@@ -21,9 +21,10 @@ import torch
 import xarray as xr
 from torch.utils.flop_counter import FlopCounterMode
 
+from rainshaft.processes import Group
 from rainshaft.sample import day_batches, days_since_1850, draw
 from rainshaft.stages import read_slice
-from rainshaft.train import Settings, Trainer, choose_device, load_model
+from rainshaft.train import Settings, choose_device, load_model, trainers
 
 FIRST_STEPS = 10  # not timed: algorithms are chosen and memory is reserved in them
 DRAWN_BATCHES = 4
@@ -51,7 +52,8 @@ def measure(experiment: str, data: str, steps: int, device_name: str, amp: bool)
     fields, statistics = sorted((prepared / "fields").glob("*.nc")), xr.load_dataset(prepared / "statistics.nc")
     frozen = read_slice(trained / "config/train.json")
     frozen["train"] |= {"device": device_name, "amp": amp}
-    trainer, device = Trainer(Settings.from_slice(frozen), fields, statistics), choose_device(device_name)
+    *_, trainer = trainers(Settings.from_slice(frozen), fields, statistics, Group())  # of the fine rain
+    device = choose_device(device_name)
 
     def train(count: int) -> None:
         for _ in range(count):

@@ -43,13 +43,8 @@ class Chain(nn.Module):
         """How many scales of latents each network has."""
         return tuple(a.scales for a in self.architectures)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.networks[0].rain_log_std.device
-
     def records(self, record: Record) -> list[Record]:
-        """What each network learns from: the record, or in a chain that of the coarse rain, and of the fine rain."""
+        """What each network sees: the record, or in a chain that of the coarse rain, and of the fine rain from it."""
         if len(self.networks) == 1:
             return [record]
         valid_HW = record.valid_HW.to(record.rain_THW.device)  # a long record does not fit on a GPU
@@ -108,16 +103,13 @@ def restore_model(architectures: Sequence[dict], weights: dict[str, Tensor]) -> 
     """The networks from their architectures as plain JSON types and the weights of the chain."""
     networks = []
     for number, content in enumerate(architectures):
-
-        def of(name: str, number: int = number) -> Tensor | None:
-            return weights.get(f"networks.{number}.{name}")
-
-        context = of("context_encoder.mean"), of("context_encoder.std")
-        moments = of("channel_mean").ravel(), of("channel_std").ravel(), 1.0
+        prefix = f"networks.{number}."
+        mine = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+        moments = mine["channel_mean"].ravel(), mine["channel_std"].ravel(), 1.0
+        context = mine.get("context_encoder.mean"), mine.get("context_encoder.std")
         networks.append(RainCVAE(Architecture.from_dict(content), *moments, *context))
-    model = Chain(networks)
-    model.load_state_dict(weights)
-    return model
+        networks[-1].load_state_dict(mine)
+    return Chain(networks)
 
 
 def _block_means(maps_HW: Tensor, factor: int) -> Tensor:

@@ -248,9 +248,9 @@ class Loss(Section):
     lambda_grad: Number = Field(0.2, ge=0)
     """weight of L_grad, the gradient loss (Mathieu et al. 2016)"""
     beta_kl: Number = Field(0.3, ge=0)
-    """weight of L_kl, the KL divergence per valid fine cell"""
+    """weight of L_kl, the KL divergence per valid cell"""
     free_nats: Number = Field(0.015, ge=0)
-    """KL per valid fine cell and scale that costs nothing (free bits, Kingma et al. 2016), nats"""
+    """KL per valid cell and scale that costs nothing (free bits, Kingma et al. 2016), nats"""
     warmup_epochs: Number = Field(5, ge=0)
     """epochs over which beta_kl grows from 0 to its value"""
     lambda_crps: Number = Field(1.0, ge=0)
@@ -258,9 +258,8 @@ class Loss(Section):
     crps_pool: Number = Field(0.3, ge=0)
     """weight of the same score on block means, within lambda_crps"""
     pool_sizes: tuple[Annotated[StrictInt, Field(ge=2)], ...] = Field((2, 4, 8), min_length=1)
-    """sides of these blocks, fine cells, ascending; the scores of all sizes are summed, and blocks larger than the
-    patch are left out. Up to the patch they teach members to differ as whole days, with `model.coarser_scales`; see
-    docs/skill.md for what that costs"""
+    """sides of these blocks, ascending, in fine cells, or in coarse ones for the coarse rain of `conserve: drawn`; the
+    scores of all sizes are summed, and blocks larger than the patch are left out"""
     crps_grad: Number = Field(2.0, ge=0)
     """weight of the same score on differences of neighbours, within lambda_crps"""
     crps_log: Number = Field(1.0, ge=0)
@@ -282,10 +281,14 @@ class Train(Section):
 
     epochs: StrictInt = Field(20, ge=1)
     """most epochs; an epoch draws as many patches as tile the training days once"""
+    coarse_epochs: StrictInt = Field(48, ge=1)
+    """most epochs of the network that draws the coarse rain, with `conserve: drawn`; it sees whole days, which are few,
+    so that too many epochs overfit"""
     batch_size: StrictInt = Field(16, ge=1)
     """patches a step"""
     patch: StrictInt = Field(64, ge=8)
-    """side of the square patches in fine cells, rounded down to whole coarse cells and to the domain"""
+    """side of the square patches in fine cells, rounded down to whole coarse cells and to the domain; for the coarse
+    rain of `conserve: drawn` in coarse cells, mostly the whole domain"""
     lr: Number = Field(2e-3, gt=0, le=1)
     """highest learning rate (AdamW, cosine decay)"""
     lr_warmup_epochs: Number = Field(1, ge=0)
@@ -311,7 +314,8 @@ class Train(Section):
     """mirror patches in both directions at random, the static maps and the context with them; not where a predictor has
     a direction, such as a component of the wind, which stays as it was"""
     early_stopping_patience: StrictInt = Field(10, ge=1)
-    """epochs without a better early_stopping_metric after which training stops"""
+    """epochs without a better early_stopping_metric after which training stops; for the coarse rain the same share of
+    its epochs"""
     early_stopping_metric: Literal["val_loss", "val_L_rec", "val_L_crps", "val_L_grad"] = "val_loss"
     """column of train_log.csv whose lowest value marks the best weights"""
 
@@ -510,8 +514,13 @@ def load(raw: dict[str, Any]) -> Config:
 
 
 def _require_mass_to_conserve(config: Config) -> None:
-    """Refuse `conserve: cells` without coarse rain; only the merged experiments tell."""
+    """Refuse to keep coarse rain that is not there, or to draw what is true; only the merged experiments tell."""
     for name, experiment in config.experiments.items():
+        if experiment.model.conserve == "drawn" and config.datasets[experiment.dataset].predictors == "coarsened":
+            raise ConfigError(
+                f"experiments.{name}.model.conserve: found `drawn`, but the coarse rain of dataset "
+                f"{experiment.dataset!r} is true, the mean of the fine rain (`predictors: coarsened`); write `cells`"
+            )
         if experiment.model.conserve == "cells" and not config.datasets[experiment.dataset].has_coarse_rain:
             raise ConfigError(
                 f"experiments.{name}.model.conserve: `cells` needs coarse rain, and no predictor of dataset "

@@ -381,8 +381,8 @@ def bilinear(coarse_BCyx: Tensor, factor: int) -> Tensor:
 
 
 def block_mean(fine_BCHW: Tensor, valid_B1HW: Tensor, factor: int) -> Tensor:
-    """Mean over the valid cells of each coarse cell, (B, C, y, x); 0 where there is none."""
-    return block_sum(fine_BCHW * valid_B1HW, factor) / block_sum(valid_B1HW, factor).clamp(min=1)
+    """Mean over the valid cells of each coarse cell of what is 0 elsewhere, (B, C, y, x); 0 where there is none."""
+    return block_sum(fine_BCHW, factor) / block_sum(valid_B1HW, factor).clamp(min=1)
 
 
 def block_sum(fine_BCHW: Tensor, factor: int) -> Tensor:

@@ -3,75 +3,48 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 import xarray as xr
 from torch import Tensor, nn
 
 from rainshaft import loss
-from rainshaft.batches import Batch, Record
-from rainshaft.chain import Chain
+from rainshaft.batches import Batch
 from rainshaft.config import Loss
 from rainshaft.loss import Across, alone
 from rainshaft.model import RainCVAE
 
 
 class Objective(nn.Module):
-    """The loss terms of a model on a batch; a module, so that DistributedDataParallel can wrap it.
+    """The loss terms of a network on a batch; a module, so that DistributedDataParallel can wrap it."""
 
-    Those of a chain are the sums over its networks.
-    """
-
-    def __init__(self, model: Chain, settings: Loss, statistics: xr.Dataset, records: Sequence[Record], amp: bool):
+    def __init__(self, model: RainCVAE, settings: Loss, statistics: xr.Dataset, valid_share: float, amp: bool):
         super().__init__()
         self.model = model
         self.settings = settings
         self.amp = amp
         self.mean_rain, self.log_std = float(statistics.rain_mean), float(statistics.rain_log_std)
         self.p99 = float(statistics.p99_wet)
-        self.valid_shares = [float(record.valid_HW.mean()) for record in records]
+        self.valid_share = valid_share
 
     def forward(
-        self,
-        batches: Sequence[Batch],
-        posterior_noise: Sequence[list[Tensor]],
-        prior_noise: Sequence[list[Tensor]],
-        across: Across = alone,
+        self, batch: Batch, posterior_noise: list[Tensor], prior_noise: list[Tensor], across: Across = alone
     ) -> dict[str, Tensor]:
         """Every term of the loss, unweighted; those of the CRPS only where they have a weight.
 
         Parameters
         ----------
-        batches
-            one for each network
         posterior_noise, prior_noise
-            for each network as `RainCVAE.forward` takes it: one draw a patch, `loss.members` draws a patch
+            as `RainCVAE.forward` takes it: one draw a patch, `loss.members` draws a patch
         across
             mean over the processes that share the batch
         """
-        parts = [
-            self._of_network(*part, across)
-            for part in zip(self.model.networks, batches, posterior_noise, prior_noise, self.valid_shares, strict=True)
-        ]
-        return {name: sum(terms[name] for terms in parts) for name in parts[0]}
-
-    def _of_network(
-        self,
-        network: RainCVAE,
-        batch: Batch,
-        posterior_noise: list[Tensor],
-        prior_noise: list[Tensor],
-        valid_share: float,
-        across: Across,
-    ) -> dict[str, Tensor]:
-        """The terms of one network."""
         w, y, valid = self.settings, batch.rain_B1HW, batch.valid_B1HW
         with torch.autocast(y.device.type, torch.bfloat16, enabled=self.amp and y.device.type == "cuda"):
-            given = network.given(batch.coarse_BCyx, batch.statics_BSHW, valid, batch.context_BKvu)
-            observed = network.observed(batch.coarse_BCyx, batch.statics_BSHW, y, batch.context_BKvu)
-            y_hat, kl = network(given, posterior_noise, observed)
-            members = network(given, prior_noise)[0] if w.lambda_crps else None
+            given = self.model.given(batch.coarse_BCyx, batch.statics_BSHW, valid, batch.context_BKvu)
+            observed = self.model.observed(batch.coarse_BCyx, batch.statics_BSHW, y, batch.context_BKvu)
+            y_hat, kl = self.model(given, posterior_noise, observed)
+            members = self.model(given, prior_noise)[0] if w.lambda_crps else None
         rec = loss.intensity_weighted_mae(y, y_hat, valid, w.scale, w.w_min, w.w_max, w.tail_boost, self.p99, across)
         terms = {
             "L_rec": rec / self.mean_rain,
@@ -79,7 +52,7 @@ class Objective(nn.Module):
             "L_grad": loss.gradient_loss(y, y_hat, valid, across) / self.mean_rain,
             # by valid cells, as every other term: over islands in a sea without values the latents would else cost next
             # to nothing; by how many a patch has on average, for one may lie in the sea
-            "L_kl": loss.free_nats_kl(across(kl) / (valid_share * math.prod(y.shape[-2:])), w.free_nats),
+            "L_kl": loss.free_nats_kl(across(kl) / (self.valid_share * math.prod(y.shape[-2:])), w.free_nats),
         }
         if members is not None:
             terms["L_crps"] = loss.almost_fair_crps(members, y, valid, across=across) / self.mean_rain

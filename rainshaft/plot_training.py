@@ -5,10 +5,12 @@ Input: the training log, one row an epoch. Output: a PNG file.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from rainshaft.config import Plots
@@ -32,45 +34,54 @@ TERMS = tuple(name for name in MEANINGS if name not in ("lr", "beta"))
 
 
 def training_curves(
-    log: str | Path | pd.DataFrame, path: str | Path, best_epoch: int, settings: Plots | None = None
+    log: str | Path | pd.DataFrame, path: str | Path, best_epochs: Mapping[str, int], settings: Plots | None = None
 ) -> None:
     """Every loss term over the epochs, for training and validation, with the epoch whose weights were kept.
 
     Parameters
     ----------
     log
-        The training log, one row an epoch.
+        The training log, one row an epoch of each network.
     path
         The PNG to write.
-    best_epoch
-        The one whose weights were kept; 0 for none.
+    best_epochs
+        Of each network, in their order, the one whose weights were kept; 0 for none.
     settings
         Resolution.
     """
     table = log if isinstance(log, pd.DataFrame) else pd.read_csv(log)
-    with saved_figure(path, 14.0, 4.6, settings or Plots()) as figure:
-        axes = figure.subplots(2, 6, sharex=True)
-        axes[-1, -1].remove()
-        axes[0, -1].tick_params(labelbottom=True)
-        for where, name in zip(axes.flat[:-1], MEANINGS, strict=True):
-            columns = [f"train_{name}", f"val_{name}"] if name in TERMS else [name]
-            _draw_term(where, table, [c for c in columns if c in table], name)
-            if best_epoch:
-                where.axvline(best_epoch, color=INK, linewidth=0.8, linestyle=DASHES[1], zorder=0)
+    with saved_figure(path, 14.0, 4.6 * len(best_epochs), settings or Plots()) as figure:
+        parts = figure.subfigures(len(best_epochs), 1, squeeze=False).flat
+        for part, (network, best_epoch) in zip(parts, best_epochs.items(), strict=True):
+            if len(best_epochs) > 1:
+                part.suptitle(f"the network of the {network} rain", fontweight="bold", x=0.01, ha="left")
+            _draw_network(part, table[table["network"] == network], best_epoch)
+
+
+def _draw_network(figure: SubFigure, table: pd.DataFrame, best_epoch: int) -> None:
+    """All terms of one network."""
+    axes = figure.subplots(2, 6, sharex=True)
+    axes[-1, -1].remove()
+    axes[0, -1].tick_params(labelbottom=True)
+    for where, name in zip(axes.flat[:-1], MEANINGS, strict=True):
+        columns = [f"train_{name}", f"val_{name}"] if name in TERMS else [name]
+        _draw_term(where, table, [c for c in columns if c in table], name)
         if best_epoch:
-            axes[0, 0].text(
-                best_epoch,
-                0.98,
-                f"kept\nepoch {best_epoch}",
-                transform=axes[0, 0].get_xaxis_transform(),
-                ha=_side(best_epoch, table),
-                va="top",
-                color=INK,
-                fontsize=8,
-            )
-        for where in (axes[0, -1], *axes[-1, :-1]):
-            where.set_xlabel("epoch")
-            where.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            where.axvline(best_epoch, color=INK, linewidth=0.8, linestyle=DASHES[1], zorder=0)
+    if best_epoch:
+        axes[0, 0].text(
+            best_epoch,
+            0.98,
+            f"kept\nepoch {best_epoch}",
+            transform=axes[0, 0].get_xaxis_transform(),
+            ha=_side(best_epoch, table),
+            va="top",
+            color=INK,
+            fontsize=8,
+        )
+    for where in (axes[0, -1], *axes[-1, :-1]):
+        where.set_xlabel("epoch")
+        where.xaxis.set_major_locator(MaxNLocator(4, integer=True))
 
 
 def _draw_term(axes: Axes, table: pd.DataFrame, columns: list[str], name: str) -> None:

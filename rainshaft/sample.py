@@ -139,9 +139,14 @@ def draw(
     rain_tmHW = _draw_tiles(model.networks[0], records[0], noise[0], settings["K"], seen, settings)
     if len(records) == 1:
         return rain_tmHW
-    fine = _of_members(records[1], rain_tmHW)
-    rain_n1HW = _draw_tiles(model.networks[1], fine, noise[1], 1, max(0, seen - model.scales[0]), settings)
-    return rain_n1HW.reshape(len(dates), settings["K"], *rain_n1HW.shape[-2:])
+    seen = max(0, seen - model.scales[0])
+
+    def of_member(m: int) -> np.ndarray:
+        """The fine rain of one member of every day, from a coarse rain of its own."""
+        fields = replace(records[1], coarse_TCyx=torch.from_numpy(rain_tmHW[:, m : m + 1]))
+        return _draw_tiles(model.networks[1], fields, [z[m :: settings["K"]] for z in noise[1]], 1, seen, settings)
+
+    return np.concatenate([of_member(m) for m in range(settings["K"])], axis=1)
 
 
 def _record(days: xr.Dataset, maps: xr.Dataset) -> Record:
@@ -150,14 +155,6 @@ def _record(days: xr.Dataset, maps: xr.Dataset) -> Record:
     rain = torch.where(valid == 1, torch.from_numpy(days.pr.values), 0.0)
     predictors, context = (torch.from_numpy(days[name].values) for name in ("predictors", "context"))
     return Record(rain, predictors, context, statics, valid, int(maps.attrs["factor"]), {})
-
-
-def _of_members(record: Record, rain_tmyx: np.ndarray) -> Record:
-    """The days once for each of their members, with the coarse rain of the member."""
-    members = rain_tmyx.shape[1]
-    coarse = torch.from_numpy(rain_tmyx).flatten(0, 1)[:, None]
-    rain, context = (field.repeat_interleave(members, 0) for field in (record.rain_THW, record.context_TKvu))
-    return replace(record, rain_THW=rain, coarse_TCyx=coarse, context_TKvu=context)
 
 
 def _draw_tiles(

@@ -33,12 +33,13 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from rainshaft import __version__, loss
-from rainshaft.batches import Patches, load_record, training_batch, validation_batches
+from rainshaft.batches import Patches, Record, load_record, training_batch, validation_batches
 from rainshaft.chain import Chain, build_model, restore_model
 from rainshaft.checkpoints import Checkpoints
 from rainshaft.config import Loss, Model, Train
 from rainshaft.errors import Interrupted, UserError
 from rainshaft.files import atomic, write_json
+from rainshaft.model import RainCVAE
 from rainshaft.objective import Objective
 from rainshaft.processes import Group, joined, launch
 from rainshaft.runtime import job
@@ -49,6 +50,10 @@ log = logging.getLogger("rainshaft")
 CHECKPOINT_SECONDS = 300  # between checkpoints inside a long epoch
 LEAST_LEARNING_RATE = 0.02  # of the highest, at the end of the cosine
 POSTERIOR_NOISE, PRIOR_NOISE, VALIDATION_NOISE = range(3)  # streams of random numbers
+
+
+Rows = list[dict[str, Any]]
+"""Of the training log: one an epoch."""
 
 
 class TrainingError(UserError):
@@ -78,7 +83,7 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     sums: dict[str, float] = field(default_factory=dict)
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: Rows = field(default_factory=list)
     best_epoch: int = 0
     best_value: float = math.inf
 
@@ -101,26 +106,42 @@ def choose_device(name: str, rank: int = 0) -> torch.device:
 
 
 class Trainer:
-    """One training: the network, its optimiser, its data and its progress."""
+    """The training of one network: its optimiser, its data and its progress.
 
-    def __init__(self, settings: Settings, fields: Sequence[Path], statistics: xr.Dataset, group: Group | None = None):
+    Parameters
+    ----------
+    network, record, validation_record
+        from a chain and its `records`
+    name
+        of the network, for the log
+    epochs
+        `train.epochs`, or those of the coarse rain
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        network: RainCVAE,
+        record: Record,
+        validation_record: Record,
+        statistics: xr.Dataset,
+        name: str,
+        epochs: int,
+        group: Group,
+    ):
         self.settings = settings
-        self.group = group or Group()
+        self.name, self.epochs, self.group = name, epochs, group
+        # as long for its length as that of the fine rain
+        self.patience = settings.train.early_stopping_patience * epochs / settings.train.epochs
         self.device = choose_device(settings.train.device, self.group.rank)
-        self.statistics = statistics
-        model = build_model(settings.model, statistics, settings.seed)
-        # one record for each network
-        self.train_records, self.validation_records = (
-            model.records(load_record(fields, statistics, split, self.device)) for split in ("train", "validation")
-        )
-        self.patches = [Patches.of(record, settings.train) for record in self.train_records]
-        self.steps_per_epoch = self.patches[-1].steps_per_epoch  # of the fine rain
+        self.train_record, self.validation_record = record, validation_record
+        self.patches = Patches.of(record, settings.train)
         # channels last: 1.4 times faster convolutions on CPUs, needed for tensor cores on GPUs
-        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.model = network.to(self.device, memory_format=torch.channels_last)
         # what is validated and kept: the weights averaged over the last steps (Polyak and Juditsky 1992)
         self.averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(settings.train.ema))
         self.objective, self.validation_objective = (
-            Objective(m, settings.loss, statistics, self.train_records, settings.train.amp)
+            Objective(m, settings.loss, statistics, float(record.valid_HW.mean()), settings.train.amp)
             for m in (self.model, self.averaged.module)
         )
         # with the standard prior the network of the learned one is idle
@@ -144,30 +165,24 @@ class Trainer:
 
     def schedule(self) -> tuple[float, float]:
         """Learning rate and beta at this step: linear warm-up and cosine decay; linear warm-up."""
-        t, per_epoch = self.settings.train, self.steps_per_epoch
-        step, total = self.progress.step, t.epochs * per_epoch
+        t, per_epoch = self.settings.train, self.patches.steps_per_epoch
+        step, total = self.progress.step, self.epochs * per_epoch
         cosine = 0.5 * (1 + math.cos(math.pi * step / total))
         warm_up = min(1.0, (step + 1) / max(1.0, t.lr_warmup_epochs * per_epoch))
         beta = min(1.0, step / max(1.0, self.settings.loss.warmup_epochs * per_epoch))
         lr = t.lr * warm_up * (LEAST_LEARNING_RATE + (1 - LEAST_LEARNING_RATE) * cosine)
         return lr, self.settings.loss.beta_kl * beta
 
-    def noise(
-        self, stream: int, number: int, count: int, members: int, share: slice = slice(None)
-    ) -> list[list[Tensor]]:
-        """Standard normal noise for the latents of every network: a function of (seed, stream, number) alone.
+    def noise(self, stream: int, number: int, count: int, members: int, share: slice = slice(None)) -> list[Tensor]:
+        """Standard normal noise for the latents of a batch: a function of (seed, stream, number) alone.
 
         Of `count` patches those in `share`, each with `members` draws.
         """
         seed = np.random.SeedSequence((self.settings.seed, stream, number)).generate_state(1, np.uint64)[0]
         generator = torch.Generator(self.device).manual_seed(int(seed >> 1))
-
-        def draw(shape: tuple[int, int, int]) -> Tensor:
-            whole = torch.randn(count, members, *shape, generator=generator, device=self.device)
-            return whole[share].flatten(0, 1)
-
-        architectures = zip(self.model.architectures, self.patches, strict=True)
-        return [[draw(shape) for shape in a.latent_shapes(p.rows, p.columns)] for a, p in architectures]
+        shapes = self.model.architecture.latent_shapes(self.patches.rows, self.patches.columns)
+        whole = [torch.randn(count, members, *shape, generator=generator, device=self.device) for shape in shapes]
+        return [noise[share].flatten(0, 1) for noise in whole]
 
     def step(self) -> None:
         """One step of the optimiser."""
@@ -176,11 +191,9 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         share = self.group.share(t.batch_size)
+        batch = training_batch(self.train_record, self.patches, t, self.settings.seed, p.step, self.device, share)
         terms = self.shared_objective(
-            [
-                training_batch(record, patches, t, self.settings.seed, p.step, self.device, share)
-                for record, patches in zip(self.train_records, self.patches, strict=True)
-            ],
+            batch,
             self.noise(POSTERIOR_NOISE, p.step, t.batch_size, 1, share),
             self.noise(PRIOR_NOISE, p.step, t.batch_size, self.settings.loss.members, share),
             self.group.mean,
@@ -191,7 +204,7 @@ class Trainer:
         if not math.isfinite(values["loss"]):
             bad = [name for name, value in values.items() if name != "loss" and not math.isfinite(value)]
             raise TrainingError(
-                f"the loss became NaN at step {p.step} (epoch {p.step // self.steps_per_epoch + 1}) through "
+                f"the loss became NaN at step {p.step} (epoch {p.step // self.patches.steps_per_epoch + 1}) through "
                 f"{' and '.join(bad) or 'the weights'}; the checkpoints before it are kept. Try a lower learning rate "
                 f"(train.lr {t.lr / 4:g}) or loss.lambda_grad 0.5"
             )
@@ -210,14 +223,10 @@ class Trainer:
     def validate(self, beta: float) -> dict[str, float]:
         """Mean loss terms over the validation patches, with the same noise every epoch."""
         w, sums, count = self.settings.loss, 0.0, 0
-        each = [
-            validation_batches(record, patches, self.device)
-            for record, patches in zip(self.validation_records, self.patches, strict=True)
-        ]
-        for number, batches in enumerate(zip(*each, strict=True)):
-            size = len(batches[-1].rain_B1HW)
+        for number, batch in enumerate(validation_batches(self.validation_record, self.patches, self.device)):
+            size = len(batch.rain_B1HW)
             terms = self.validation_objective(
-                batches,
+                batch,
                 self.noise(VALIDATION_NOISE, number, size, 1),
                 self.noise(VALIDATION_NOISE, number, size, w.members),
             )
@@ -231,9 +240,10 @@ class Trainer:
         p, metric = self.progress, self.settings.train.early_stopping_metric
         lr, beta = self.schedule()
         validation = self.validate(self.settings.loss.beta_kl)  # with the final beta, so that epochs compare
-        row = {"epoch": len(p.history) + 1, "step": p.step, "seconds": round(seconds, 1), "lr": lr, "beta": beta}
+        row = {"network": self.name, "epoch": len(p.history) + 1, "step": p.step, "seconds": round(seconds, 1)}
+        row |= {"lr": lr, "beta": beta}
         for name in ("loss", *loss.TERMS):
-            row[f"train_{name}"] = p.sums.get(name, 0.0) / self.steps_per_epoch
+            row[f"train_{name}"] = p.sums.get(name, 0.0) / self.patches.steps_per_epoch
             row[f"val_{name}"] = validation.get(name, 0.0)
         p.sums = {}
         p.history.append(row)
@@ -244,11 +254,11 @@ class Trainer:
     @property
     def finished(self) -> bool:
         """All epochs done, or no better one for as long as the patience lasts."""
-        p, t = self.progress, self.settings.train
-        return len(p.history) >= t.epochs or len(p.history) - p.best_epoch >= t.early_stopping_patience
+        p = self.progress
+        return len(p.history) >= self.epochs or len(p.history) - p.best_epoch >= self.patience
 
-    def run(self, checkpoints: Checkpoints, log_path: Path) -> None:
-        """Train to the end, from the newest checkpoint if there is one."""
+    def run(self, checkpoints: Checkpoints, log_path: Path, before: Rows) -> None:
+        """Train to the end, from the newest checkpoint if there is one; `before` are the rows of networks before it."""
         if state := checkpoints.load(self.device):
             self.load_state(state)
             log.info("resuming at step %d of %s", self.progress.step, checkpoints.folder)
@@ -262,7 +272,7 @@ class Trainer:
 
         with stop_requests() as stop:
             while not self.finished:
-                while p.step < (len(p.history) + 1) * self.steps_per_epoch:
+                while p.step < (len(p.history) + 1) * self.patches.steps_per_epoch:
                     self.step()
                     if self.group.any(stop.is_set(), self.device):
                         save()
@@ -275,19 +285,19 @@ class Trainer:
                 self.end_epoch(time.monotonic() - started)
                 saved = save()
                 if self.group.is_first:
-                    write_log(p.history, log_path)
+                    write_log([*before, *p.history], log_path)
                     self.report()
 
     def report(self) -> None:
         """One line on the epoch, with the time left."""
-        p, epochs = self.progress, self.settings.train.epochs
-        row = p.history[-1]
-        left = row["seconds"] / row["epoch"] * (epochs - row["epoch"])
+        p, row = self.progress, self.progress.history[-1]
+        left = row["seconds"] / row["epoch"] * (self.epochs - row["epoch"])
         shown = [name for name in ("loss", "L_rec", "L_grad", "L_kl", "L_crps") if row[f"val_{name}"]]
         log.info(
-            "epoch %d/%d  %s  best epoch %d  %.0f s, %.0f s left",
+            "%s: epoch %d/%d  %s  best epoch %d  %.0f s, %.0f s left",
+            self.name,
             row["epoch"],
-            epochs,
+            self.epochs,
             "  ".join(f"{name} {row[f'train_{name}']:.3f}|{row[f'val_{name}']:.3f}" for name in shown),
             p.best_epoch,
             row["seconds"],
@@ -324,7 +334,7 @@ def stop_requests() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def write_log(history: list[dict[str, float]], path: Path) -> None:
+def write_log(history: Rows, path: Path) -> None:
     """The training log as CSV, one row an epoch; whole at any moment."""
     with atomic(path) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(history[0]))
@@ -386,44 +396,72 @@ def train(task: Task, processes: int, log_path: str | Path, threads: int) -> Non
                 shutil.copyfile(source, temporary)
 
 
+def trainers(settings: Settings, fields: Sequence[Path], statistics: xr.Dataset, group: Group) -> list[Trainer]:
+    """One for each network of the model, in the order of the chain."""
+    device = choose_device(settings.train.device, group.rank)
+    model = build_model(settings.model, statistics, settings.seed)
+    records = (model.records(load_record(fields, statistics, split, device)) for split in ("train", "validation"))
+    t = settings.train
+    kinds = [("rain", t.epochs)] if len(model.networks) == 1 else [("coarse", t.coarse_epochs), ("fine", t.epochs)]
+    return [
+        Trainer(settings, network, record, validation_record, statistics, name, epochs, group)
+        for network, record, validation_record, (name, epochs) in zip(model.networks, *records, kinds, strict=True)
+    ]
+
+
 def take_part(task: Task, group: Group) -> None:
     """Train as one of a group of processes; the first of them keeps the result in the checkpoint folder."""
     settings = Settings.from_slice(read_slice(task.config))
-    with xr.open_dataset(task.statistics) as statistics:
-        trainer = Trainer(settings, [Path(path) for path in task.fields], statistics.load(), group)
-    log.info(
-        "training on %s%s: %d days, %d parameters, %d steps an epoch of %d patches of %s coarse cells",
-        f"{group.size} x " if group.size > 1 else "",
-        trainer.device,
-        len(trainer.train_records[0]),
-        sum(p.numel() for p in trainer.model.parameters()),
-        trainer.steps_per_epoch,
-        settings.train.batch_size,
-        " and ".join(f"{patches.rows} x {patches.columns}" for patches in trainer.patches),
-    )
-    trainer.run(Checkpoints(Path(task.checkpoints)), Path(task.train_log))
+    with xr.open_dataset(task.statistics) as opened:
+        statistics = opened.load()
+    chain, rows = trainers(settings, [Path(path) for path in task.fields], statistics, group), []
+    for trainer in chain:
+        patches = trainer.patches
+        log.info(
+            "%s: training on %s%s: %d days, %d parameters, %d steps an epoch of %d patches of %d x %d coarse cells",
+            trainer.name,
+            f"{group.size} x " if group.size > 1 else "",
+            trainer.device,
+            len(trainer.train_record),
+            sum(p.numel() for p in trainer.model.parameters()),
+            patches.steps_per_epoch,
+            patches.batch_size,
+            patches.rows,
+            patches.columns,
+        )
+        folder = Path(task.checkpoints)
+        trainer.run(Checkpoints(folder / "coarse" if trainer.name == "coarse" else folder), Path(task.train_log), rows)
+        rows += trainer.progress.history
     if group.is_first:
-        save_model(trainer, *task.finished)
+        save_model(chain, rows, statistics, *task.finished)
 
 
-def save_model(trainer: Trainer, weights_path: Path, info_path: Path, log_path: Path) -> None:
+def save_model(
+    chain: Sequence[Trainer], rows: Rows, statistics: xr.Dataset, weights_path: Path, info_path: Path, log_path: Path
+) -> None:
     """The finished model in the checkpoint folder; model.json comes last and names the hash of the weights."""
-    p = trainer.progress
-    write_log(p.history, log_path)
+    write_log(rows, log_path)
+    weights = {f"networks.{n}.{name}": w for n, trainer in enumerate(chain) for name, w in trainer.best.items()}
     with atomic(weights_path) as temporary:
-        save_file({name: value.contiguous().cpu() for name, value in trainer.best.items()}, temporary)
+        save_file({name: value.contiguous().cpu() for name, value in weights.items()}, temporary)
     info = {
-        "networks": [a.to_dict() for a in trainer.model.architectures],
+        "networks": [
+            {
+                "name": trainer.name,
+                "architecture": trainer.model.architecture.to_dict(),
+                "epochs": len(trainer.progress.history),
+                "steps": trainer.progress.step,
+                "best_epoch": trainer.progress.best_epoch,
+            }
+            for trainer in chain
+        ],
         "weights_sha256": hashlib.sha256(weights_path.read_bytes()).hexdigest(),
-        "parameters": sum(v.numel() for v in trainer.model.parameters()),
-        "epochs": len(p.history),
-        "steps": p.step,
-        "best_epoch": p.best_epoch,
-        "seconds": round(p.seconds, 1),
-        "device": str(trainer.device),
+        "parameters": sum(v.numel() for trainer in chain for v in trainer.model.parameters()),
+        "seconds": round(sum(trainer.progress.seconds for trainer in chain), 1),
+        "device": str(chain[-1].device),
         "rainshaft_version": __version__,
         "torch_version": torch.__version__,
-        "data_fingerprint": trainer.statistics.attrs["data_fingerprint"],
+        "data_fingerprint": statistics.attrs["data_fingerprint"],
     }
     write_json(info, info_path)
 
@@ -441,7 +479,7 @@ def load_model(weights_path: Path, info_path: Path, device: torch.device) -> Cha
     info, content = json.loads(info_path.read_text()), weights_path.read_bytes()
     if hashlib.sha256(content).hexdigest() != info["weights_sha256"]:
         raise UserError(f"{weights_path}: the weights are not those that {info_path} names (SHA-256); train again")
-    model = restore_model(info["networks"], load_tensors(content))
+    model = restore_model([network["architecture"] for network in info["networks"]], load_tensors(content))
     return model.to(device, memory_format=torch.channels_last).eval()
 
 

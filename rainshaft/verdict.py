@@ -7,7 +7,7 @@ Pure: no file is read. All judged values are those of all test days.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 WET_POINTS = 0.03  # a wet fraction 3 points off is within the spread of a year's resampled days
@@ -25,6 +25,7 @@ L_GRAD_FALL = 0.01  # less of a fall from the first epoch to the best is noise
 STILL_FALLING = 0.05  # gain of the last quarter of the training that says it ended too soon
 EARLY = 0.2  # a best epoch in the first fifth says that the rest was lost
 LEAST_EPOCHS = 4  # fewer do not show a trend
+COARSE = "coarse"  # name in the log of the network that draws the coarse rain
 
 POSTERIOR_NOTE = "posterior members have seen the truth: their scores are no skill"
 
@@ -47,9 +48,9 @@ def judge(statistics: dict[str, Any], log: Sequence[dict[str, float]]) -> dict[s
     `found`, `expected`, `passed` (None: could not be computed) and `advice` (empty where passed).
     """
     posterior = statistics["mode"] == "posterior"
-    rows = [{key: float(value) for key, value in row.items()} for row in log]
+    trainings = _by_network(log)
     block = statistics["all_days"]
-    checks = [_training_is_finite(rows)] if rows else []
+    checks = [_training_is_finite(*training) for training in trainings.items()]
     if block is None:
         checks.append(
             _check(
@@ -60,8 +61,8 @@ def judge(statistics: dict[str, Any], log: Sequence[dict[str, float]]) -> dict[s
         checks += [_wet_fraction(block), _mass_bias(block)]
         checks += _nearness(block) if posterior else _calibration(block)
         checks += _realism(block)
-    if rows:
-        checks += [_gradient_falls(rows), _training_length(rows)]
+    for training in trainings.items():
+        checks += [_gradient_falls(*training), _training_length(*training)]
     note = POSTERIOR_NOTE if posterior else ""
     return {"name": statistics["name"], "mode": statistics["mode"], "note": note, "checks": checks}
 
@@ -125,7 +126,10 @@ def _wet_fraction(block: dict[str, Any]) -> Check:
 
 
 def _mass_bias(block: dict[str, Any]) -> Check:
-    source = "model.conserve: cells, or drawn where the coarse rain is biased, or loss.lambda_mass 0.3 if there is none"
+    source = (
+        "where the coarse rain is true, model.conserve: cells; where it is biased, model.conserve: drawn with "
+        "loss.lambda_mass 0.3; where there is none, loss.lambda_mass 0.3"
+    )
     return _within(
         "mass bias",
         _score(block, "mass_bias"),
@@ -149,7 +153,8 @@ def _calibration(block: dict[str, Any]) -> list[Check]:
         "spread / skill of the domain mean",
         _score(block, "domain_spread_skill"),
         *DOMAIN_SPREAD_SKILL,
-        "members hardly differ as whole days: model.conserve: drawn with model.coarser_scales 2, or one more of these",
+        "members hardly differ as whole days: with coarse rain, model.conserve: drawn and model.coarser_scales 2; "
+        "without, one more of model.coarser_scales",
         "members differ too much as whole days: sampling.temperature 0.9, without training again",
     )
     checks = [
@@ -226,16 +231,30 @@ def _realism(block: dict[str, Any]) -> list[Check]:
     ]
 
 
-def _training_is_finite(rows: list[dict[str, float]]) -> Check:
+def _by_network(log: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, float]]]:
+    """The rows of each network as numbers; by the words that are added to the names of its checks."""
+    trainings: dict[str, list[dict[str, float]]] = {}
+    for row in log:
+        words = " (coarse rain)" if row["network"] == COARSE else ""
+        rows = trainings.setdefault(words, [])
+        rows.append({key: float(value) for key, value in row.items() if key != "network"})
+    return trainings
+
+
+def _training_is_finite(words: str, rows: list[dict[str, float]]) -> Check:
     bad = sum(not all(math.isfinite(v) for k, v in row.items() if k.endswith("_loss")) for row in rows)
     return _check(
-        "epochs with a NaN loss", bad, "0", bad == 0, "the loss became NaN: loss.lambda_grad 0.5 and train.lr 5e-4"
+        f"epochs with a NaN loss{words}",
+        bad,
+        "0",
+        bad == 0,
+        "the loss became NaN: loss.lambda_grad 0.5 and train.lr 5e-4",
     )
 
 
-def _gradient_falls(rows: list[dict[str, float]]) -> Check:
+def _gradient_falls(words: str, rows: list[dict[str, float]]) -> Check:
     values = _finite(rows, "val_L_grad")
-    name, expected = "fall of val_L_grad in training", f"at least {L_GRAD_FALL:g}"
+    name, expected = f"fall of val_L_grad in training{words}", f"at least {L_GRAD_FALL:g}"
     if len(values) < 2 or values[0] <= 0:
         return _check(name, None, expected, None, "")
     fall = 1 - min(values) / values[0]
@@ -248,12 +267,12 @@ def _gradient_falls(rows: list[dict[str, float]]) -> Check:
     )
 
 
-def _training_length(rows: list[dict[str, float]]) -> Check:
+def _training_length(words: str, rows: list[dict[str, float]]) -> Check:
     """The epoch of the lowest loss is neither among the first, nor does the loss still fall when the training ends."""
     losses = _finite(rows, "val_loss")
     count = len(losses)
     name, expected = (
-        "epoch of lowest val_loss",
+        f"epoch of lowest val_loss{words}",
         f"after the first {EARLY:.0%} of {count}, with a loss that has levelled off",
     )
     if count < LEAST_EPOCHS:
@@ -262,7 +281,7 @@ def _training_length(rows: list[dict[str, float]]) -> Check:
     before = min(losses[: math.ceil(0.75 * count)])
     too_early = best < EARLY * count
     still_falling = losses[best] < before - STILL_FALLING * abs(before)
-    more = f"the loss still falls at the end: train.epochs {2 * count}"
+    more = f"the loss still falls at the end: train.{'coarse_epochs' if words else 'epochs'} {2 * count}"
     advice = (
         more if still_falling else "the loss rises from the first epochs on: train.lr 1e-3 and train.weight_decay 0.05"
     )

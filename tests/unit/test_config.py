@@ -197,6 +197,13 @@ def test_every_key_has_a_meaning():
     assert [key for key, meaning in keys(config.Config) if not meaning] == []
 
 
+def test_true_coarse_rain_is_not_drawn(raw):
+    raw["datasets"]["demo"]["predictors"] = "coarsened"
+    assert "conserve: found `drawn`, but the coarse rain of dataset 'demo' is true" in faults(
+        raw, model__conserve="drawn"
+    )
+
+
 def test_free_mass_may_be_said_once_for_all_experiments(raw):
     raw["datasets"]["demo"]["predictors"][0]["quantity"] = "other"
     raw["model"] = {"conserve": "none"}

@@ -74,7 +74,9 @@ def test_tiles_give_the_members_of_the_whole(tmp_path, monkeypatch, mode, scales
     model = make_model(data, conserve, coarser)
     whole = drawn(model, data, tmp_path / "whole.nc", mode, **keys).pr
     tiled = drawn(model, data, tmp_path / "tiled.nc", mode, **keys, tile=16).pr
-    np.testing.assert_allclose(tiled, whole, rtol=1e-4, atol=1e-4)
+    # in a chain the rounding of the coarse rain is multiplied where a coarse cell is scaled to it
+    near = 1e-4 if conserve == "drawn" else 1e-5
+    np.testing.assert_allclose(tiled, whole, rtol=near, atol=near)
 
     monkeypatch.setattr(Architecture, "reach", 1)
     seams = drawn(model, data, tmp_path / "seams.nc", mode, **keys, tile=16).pr
@@ -88,8 +90,8 @@ def test_context_is_that_of_the_day_for_any_batch_and_in_every_tile(tmp_path, co
     model = make_model(data, conserve)
     whole = drawn(model, data, tmp_path / "whole.nc", days="split:test").pr
     other = drawn(model, data, tmp_path / "other.nc", days="split:test", tile=16, batch_size=3).pr
-    # in a chain the rounding of the coarse rain is multiplied where a coarse cell is scaled to it
-    np.testing.assert_allclose(other, whole, rtol=1e-3, atol=1e-3)
+    near = 1e-3 if conserve == "drawn" else 1e-4
+    np.testing.assert_allclose(other, whole, rtol=near, atol=near)
 
     with xr.open_dataset(data[0][0]) as fields:
         swapped = fields.load()
@@ -116,9 +118,9 @@ def test_members_of_a_chain_keep_the_coarse_rain_that_was_drawn_each_its_own(dat
     fields, draw = [], sample._draw_tiles
     monkeypatch.setattr(sample, "_draw_tiles", lambda *given: fields.append(draw(*given)) or fields[-1].copy())
     drawn(make_model(data, "drawn", 1), data, tmp_path / "a.nc", batch_size=DAYS)
-    coarse, fine = fields
+    coarse, *fine = fields
     valid = data[1].valid.values.reshape(ROWS // 2, 2, COLUMNS // 2, 2).astype(float)
-    rain = fine[:, 0].reshape(*coarse.shape[:2], *valid.shape)
+    rain = np.concatenate(fine, axis=1).reshape(*coarse.shape[:2], *valid.shape)
     mean = (rain * valid).sum((-3, -1)) / valid.sum((-3, -1)).clip(1)
     np.testing.assert_allclose(mean, coarse, rtol=1e-4, atol=1e-3)
     assert (valid.mean((1, 3)) == 0.5).any(), "a coarse cell of which half is not valid"

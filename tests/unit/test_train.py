@@ -25,6 +25,7 @@ from rainshaft.config import Loss, Model, Train
 from rainshaft.errors import STOPPED, Interrupted, UserError
 from rainshaft.files import write_netcdf
 from rainshaft.locks import Lock
+from rainshaft.processes import Group
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def islands(tmp_path_factory):
 
 
 def settings(conserve="cells", **changes):
-    options = {"epochs": 3, "batch_size": 4, "patch": 8, "device": "cpu", **changes}
+    options = {"epochs": 3, "coarse_epochs": 2, "batch_size": 4, "patch": 8, "device": "cpu", **changes}
     return train.Settings(
         1,
         Model(width=4, d_z=(2, 1), conserve=conserve, coarser_scales=int(conserve == "drawn")),
@@ -81,7 +82,8 @@ def run(data, folder, options=None, processes=1):
 
 def rows_of(log):
     """The training log without its times."""
-    return [{k: float(v) for k, v in row.items() if k != "seconds"} for row in csv.DictReader(log.open())]
+    rows = csv.DictReader(log.open())
+    return [{k: v if k == "network" else float(v) for k, v in row.items() if k != "seconds"} for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +108,7 @@ def test_the_same_training_gives_the_same_weights(data, undisturbed, tmp_path):
     assert run(data, tmp_path)[0].read_bytes() == undisturbed[0].read_bytes()
 
 
-@pytest.mark.parametrize(("conserve", "stop_at"), [("cells", 3), ("cells", 10), ("drawn", 10)])
+@pytest.mark.parametrize(("conserve", "stop_at"), [("cells", 3), ("cells", 10), ("drawn", 3), ("drawn", 40)])
 def test_a_stopped_training_resumes_to_the_same_weights(data, tmp_path, monkeypatch, request, conserve, stop_at):
     undisturbed = request.getfixturevalue("undisturbed_chain" if conserve == "drawn" else "undisturbed")
     step = train.Trainer.step
@@ -131,6 +133,7 @@ def same_but_for_rounding(two, one):
     for row, expected in zip(rows_of(two[2]), rows_of(one[2]), strict=True):
         for name in ("train_L_mass", "val_L_mass"):  # a small difference of large sums, rounded as they are
             assert row.pop(name) == pytest.approx(expected.pop(name), abs=5e-4)
+        assert row.pop("network") == expected.pop("network")
         assert row == pytest.approx(expected, rel=2e-4, abs=1e-6)
     weights = load_file(one[0])
     for name, value in load_file(two[0]).items():
@@ -224,13 +227,13 @@ def test_early_stopping_keeps_the_best_weights(data, tmp_path, monkeypatch):
     validate = train.Trainer.validate
     monkeypatch.setattr(train.Trainer, "validate", lambda self, beta: {**validate(self, beta), "loss": next(values)})
     _, info, log = run(data, tmp_path, settings(epochs=6, early_stopping_patience=2))
-    assert json.loads(info.read_text())["best_epoch"] == 2
+    assert json.loads(info.read_text())["networks"][0]["best_epoch"] == 2
     assert len(log.read_text().splitlines()) == 1 + 4
 
 
 def test_a_chain_learns_the_coarse_rain_from_the_predictors_and_the_fine_rain_from_the_true_coarse_rain(islands):
-    trainer = train.Trainer(settings("drawn", flips=False), *islands)
-    coarse, fine = trainer.train_records
+    chain = train.trainers(settings("drawn", flips=False), *islands, Group())
+    coarse, fine = (trainer.train_record for trainer in chain)
     whole = batches.load_record(*islands, "train", torch.device("cpu"))
     assert (coarse.factor, fine.factor) == (1, 2)
     assert torch.equal(coarse.context_TKvu, whole.context_TKvu)
@@ -243,9 +246,9 @@ def test_a_chain_learns_the_coarse_rain_from_the_predictors_and_the_fine_rain_fr
     torch.testing.assert_close(coarse.valid_HW, land / 4)
     assert set(np.unique(land)) > {0, 2, 4}
 
-    trainer.step()
-    for network in trainer.model.networks:
-        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.out.parameters())
+    for trainer in chain:
+        trainer.step()
+        assert all(p.grad.abs().sum() > 0 for p in trainer.model.out.parameters())
 
 
 def test_a_chain_comes_back_from_its_file(data, undisturbed_chain):
@@ -256,7 +259,13 @@ def test_a_chain_comes_back_from_its_file(data, undisturbed_chain):
     assert (fine.channels, fine.factor, fine.conserve) == (("coarse rain",), 2, "cells")
     assert model.scales == (2, 2)
     rows = rows_of(log)
-    assert rows[-1]["val_loss"] < rows[0]["val_loss"]
+    assert [(row["network"], row["epoch"]) for row in rows] == [
+        ("coarse", 1),
+        ("coarse", 2),
+        *(("fine", n) for n in (1, 2, 3)),
+    ]
+    assert rows[-1]["val_loss"] < rows[2]["val_loss"]
+    assert {path.name for path in weights.parent.glob("checkpoints/*")} >= {"coarse", "model.safetensors"}
 
 
 def test_model_json_knows_the_weights_and_damaged_ones_are_refused(data, undisturbed, tmp_path):
@@ -307,8 +316,8 @@ def test_a_batch_never_asks_for_more_patches_than_it_has(data, options):
 
 
 def test_what_is_validated_and_kept_is_the_moving_average_of_the_weights(data):
-    trainer = train.Trainer(settings(epochs=1), *data)
-    name = "networks.0.out.weight"
+    (trainer,) = train.trainers(settings(epochs=1), *data, Group())
+    name = "out.weight"
     expected = None
     for _ in range(3):
         trainer.step()
@@ -355,7 +364,7 @@ def test_a_model_of_context_alone_trains_and_comes_back_from_its_file(islands, t
     options = train.Settings(1, Model(width=4, d_z=(2, 1), conserve="none"), Loss(), settings(flips=False).train)
     weights, info, log = run(islands, tmp_path, options)
     rows = rows_of(log)
-    assert all(np.isfinite(list(row.values())).all() for row in rows)
+    assert all(np.isfinite([v for k, v in row.items() if k != "network"]).all() for row in rows)
     assert rows[-1]["val_loss"] < rows[0]["val_loss"]
     model = train.load_model(weights, info, torch.device("cpu"))
     (network,) = model.networks
@@ -371,18 +380,18 @@ def test_the_kl_counts_by_the_valid_cells_of_the_domain(islands):
     options = train.Settings(
         1, Model(width=4, d_z=(2, 1), conserve="none"), Loss(free_nats=0.0), Train(batch_size=4, patch=24, device="cpu")
     )
-    trainer = train.Trainer(options, *islands)
-    (record,), (patches,), (network,) = trainer.train_records, trainer.patches, trainer.model.networks
-    batch = batches.training_batch(record, patches, options.train, 1, 0, torch.device("cpu"))
+    (trainer,) = train.trainers(options, *islands, Group())
+    network = trainer.model
+    batch = batches.training_batch(trainer.train_record, trainer.patches, options.train, 1, 0, torch.device("cpu"))
     in_the_sea = replace(batch, valid_B1HW=torch.zeros_like(batch.valid_B1HW))
     draws = trainer.noise(0, 0, 4, 1), trainer.noise(1, 0, 4, 2)
     fields = batch.coarse_BCyx, batch.statics_BSHW
     given = network.given(*fields, batch.valid_B1HW, batch.context_BKvu)
-    _, kl = network(given, draws[0][0], network.observed(*fields, batch.rain_B1HW, batch.context_BKvu))
+    _, kl = network(given, draws[0], network.observed(*fields, batch.rain_B1HW, batch.context_BKvu))
     cells = float(islands[1].valid.mean()) * batch.rain_B1HW[0].numel()
     assert cells < 0.5 * batch.rain_B1HW[0].numel()
     for patches in (batch, in_the_sea):
-        assert trainer.objective([patches], *draws)["L_kl"].item() == pytest.approx(kl.sum().item() / cells, rel=1e-4)
+        assert trainer.objective(patches, *draws)["L_kl"].item() == pytest.approx(kl.sum().item() / cells, rel=1e-4)
 
 
 def test_the_sea_takes_no_part_in_any_term_and_has_no_gradient(islands):
@@ -392,9 +401,9 @@ def test_the_sea_takes_no_part_in_any_term_and_has_no_gradient(islands):
         Loss(lambda_mass=0.2),
         Train(batch_size=4, patch=24, device="cpu"),
     )
-    trainer = train.Trainer(options, *islands)
-    (record,), (patches,), (network,) = trainer.train_records, trainer.patches, trainer.model.networks
-    batch = batches.training_batch(record, patches, options.train, 1, 0, torch.device("cpu"))
+    (trainer,) = train.trainers(options, *islands, Group())
+    network = trainer.model
+    batch = batches.training_batch(trainer.train_record, trainer.patches, options.train, 1, 0, torch.device("cpu"))
     sea = batch.valid_B1HW == 0
     assert sea.float().mean() > 0.5
     draws = trainer.noise(0, 0, 4, 1), trainer.noise(1, 0, 4, 3)
@@ -413,7 +422,7 @@ def test_the_sea_takes_no_part_in_any_term_and_has_no_gradient(islands):
     terms = []
     for by in (0.0, 300.0):
         network.forward = flooded(by)
-        terms.append(trainer.objective([batch], *draws))
+        terms.append(trainer.objective(batch, *draws))
     assert set(terms[0]) == set(train.loss.TERMS)
     for name, value in terms[0].items():
         torch.testing.assert_close(value, terms[1][name], msg=name)

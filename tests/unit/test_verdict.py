@@ -33,10 +33,13 @@ def statistics(mode="prior", wet=0.45, **scores):
     return {"name": "mine", "mode": mode, "all_days": block, "heavy_days": None}
 
 
-def log(losses, gradients=None):
+def log(losses, gradients=None, network="rain"):
     gradients = gradients or [1 / (i + 1) for i in range(len(losses))]
     rows = zip(losses, gradients, strict=True)
-    return [{"epoch": i + 1, "train_loss": a, "val_loss": a, "val_L_grad": b} for i, (a, b) in enumerate(rows)]
+    return [
+        {"network": network, "epoch": i + 1, "train_loss": a, "val_loss": a, "val_L_grad": b}
+        for i, (a, b) in enumerate(rows)
+    ]
 
 
 GOOD_LOG = log([3.0, 2.0, 1.6, 1.5, 1.45, 1.44, 1.43, 1.43])
@@ -116,6 +119,13 @@ def test_each_fault_fails_its_check_alone(change, check, advice):
     bad = failed(judge(statistics(**change), GOOD_LOG))
     assert set(bad) == {check}
     assert advice in bad[check]["advice"]
+
+
+def test_each_network_of_a_chain_has_its_own_checks():
+    chain = [*log([8, 7, 6, 5, 4, 3], network="coarse"), *log([3.0, 2.0, 1.6, 1.5, 1.45, 1.44], network="fine")]
+    bad = failed(judge(statistics(), chain))
+    assert set(bad) == {"epoch of lowest val_loss (coarse rain)"}
+    assert "train.coarse_epochs 12" in bad["epoch of lowest val_loss (coarse rain)"]["advice"]
 
 
 def test_low_correlation_of_a_calibrated_ensemble_is_no_fault():

@@ -8,5 +8,6 @@ from rainshaft.stages import read_slice
 
 with job(snakemake.log[0], snakemake.threads):
     settings = Plots(**read_slice(snakemake.input.config))
-    best_epoch = json.loads(Path(snakemake.input.info).read_text())["best_epoch"]
-    training_curves(snakemake.input.train_log, snakemake.output.figure, best_epoch, settings)
+    networks = json.loads(Path(snakemake.input.info).read_text())["networks"]
+    best_epochs = {network["name"]: network["best_epoch"] for network in networks}
+    training_curves(snakemake.input.train_log, snakemake.output.figure, best_epochs, settings)
