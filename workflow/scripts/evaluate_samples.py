@@ -21,7 +21,7 @@ with job(snakemake.log[0], snakemake.threads):
         seed=seed,
     )
     with open(snakemake.input.train_log, newline="") as file:
-        history = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        history = list(csv.DictReader(file))
     write_json(statistics, snakemake.output.statistics)
     write_json(judge(statistics, history), snakemake.output.verdict)
     write_netcdf(scores, Path(snakemake.output.scores))
