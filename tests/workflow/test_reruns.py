@@ -95,7 +95,7 @@ def test_comments_key_order_and_profile_rerun_nothing(project):
     data, experiments_ = data.split("experiments:\n")
     (project.folder / "tiny.yaml").write_text(
         f"# another comment\nexperiments:\n{experiments_}\ndatasets:\n{data}\n{head}".replace(
-            "epochs: 2, batch_size: 32", "batch_size: 32, epochs: 2"
+            "epochs: 2, coarse_epochs: 1", "coarse_epochs: 1, epochs: 2"
         )
     )
     assert project.planned().rules == set()
