@@ -221,7 +221,7 @@ class Model(Section):
     further scales, and numbers beyond the finest for none"""
     coarser_scales: StrictInt = Field(0, ge=0, le=6)
     """how many scales begin the hierarchy on grids coarser than the coarse one, each by 2, so that members differ over
-    larger areas; 2 is a good start with `conserve: drawn`"""
+    larger areas; with `conserve: drawn` as many as leave some 2 x 2 cells on the coarsest"""
     prior: Literal["learned", "standard"] = "learned"
     """`learned`: p(z|x) is a network; `standard`: N(0, I)"""
     conserve: Literal["cells", "drawn", "none"] = "cells"

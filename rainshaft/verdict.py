@@ -153,7 +153,7 @@ def _calibration(block: dict[str, Any]) -> list[Check]:
         "spread / skill of the domain mean",
         _score(block, "domain_spread_skill"),
         *DOMAIN_SPREAD_SKILL,
-        "members hardly differ as whole days: with coarse rain, model.conserve: drawn and model.coarser_scales 2; "
+        "members hardly differ as whole days: with coarse rain, model.conserve: drawn and model.coarser_scales 3; "
         "without, one more of model.coarser_scales",
         "members differ too much as whole days: sampling.temperature 0.9, without training again",
     )
