@@ -348,8 +348,9 @@ class Sampling(Section):
     batch_size: StrictInt = Field(8, ge=1)
     """days a batch; the members do not depend on it"""
     tile: StrictInt = Field(512, ge=8)
-    """side of the tiles in which a large domain is drawn, fine cells, rounded down to whole cells of the coarsest
-    scale; smaller ones take less memory and more time, and give the same members but for rounding"""
+    """side of the tiles in which a large domain is drawn, fine cells (coarse ones for the coarse rain of `conserve:
+    drawn`), rounded down to whole cells of the coarsest scale; smaller ones take less memory and more time, and give
+    the same members but for rounding"""
     shards: StrictInt = Field(1, ge=1, le=1000)
     """jobs that share the days, each with a GPU of its own; the members do not depend on it"""
 
