@@ -39,6 +39,11 @@ class Chain(nn.Module):
         return tuple(network.architecture for network in self.networks)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What each network draws, for logs and figures."""
+        return ("rain",) if len(self.networks) == 1 else ("coarse", "fine")
+
+    @property
     def scales(self) -> tuple[int, ...]:
         """How many scales of latents each network has."""
         return tuple(a.scales for a in self.architectures)
@@ -47,7 +52,7 @@ class Chain(nn.Module):
         """What each network sees: the record, or in a chain that of the coarse rain, and of the fine rain from it."""
         if len(self.networks) == 1:
             return [record]
-        valid_HW = record.valid_HW.to(record.rain_THW.device)  # a long record does not fit on a GPU
+        valid_HW = record.valid_HW.to(record.rain_THW.device)  # the host, where the record is too long for the GPU
         coarse_TCyx = block_mean(record.rain_THW[:, None], valid_HW[None, None], record.factor)
         return [
             replace(

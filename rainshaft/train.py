@@ -131,7 +131,7 @@ class Trainer:
     ):
         self.settings = settings
         self.name, self.epochs, self.group = name, epochs, group
-        # as long for its length as that of the fine rain
+        # the share of its epochs that the setting is of `train.epochs`
         self.patience = settings.train.early_stopping_patience * epochs / settings.train.epochs
         self.device = choose_device(settings.train.device, self.group.rank)
         self.train_record, self.validation_record = record, validation_record
@@ -401,11 +401,10 @@ def trainers(settings: Settings, fields: Sequence[Path], statistics: xr.Dataset,
     device = choose_device(settings.train.device, group.rank)
     model = build_model(settings.model, statistics, settings.seed)
     records = (model.records(load_record(fields, statistics, split, device)) for split in ("train", "validation"))
-    t = settings.train
-    kinds = [("rain", t.epochs)] if len(model.networks) == 1 else [("coarse", t.coarse_epochs), ("fine", t.epochs)]
+    epochs = {"coarse": settings.train.coarse_epochs}
     return [
-        Trainer(settings, network, record, validation_record, statistics, name, epochs, group)
-        for network, record, validation_record, (name, epochs) in zip(model.networks, *records, kinds, strict=True)
+        Trainer(settings, *part, statistics, name, epochs.get(name, settings.train.epochs), group)
+        for name, *part in zip(model.names, model.networks, *records, strict=True)
     ]
 
 
