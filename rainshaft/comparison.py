@@ -152,6 +152,12 @@ COLUMNS = (
         "differences of neighbours against the observed; 1 is as sharp",
         score="gradient_ratio",
     ),
+    Column(
+        "edge_ratio",
+        "edge ratio",
+        "share of the gradient that lies at the edges of coarse cells, against the observed; 1: no block shows",
+        score="edge_ratio",
+    ),
     Column("p99_ratio", "P99 ratio", "against the observed; 1 is good", score="p99_ratio"),
     Column("p999_ratio", "P99.9 ratio", "against the observed; 1 is good", score="p999_ratio"),
     Column("ralsd_db", "RALSD dB", "distance of the power spectra; low is good", score="ralsd_db"),

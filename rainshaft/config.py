@@ -249,12 +249,13 @@ class Loss(Section):
     """weight of L_grad, the gradient loss (Mathieu et al. 2016)"""
     beta_kl: Number = Field(0.3, ge=0)
     """weight of L_kl, the KL divergence per valid cell"""
-    free_nats: Number = Field(0.015, ge=0)
-    """KL per valid cell and scale that costs nothing (free bits, Kingma et al. 2016), nats"""
     warmup_epochs: Number = Field(5, ge=0)
     """epochs over which beta_kl grows from 0 to its value"""
     lambda_crps: Number = Field(1.0, ge=0)
     """weight of the almost-fair CRPS of members drawn from the prior"""
+    crps_alpha: Number = Field(0.95, ge=0, le=1)
+    """how fair it is (Lang et al. 2024, there 0.95): nearer to 1 the ranks of the observation are flatter, and members
+    differ more and are rougher"""
     crps_pool: Number = Field(0.3, ge=0)
     """weight of the same score on block means, within lambda_crps"""
     pool_sizes: tuple[Annotated[StrictInt, Field(ge=2)], ...] = Field((2, 4, 8), min_length=1)

@@ -23,7 +23,6 @@ from torch import Tensor
 
 Across = Callable[[Tensor], Tensor]
 
-CRPS_ALPHA = 0.95  # Lang et al. 2024
 TERMS = ("L_rec", "L_mass", "L_grad", "L_kl", "L_crps", "L_crps_pool", "L_crps_grad", "L_crps_log")
 
 
@@ -90,7 +89,7 @@ def _pairs(valid: Tensor, axis: int) -> Tensor:
 
 
 def almost_fair_crps(
-    members_BMHW: Tensor, y_B1HW: Tensor, mask_B1HW: Tensor, alpha: float = CRPS_ALPHA, across: Across = alone
+    members_BMHW: Tensor, y_B1HW: Tensor, mask_B1HW: Tensor, alpha: float, across: Across = alone
 ) -> Tensor:
     """Almost-fair CRPS (Lang et al. 2024, eq. 4), mean over the masked cells; for M = 1 the MAE.
 
@@ -108,7 +107,7 @@ def almost_fair_crps(
 
 
 def pooled_crps(
-    members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, sizes: Sequence[int], across: Across = alone
+    members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, alpha: float, sizes: Sequence[int], across: Across = alone
 ) -> Tensor:
     """L_crps_pool: the same on means over blocks of size x size cells, summed over the sizes that the patch holds.
 
@@ -121,24 +120,21 @@ def pooled_crps(
         share = F.avg_pool2d(valid_B1HW, size)
         members = F.avg_pool2d(members_BMHW * valid_B1HW, size) / share.clamp(min=1e-6)
         truth = F.avg_pool2d(y_B1HW * valid_B1HW, size) / share.clamp(min=1e-6)
-        total = total + almost_fair_crps(members, truth, share, across=across)
+        total = total + almost_fair_crps(members, truth, share, alpha, across)
     return total
 
 
-def gradient_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, across: Across = alone) -> Tensor:
+def gradient_crps(
+    members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, alpha: float, across: Across = alone
+) -> Tensor:
     """L_crps_grad: the same on signed differences of neighbours, mean of both axes: a proper score of gradients."""
     scores = [
-        almost_fair_crps(members_BMHW.diff(dim=a), y_B1HW.diff(dim=a), _pairs(valid_B1HW, a), across=across)
+        almost_fair_crps(members_BMHW.diff(dim=a), y_B1HW.diff(dim=a), _pairs(valid_B1HW, a), alpha, across)
         for a in (-1, -2)
     ]
     return (scores[0] + scores[1]) / 2
 
 
-def log_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, across: Across = alone) -> Tensor:
+def log_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, alpha: float, across: Across = alone) -> Tensor:
     """L_crps_log: the same on log1p(mm/day), a proper score too; light rain and dry cells count for more."""
-    return almost_fair_crps(torch.log1p(members_BMHW), torch.log1p(y_B1HW), valid_B1HW, across=across)
-
-
-def free_nats_kl(kl_by_scale: Tensor, free_nats: float) -> Tensor:
-    """L_kl = sum over scales of max(KL, free nats), nats per valid cell (free bits, Kingma et al. 2016, eq. 15)."""
-    return kl_by_scale.clamp(min=free_nats).sum()
+    return almost_fair_crps(torch.log1p(members_BMHW), torch.log1p(y_B1HW), valid_B1HW, alpha, across)

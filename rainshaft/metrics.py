@@ -135,7 +135,7 @@ def ranks_of_truth(members: Array, truth: Array, rng: np.random.Generator) -> ND
     return (members < truth).sum(axis=0) + rng.integers(0, ties + 1)
 
 
-def gradient_sum(fields: Array, cells: Mask) -> tuple[Array, int]:
+def gradient_sum(fields: Array, cells: Mask, block: int = 1) -> tuple[Array, int]:
     """Sum of |differences of neighbours| along both axes, over pairs of valid cells, and the count of pairs.
 
     Parameters
@@ -144,11 +144,17 @@ def gradient_sum(fields: Array, cells: Mask) -> tuple[Array, int]:
         (..., H, W) without NaN.
     cells
         (H, W).
+    block
+        Only pairs across the edges of blocks of block x block cells.
     """
-    down, across = cells[1:] & cells[:-1], cells[:, 1:] & cells[:, :-1]
-    total = np.abs(np.diff(fields, axis=-2)).sum(axis=(-2, -1), where=down, dtype=np.float64)
-    total = total + np.abs(np.diff(fields, axis=-1)).sum(axis=(-2, -1), where=across, dtype=np.float64)
-    return total, int(down.sum() + across.sum())
+    total, pairs = np.zeros(fields.shape[:-2]), 0
+    for rows, valid in ((fields, cells), (fields.swapaxes(-2, -1), cells.T)):
+        lower, upper = slice(block - 1, -1, block), slice(block, None, block)
+        both = valid[lower] & valid[upper]
+        step = np.abs(rows[..., upper, :] - rows[..., lower, :])
+        total = total + step.sum(axis=(-2, -1), where=both, dtype=np.float64)
+        pairs += int(both.sum())
+    return total, pairs
 
 
 def wavenumbers(height: int, width: int) -> Array:
@@ -228,7 +234,14 @@ def fractions_errors(
 
 
 def _score_day(
-    members: Array, truth: Array, cells: Mask, dry: bool, K: int, settings: Evaluation, rng: np.random.Generator
+    members: Array,
+    truth: Array,
+    cells: Mask,
+    dry: bool,
+    K: int,
+    factor: int,
+    settings: Evaluation,
+    rng: np.random.Generator,
 ) -> dict[str, Any]:
     """Compute what one day adds to the scores: members (k <= K, H, W), truth (H, W), NaN only outside `cells`."""
     members, truth = np.where(cells, members, 0), np.where(cells, truth, 0)  # ASSUME not valid is dry, for spectra only
@@ -278,6 +291,8 @@ def _score_day(
 
     day["gradient_observed"], day["gradient_pairs"] = gradient_sum(truth, cells)
     day["gradient_samples"] = gradient_sum(members, cells)[0].mean()
+    day["edge_gradient_observed"] = gradient_sum(truth, cells, factor)[0]
+    day["edge_gradient_samples"] = gradient_sum(members, cells, factor)[0].mean()
     day["spectrum_observed"] = radial_spectrum(truth)
     day["spectrum_samples"] = radial_spectrum(members).mean(axis=0)
     day["fss_error"], day["fss_reference"] = fractions_errors(
@@ -290,7 +305,7 @@ def _score_day(
 
 
 def score_days(
-    members: xr.DataArray, truth: xr.DataArray, valid: xr.DataArray, settings: Evaluation, seed: int = 1
+    members: xr.DataArray, truth: xr.DataArray, valid: xr.DataArray, factor: int, settings: Evaluation, seed: int = 1
 ) -> xr.Dataset:
     """Compute what each day adds to the scores.
 
@@ -303,6 +318,8 @@ def score_days(
         on `time` tells the dry days.
     valid
         (lat, lon), true at the cells to score; what stands at other cells does not matter.
+    factor
+        Cells along the side of a coarse cell; the first one begins at the first cell.
     settings
         Thresholds and scales.
     seed
@@ -331,11 +348,11 @@ def score_days(
         kept = _members_left(m, cells, date)
         rng = np.random.default_rng([seed, int(date.replace("-", ""))])
         if kept.sum() >= min(2, K) and cells.any():
-            days.append(_score_day(m[kept], y, cells, bool(dry[t]), K, settings, rng))
+            days.append(_score_day(m[kept], y, cells, bool(dry[t]), K, factor, settings, rng))
             wettest_y = np.fmax(wettest_y, np.where(cells, y, np.nan))
             wettest_m[kept] = np.fmax(wettest_m[kept], np.where(cells, m[kept], np.nan))
         else:
-            shape = _score_day(np.zeros_like(m), np.zeros_like(y), inside, True, K, settings, rng)
+            shape = _score_day(np.zeros_like(m), np.zeros_like(y), inside, True, K, factor, settings, rng)
             days.append({name: np.full(np.shape(value), np.nan) for name, value in shape.items()})
             days[-1]["members"] = kept.sum()
     columns = {name: np.stack([day[name] for day in days]) for name in days[0]}
@@ -485,6 +502,8 @@ def _scores(totals: Mapping[str, Array], means: Mapping[str, Array], K: int, set
         scores["mass_bias"] = totals["sum_samples"] / totals["sum_observed"] - 1
         scores["wet_fraction_bias_1mm"] = samples["wet_fraction_1mm"] - observed["wet_fraction_1mm"]
         scores["gradient_ratio"] = totals["gradient_samples"] / totals["gradient_observed"]
+        at_edges = [totals[f"edge_gradient_{side}"] / totals[f"gradient_{side}"] for side in ("samples", "observed")]
+        scores["edge_ratio"] = at_edges[0] / at_edges[1]
         scores["ks_above_p95"] = _each(
             intensity.ks_above, totals["intensity_observed"], totals["intensity_samples"], observed["p95"]
         )
@@ -556,7 +575,7 @@ def evaluate(
             pr, where = opened["pr"].transpose("time", "member", "lat", "lon"), _find_days(sources)
             test = np.flatnonzero(opened["split"].values.astype(str) == "test")
             _check(ensemble, pr, test, sources, where, fields)
-            valid = valid_every_year(sources)
+            valid, factor = valid_every_year(sources), sources[0].sizes["lat"] // sources[0].sizes["y"]
             category = opened["category"].values.astype(str)
             is_heavy = np.char.startswith(category[test], "heavy")
 
@@ -564,7 +583,7 @@ def evaluate(
                 for chunk in _chunks(days, pr):
                     members, truth = _members(pr, chunk), _truth(pr, chunk, sources, where)
                     try:
-                        yield score_days(members, truth, valid, settings, seed)
+                        yield score_days(members, truth, valid, factor, settings, seed)
                     except UserError as error:
                         raise UserError(f"{ensemble}: {error}") from None
 

@@ -52,13 +52,15 @@ class Objective(nn.Module):
             "L_grad": loss.gradient_loss(y, y_hat, valid, across) / self.mean_rain,
             # by valid cells, as every other term: over islands in a sea without values the latents would else cost next
             # to nothing; by how many a patch has on average, for one may lie in the sea
-            "L_kl": loss.free_nats_kl(across(kl) / (self.valid_share * math.prod(y.shape[-2:])), w.free_nats),
+            "L_kl": kl.sum() / (self.valid_share * math.prod(y.shape[-2:])),
         }
         if members is not None:
-            terms["L_crps"] = loss.almost_fair_crps(members, y, valid, across=across) / self.mean_rain
-            terms["L_crps_pool"] = loss.pooled_crps(members, y, valid, w.pool_sizes, across) / self.mean_rain
-            terms["L_crps_grad"] = loss.gradient_crps(members, y, valid, across) / self.mean_rain
-            terms["L_crps_log"] = loss.log_crps(members, y, valid, across) / self.log_std
+            terms["L_crps"] = loss.almost_fair_crps(members, y, valid, w.crps_alpha, across) / self.mean_rain
+            terms["L_crps_pool"] = (
+                loss.pooled_crps(members, y, valid, w.crps_alpha, w.pool_sizes, across) / self.mean_rain
+            )
+            terms["L_crps_grad"] = loss.gradient_crps(members, y, valid, w.crps_alpha, across) / self.mean_rain
+            terms["L_crps_log"] = loss.log_crps(members, y, valid, w.crps_alpha, across) / self.log_std
         return terms
 
     def total(self, terms: dict[str, Tensor], beta: float) -> Tensor:

@@ -169,7 +169,7 @@ def _calibration(block: dict[str, Any]) -> list[Check]:
             "spread / skill",
             _score(block, "spread_skill"),
             *SPREAD_SKILL,
-            "members are too alike: loss.lambda_crps 1.0; with it, loss.beta_kl 1.0 or sampling.temperature 1.1",
+            "members are too alike: loss.lambda_crps 1.0; with it, loss.crps_alpha 1.0 or sampling.temperature 1.1",
             "members differ too much: sampling.temperature 0.9, without training again",
         ),
         _within("calibration gap", gap, -CALIBRATION_GAP, CALIBRATION_GAP, alike, unlike),

@@ -13,6 +13,7 @@ from rainshaft.config import Evaluation
 from rainshaft.errors import UserError
 from rainshaft.files import write_json, write_netcdf
 
+FACTOR = 4
 SETTINGS = Evaluation(fss_thresholds=(1.0, 10.0), fss_scales=(1, 5), bootstrap=20)
 
 
@@ -46,7 +47,7 @@ def arrays(members, truth, valid=None, category=None, start="2001-01-01"):
 
 
 def block(members, truth, valid=None, category=None, settings=SETTINGS):
-    return metrics.summarise(metrics.score_days(*arrays(members, truth, valid, category), settings), settings)
+    return metrics.summarise(metrics.score_days(*arrays(members, truth, valid, category), FACTOR, settings), settings)
 
 
 def value(found, name):
@@ -194,8 +195,8 @@ def test_truth_with_gaps_is_scored_on_the_other_cells():
 
 def test_two_halves_are_the_whole(ensemble):
     members, truth, valid = arrays(*ensemble, category=["moderate"] * 60)
-    whole = metrics.score_days(members, truth, valid, SETTINGS)
-    parts = (metrics.score_days(members[s], truth[s], valid, SETTINGS) for s in (slice(25, 60), slice(0, 25)))
+    whole = metrics.score_days(members, truth, valid, FACTOR, SETTINGS)
+    parts = (metrics.score_days(members[s], truth[s], valid, FACTOR, SETTINGS) for s in (slice(25, 60), slice(0, 25)))
     merged = metrics.merge(parts)
     xr.testing.assert_identical(merged, whole[list(merged.data_vars)])
     assert metrics.summarise(merged, SETTINGS) == metrics.summarise(whole, SETTINGS)
@@ -204,7 +205,7 @@ def test_two_halves_are_the_whole(ensemble):
 def test_bootstrap_interval_matches_resampled_days():
     """The intervals from weighted sums are those of scoring the resampled days themselves."""
     members, truth = exchangeable(days=12, K=3, height=16, width=16)
-    days = metrics.score_days(*arrays(members, truth), SETTINGS)
+    days = metrics.score_days(*arrays(members, truth), FACTOR, SETTINGS)
     settings = SETTINGS.model_copy(update={"bootstrap": 10})
     found = metrics.summarise(days, settings, seed=4)["scores"]
     draws = np.random.default_rng([4, 12]).multinomial(12, np.full(12, 1 / 12), size=10)
@@ -297,7 +298,7 @@ def test_rank_histogram_is_flat_where_all_is_dry():
 def test_wet_rank_histogram_leaves_out_what_is_dry_everywhere():
     members, truth = np.zeros((1, 2, 10, 10)), np.zeros((1, 10, 10))
     truth[0, 0] = 5
-    days = metrics.score_days(*arrays(members, truth), SETTINGS)
+    days = metrics.score_days(*arrays(members, truth), FACTOR, SETTINGS)
     assert days["rank_histogram"].values.tolist() == [[0, 0, 10]]
     assert days["rank_histogram_all"].sum() == 100
 
@@ -307,6 +308,14 @@ def test_gradient_by_hand():
     cells = np.array([[True, True, True], [True, True, False]])
     for view in (slice(None), np.s_[::-1], np.s_[:, ::-1]):  # the cell that is not valid may be on either side
         assert metrics.gradient_sum(field[view], cells[view]) == (1 + 4 + 0 + 2 + 1, 5)
+    assert metrics.gradient_sum(field, cells, 2) == (4, 1)  # to the third column; there is no third row
+
+
+def test_steps_at_the_edges_of_coarse_cells_show(ensemble, calibrated):
+    members, truth = ensemble
+    assert value(calibrated, "edge_ratio") == pytest.approx(1, abs=0.05)
+    rows, columns = np.indices(truth.shape[1:]) // FACTOR
+    assert value(block(members * (1 + (rows + columns) % 2), truth), "edge_ratio") > 1.2
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (32, 80), (60, 24)])
@@ -386,11 +395,11 @@ def test_dropped_members():
     fewer = members.copy()
     fewer[2, 1] = np.nan  # this member is left out of the day
     fewer[4, :3] = np.nan  # one member left: the day is left out
-    days = metrics.score_days(*arrays(fewer, truth), SETTINGS)
+    days = metrics.score_days(*arrays(fewer, truth), FACTOR, SETTINGS)
     found = metrics.summarise(days, SETTINGS)
     assert (found["days"], found["days_left_out"]) == (5, 1)
     assert days["members"].values.tolist() == [4, 4, 3, 4, 1, 4]
-    alone = metrics.score_days(*arrays(members[2:3, [0, 2, 3]], truth[2:3], start="2001-01-03"), SETTINGS)
+    alone = metrics.score_days(*arrays(members[2:3, [0, 2, 3]], truth[2:3], start="2001-01-03"), FACTOR, SETTINGS)
     for name in ("fair_crps", "variance", "diversity", "intensity_samples", "gradient_samples", "fss_error"):
         np.testing.assert_array_equal(days[name].values[2], alone[name].values[0])
     assert np.isnan(days["rank_histogram"].values[2]).all()
@@ -412,6 +421,7 @@ def write_fields(folder, truth, times, valid=None):
         "time": times,
         "lat": ("lat", 40 - 0.1 * np.arange(height), {"units": "degrees_north"}),
         "lon": ("lon", 5 + 0.1 * np.arange(width), {"units": "degrees_east"}),
+        "y": np.arange(height // FACTOR),
     }
     valid = np.ones((height, width), "i1") if valid is None else valid.astype("i1")
     data = xr.Dataset({"pr": (("time", "lat", "lon"), truth), "valid": (("lat", "lon"), valid)}, coords=coords)
@@ -498,5 +508,7 @@ def test_evaluate_names_what_is_missing(tmp_path):
 def test_360_day_calendar_has_a_30th_of_february():
     members, truth, valid = arrays(*exchangeable(days=2, K=2, height=10, width=10))
     times = [cftime.Datetime360Day(2000, 2, 29), cftime.Datetime360Day(2000, 2, 30)]
-    days = metrics.score_days(members.assign_coords(time=times), truth.assign_coords(time=times), valid, SETTINGS)
+    days = metrics.score_days(
+        members.assign_coords(time=times), truth.assign_coords(time=times), valid, FACTOR, SETTINGS
+    )
     assert days.sizes["time"] == 2

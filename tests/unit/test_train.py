@@ -378,7 +378,7 @@ def test_a_model_of_context_alone_trains_and_comes_back_from_its_file(islands, t
 def test_the_kl_counts_by_the_valid_cells_of_the_domain(islands):
     """Latents over islands must not come cheaper because there is much sea; a patch of nothing but sea is no matter."""
     options = train.Settings(
-        1, Model(width=4, d_z=(2, 1), conserve="none"), Loss(free_nats=0.0), Train(batch_size=4, patch=24, device="cpu")
+        1, Model(width=4, d_z=(2, 1), conserve="none"), Loss(), Train(batch_size=4, patch=24, device="cpu")
     )
     (trainer,) = train.trainers(options, *islands, Group())
     network = trainer.model
