@@ -25,7 +25,6 @@ from rainshaft.scales import refinements
 LOG_VARIANCE_RANGE = (-6.0, 3.0)
 LEAST_SHARE_OF_MASS = 0.02  # of a coarse cell that the network itself must place; see conserve_cells
 NEAR_RAIN = 0.2  # mm/day; likewise
-LARGEST_SMOOTH_FACTOR = 4.0  # likewise
 BLOCK_REACH = 2  # cells on each side that a Block sees
 CONTEXT_CHANNELS = 8, 16  # of the convolutions of a ContextEncoder
 CONTEXT_WIDTH = 8  # numbers that it makes of a day; few, because a record has only some thousand days
@@ -95,8 +94,7 @@ class Architecture:
     @property
     def reach(self) -> int:
         """How many cells of the coarsest scale away the inputs of a fine cell may lie, at most: the halo of a tile."""
-        # of the scale at hand; the last convolution, and the factors between coarse cells
-        cells = 1 + (self.factor if self.conserve == "cells" else 0)
+        cells = 1  # of the scale at hand; the last convolution
         for level, step in zip(range(self.scales)[::-1], (1, *self.steps[::-1]), strict=True):  # through the decoder
             up = cells // step + 1 if self.interpolates(level) else math.ceil(cells / step)
             cells = up + BLOCK_REACH
@@ -397,26 +395,21 @@ def conserve_cells(
 ) -> Tensor:
     """Scale the fine rain so that its mean over the valid cells of each coarse cell is the coarse rain.
 
-    Zeros stay zeros, and a dry coarse cell is dry throughout. A factor for each coarse cell leaves steps at its edges,
-    so factors that are interpolated between the cells come first, and leave less to those that make the mass exact.
-    Only where the network leaves a wet coarse cell (almost) empty, with less than LEAST_SHARE_OF_MASS of its rain, that
-    share falls first on the fine cells that were nearest to rain: those whose potential, the output before the ReLU, is
-    within NEAR_RAIN of the highest in the coarse cell. So the mass always falls somewhere.
+    Zeros stay zeros, and a dry coarse cell is dry throughout. Only where the network leaves a wet coarse cell
+    (almost) empty, with less than LEAST_SHARE_OF_MASS of its rain, that share falls first on the fine cells that
+    were nearest to rain: those whose potential, the output before the ReLU, is within NEAR_RAIN of the highest in
+    the coarse cell. So the mass always falls somewhere, and the factor stays below 1 / LEAST_SHARE_OF_MASS.
     """
 
     def mean(fine: Tensor) -> Tensor:
         return block_mean(fine, valid_B1HW, factor)
 
-    def scale(rain: Tensor) -> Tensor:
-        made = mean(rain)
-        return torch.where(made > 1e-6, coarse_B1yx / made.clamp(min=1e-6), 1.0)  # 1: dry, or nowhere valid
-
     lacking = F.relu(LEAST_SHARE_OF_MASS * coarse_B1yx - mean(rain_BMHW))
     highest = repeat_cells(F.max_pool2d(potential_BMHW, factor), factor).clamp(min=-LARGEST)  # -inf: none valid
     near = F.relu(potential_BMHW - highest + NEAR_RAIN)
     rain_BMHW = rain_BMHW + near * repeat_cells(lacking / mean(near).clamp(min=1e-6), factor)
-    rain_BMHW = rain_BMHW * bilinear(scale(rain_BMHW).clamp(max=LARGEST_SMOOTH_FACTOR), factor)
-    return rain_BMHW * repeat_cells(scale(rain_BMHW), factor)
+    ratio = coarse_B1yx / mean(rain_BMHW).clamp(min=1e-6)
+    return rain_BMHW * repeat_cells(ratio, factor)
 
 
 def repeat_cells(coarse_BCyx: Tensor, factor: int) -> Tensor:
