@@ -240,7 +240,7 @@ class Loss(Section):
     w_max: Number = Field(1.0, gt=0)
     """largest weight of a cell in L_rec; with w_min = w_max = 1 it is the plain MAE"""
     tail_boost: Number = Field(1.0, ge=1)
-    """factor on the weight of cells at or above P99 of the wet training values"""
+    """factor on the weight of cells at or above P99 of the wet training values of the fine rain"""
     lambda_rec: Number = Field(1.0, ge=0)
     """weight of L_rec, the intensity-weighted MAE of the posterior's reconstruction"""
     lambda_mass: Number = Field(0.0, ge=0)

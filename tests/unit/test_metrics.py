@@ -308,7 +308,17 @@ def test_gradient_by_hand():
     cells = np.array([[True, True, True], [True, True, False]])
     for view in (slice(None), np.s_[::-1], np.s_[:, ::-1]):  # the cell that is not valid may be on either side
         assert metrics.gradient_sum(field[view], cells[view]) == (1 + 4 + 0 + 2 + 1, 5)
-    assert metrics.gradient_sum(field, cells, 2) == (4, 1)  # to the third column; there is no third row
+
+
+def test_gradient_across_the_edges_of_blocks():
+    rng = np.random.default_rng(9)
+    fields, cells = rng.random((4, 7, 10)), rng.random((7, 10)) > 0.2  # the last blocks are not whole
+    pairs = [((i - 1, j), (i, j)) for i in (3, 6) for j in range(10)]
+    pairs += [((i, j - 1), (i, j)) for i in range(7) for j in (3, 6, 9)]
+    pairs = [(a, b) for a, b in pairs if cells[a] and cells[b]]
+    total, count = metrics.gradient_sum(fields, cells, 3)
+    assert count == len(pairs)
+    assert total == pytest.approx(sum(abs(fields[:, *a] - fields[:, *b]) for a, b in pairs))
 
 
 def test_steps_at_the_edges_of_coarse_cells_show(ensemble, calibrated):

@@ -20,7 +20,7 @@ from fields import make_fields, showers, statistics_of
 from project import REPOSITORY
 from safetensors.torch import load_file
 
-from rainshaft import batches, checkpoints, train
+from rainshaft import batches, checkpoints, loss, train
 from rainshaft.config import Loss, Model, Train
 from rainshaft.errors import STOPPED, Interrupted, UserError
 from rainshaft.files import write_netcdf
@@ -392,6 +392,25 @@ def test_the_kl_counts_by_the_valid_cells_of_the_domain(islands):
     assert cells < 0.5 * batch.rain_B1HW[0].numel()
     for patches in (batch, in_the_sea):
         assert trainer.objective(patches, *draws)["L_kl"].item() == pytest.approx(kl.sum().item() / cells, rel=1e-4)
+
+
+def test_every_term_of_the_ensemble_score_is_as_fair_as_the_setting_says(islands):
+    found = []
+    for alpha in (0.9, 1.0):
+        options = train.Settings(
+            1,
+            Model(width=4, d_z=(2, 1), conserve="none"),
+            Loss(crps_alpha=alpha),
+            Train(batch_size=4, patch=24, device="cpu"),
+        )
+        (trainer,) = train.trainers(options, *islands, Group())
+        torch.nn.init.constant_(trainer.model.out.weight, 0.1)  # the members of a fresh network are all alike
+        record, patches = trainer.train_record, trainer.patches
+        batch = batches.training_batch(record, patches, options.train, 1, 0, torch.device("cpu"))
+        found.append(trainer.objective(batch, trainer.noise(0, 0, 4, 1), trainer.noise(1, 0, 4, 2)))
+    for name in loss.TERMS:
+        fair, less = found[1][name].item(), found[0][name].item()
+        assert (fair < less) if name.startswith("L_crps") else (fair == less), name
 
 
 def test_the_sea_takes_no_part_in_any_term_and_has_no_gradient(islands):

@@ -112,9 +112,9 @@ def test_another_experiment_reruns_no_other(project):
 
 
 def test_the_code_reruns_by_its_meaning_alone(project):
-    project.edit("rainshaft/loss.py", "CRPS_ALPHA = 0.95", "CRPS_ALPHA = 0.95  # a comment")
+    project.edit("rainshaft/loss.py", "size = valid.shape[axis]", "size = valid.shape[axis]  # a comment")
     assert project.planned().rules == set()
-    project.edit("rainshaft/loss.py", "CRPS_ALPHA = 0.95", "CRPS_ALPHA = 0.94")
+    project.edit("rainshaft/loss.py", "size = valid.shape[axis]", "size = valid.shape[axis] + 0")
     plan = project.planned()
     assert plan.rules - FREEZE == AFTER_TRAIN
     assert experiments(plan, "train_model") == {"gradient-loss", "calibrated"}
@@ -142,7 +142,7 @@ def test_touch_and_git_checkout_rerun_nothing(project):
     git("init", "-q")
     git("add", "Snakefile", "tiny.yaml", "workflow", "rainshaft", "config", "profiles")
     git("commit", "-q", "-m", "one")
-    project.edit("rainshaft/loss.py", "CRPS_ALPHA = 0.95", "CRPS_ALPHA = 0.5")
+    project.edit("rainshaft/loss.py", "size = valid.shape[axis]", "size = valid.shape[axis] + 1")
     project.edit("workflow/scripts/train_model.py", "with job", "print()\nwith job")
     git("commit", "-q", "-a", "-m", "two")
     git("checkout", "-q", "HEAD~1")
