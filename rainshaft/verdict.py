@@ -77,14 +77,18 @@ def summary(verdict: dict[str, Any]) -> str:
     else:
         head += f"{len(judged) - len(failed)} of {len(judged)} checks passed; next: {failed[0]['advice']}"
     lines = [head]
-    lines += [f"  {check['check']}: {_text(check['found'])}, expected {check['expected']}" for check in failed]
+    lines += [f"  {check['check']}: {_text(check)}, expected {check['expected']}" for check in failed]
     if verdict.get("note"):
         lines.append(f"  ({verdict['note']})")
     return "\n".join(lines)
 
 
-def _text(found: float | None) -> str:
-    return "none" if found is None else f"{found:.3g}"
+def _text(check: Check) -> str:
+    """What was found, with as many digits as tell it from what was expected."""
+    if check["found"] is None:
+        return "none"
+    short = f"{check['found']:.3g}"
+    return f"{check['found']:.6g}" if short in check["expected"].split() else short
 
 
 # --------------------------------------------------------------------------------------------- checks

@@ -128,6 +128,11 @@ def test_each_network_of_a_chain_has_its_own_checks():
     assert "train.coarse_epochs 12" in bad["epoch of lowest val_loss (coarse rain)"]["advice"]
 
 
+def test_a_value_just_outside_does_not_read_as_if_within():
+    text = summary(judge(statistics(gradient_ratio=1.10043), []))
+    assert "gradient ratio: 1.10043, expected 0.9 to 1.1" in text
+
+
 def test_low_correlation_of_a_calibrated_ensemble_is_no_fault():
     """How well rain can be foretold from the coarse fields is not up to the model; the gap is."""
     assert not failed(judge(statistics(correlation_member_truth=0.25, calibration_gap=0.01), []))
