@@ -254,8 +254,8 @@ class Loss(Section):
     lambda_crps: Number = Field(1.0, ge=0)
     """weight of the almost-fair CRPS of members drawn from the prior"""
     crps_alpha: Number = Field(0.95, ge=0, le=1)
-    """how fair it is (Lang et al. 2024, there 0.95): nearer to 1 the ranks of the observation are flatter, and members
-    differ more and are rougher"""
+    """alpha of this almost-fair CRPS (Lang et al. 2024); 1 is the fair one. Nearer to 1 the ranks of the observation
+    are flatter, and members differ more and are rougher"""
     crps_pool: Number = Field(0.3, ge=0)
     """weight of the same score on block means, within lambda_crps"""
     pool_sizes: tuple[Annotated[StrictInt, Field(ge=2)], ...] = Field((2, 4, 8), min_length=1)
