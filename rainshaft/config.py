@@ -167,7 +167,8 @@ class Dataset(Section):
     """1 or 100 % on land, 0 on sea; without it, land is where rain is observed and elevation, if given, is above 0 m"""
     split: Split
     heavy_percentile: Number = Field(90, gt=0, lt=100)
-    """percentile of the daily maxima that makes a cell heavy; of those of the coarse rain, a day for training"""
+    """percentile of the daily maxima from which a cell is heavy; training tells heavy days by the coarse rain in the
+    same way"""
     heavy_min_cells: StrictInt = Field(20, ge=1)
     """heavy cells that make a day heavy"""
     extreme_percentile: Number = Field(99, gt=0, lt=100)
@@ -175,7 +176,7 @@ class Dataset(Section):
     coast_km: Number = Field(30, gt=0)
     """a heavy day is coastal when its heavy cells lie nearer to the coast than this on average, km"""
     dry_wet_fraction: Number = Field(0.05, ge=0, le=1)
-    """a day is dry when less than this share of the cells has 1 mm/day or more; of the coarse cells, for training"""
+    """a day is dry when less than this share of the cells has 1 mm/day or more; training counts the coarse cells"""
     synthetic: Synthetic | None = None
     """make the raw files from a seed instead of reading the user's"""
 
