@@ -248,15 +248,15 @@ class Loss(Section):
     """weight of L_mass, the squared bias of all rain in a batch; what is kept has none"""
     lambda_grad: Number = Field(0.2, ge=0)
     """weight of L_grad, the gradient loss (Mathieu et al. 2016)"""
-    beta_kl: Number = Field(0.3, ge=0)
+    beta_kl: Number = Field(0.8, ge=0)
     """weight of L_kl, the KL divergence per valid cell"""
     warmup_epochs: Number = Field(5, ge=0)
     """epochs over which beta_kl grows from 0 to its value"""
     lambda_crps: Number = Field(1.0, ge=0)
-    """weight of the almost-fair CRPS of members drawn from the prior"""
-    crps_alpha: Number = Field(0.95, ge=0, le=1)
-    """alpha of this almost-fair CRPS (Lang et al. 2024); 1 is the fair one. Nearer to 1 the ranks of the observation
-    are flatter, and members differ more and are rougher"""
+    """weight of the CRPS of members drawn from the prior"""
+    crps_alpha: Number = Field(1.0, ge=0, le=1)
+    """1 is the fair CRPS; below it is almost fair (Lang et al. 2024, alpha): members differ less and are smoother, and
+    the ranks of the observation less flat"""
     crps_pool: Number = Field(0.3, ge=0)
     """weight of the same score on block means, within lambda_crps"""
     pool_sizes: tuple[Annotated[StrictInt, Field(ge=2)], ...] = Field((2, 4, 8), min_length=1)
@@ -266,6 +266,8 @@ class Loss(Section):
     """weight of the same score on differences of neighbours, within lambda_crps"""
     crps_log: Number = Field(1.0, ge=0)
     """weight of the same score on log1p(mm/day), within lambda_crps: where it rains lightly, and where not at all"""
+    crps_spectrum: Number = Field(0.1, ge=0)
+    """weight of the same score on the spectrum of the gradient, within lambda_crps"""
     members: StrictInt = Field(2, ge=1, le=16)
     """members drawn from the prior for the CRPS and L_mass; with 1 they are the MAE and the plain square"""
 

@@ -1,7 +1,8 @@
 """The loss: every term one function, over valid cells, in mm/day; L_mass in its square.
 
     L = lambda_rec L_rec + lambda_mass L_mass + lambda_grad L_grad + beta L_kl
-        + lambda_crps (L_crps + crps_pool L_crps_pool + crps_grad L_crps_grad + crps_log L_crps_log)
+        + lambda_crps (L_crps + crps_pool L_crps_pool + crps_grad L_crps_grad + crps_log L_crps_log
+                     + crps_spectrum L_crps_spectrum)
 
 L_rec and L_grad judge one draw from the posterior, the CRPS terms members from the prior; so does L_mass with these.
 The data terms are divided by the mean rain of the training days (L_mass by its square), so that weights mean the same
@@ -15,6 +16,7 @@ Shapes: B day, M member, H W fine grid.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -23,7 +25,9 @@ from torch import Tensor
 
 Across = Callable[[Tensor], Tensor]
 
-TERMS = ("L_rec", "L_mass", "L_grad", "L_kl", "L_crps", "L_crps_pool", "L_crps_grad", "L_crps_log")
+LEAST_POWER = 1e-8  # (mm/day)^2; the square root has no gradient at 0
+
+TERMS = ("L_rec", "L_mass", "L_grad", "L_kl", "L_crps", "L_crps_pool", "L_crps_grad", "L_crps_log", "L_crps_spectrum")
 
 
 def alone(value: Tensor) -> Tensor:
@@ -138,3 +142,41 @@ def gradient_crps(
 def log_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, alpha: float, across: Across = alone) -> Tensor:
     """L_crps_log: the same on log1p(mm/day), a proper score too; light rain and dry cells count for more."""
     return almost_fair_crps(torch.log1p(members_BMHW), torch.log1p(y_B1HW), valid_B1HW, alpha, across)
+
+
+def spectral_crps(
+    members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, alpha: float, across: Across = alone
+) -> Tensor:
+    """L_crps_spectrum: the same on the spectrum of the gradient, a proper score too; mean over its rings.
+
+    That is 2 pi k sqrt(P(k)), mm/day a cell, with P the power of a patch averaged over rings of equal wavenumber k
+    (`metrics.radial_spectrum`): it varies little with k, so that no scale outweighs the others. A Hann window keeps the
+    jump between opposite edges out. A patch counts by what is valid in it.
+    """
+    height, width = y_B1HW.shape[-2:]
+    hann = torch.hann_window(height)[:, None] * torch.hann_window(width)
+    window_B1HW = hann.to(y_B1HW.device) * valid_B1HW
+    share_B111 = (window_B1HW**2).mean((-2, -1), keepdim=True) / (hann**2).mean()
+    rings_FR, k_R = (part.to(y_B1HW.device) for part in _rings(height, width))
+
+    def spectrum(fields: Tensor) -> Tensor:
+        power = torch.fft.rfft2(fields * window_B1HW).abs() ** 2 / (height * width * (hann**2).mean())
+        power = power.flatten(-2) @ rings_FR / share_B111[..., 0].clamp(min=1e-6)
+        return 2 * math.pi * k_R * (power + LEAST_POWER).sqrt()
+
+    members_BMR1, y_B1R1 = spectrum(members_BMHW)[..., None], spectrum(y_B1HW)[..., None]
+    return almost_fair_crps(members_BMR1, y_B1R1, share_B111, alpha, across)
+
+
+def _rings(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Weights of the wavenumbers of `rfft2` in the mean of each ring (F, R); the k of the rings in cycles a cell."""
+    shortest = min(height, width)
+    wavenumber = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width))
+    ring_F1 = (wavenumber * shortest).round().flatten()[:, None]
+    index_R = torch.arange(1, shortest // 2 + 1)
+    twice = torch.full((height, width // 2 + 1), 2.0)  # of a wavenumber and its negative rfft2 has one
+    twice[:, 0] = 1.0
+    if width % 2 == 0:
+        twice[:, -1] = 1.0
+    rings_FR = (ring_F1 == index_R) * twice.flatten()[:, None]
+    return rings_FR / rings_FR.sum(0), index_R / shortest

@@ -61,6 +61,7 @@ class Objective(nn.Module):
             )
             terms["L_crps_grad"] = loss.gradient_crps(members, y, valid, w.crps_alpha, across) / self.mean_rain
             terms["L_crps_log"] = loss.log_crps(members, y, valid, w.crps_alpha, across) / self.log_std
+            terms["L_crps_spectrum"] = loss.spectral_crps(members, y, valid, w.crps_alpha, across) / self.mean_rain
         return terms
 
     def total(self, terms: dict[str, Tensor], beta: float) -> Tensor:
@@ -69,4 +70,5 @@ class Objective(nn.Module):
         weights = {"L_rec": w.lambda_rec, "L_mass": w.lambda_mass, "L_grad": w.lambda_grad, "L_kl": beta}
         weights |= {"L_crps": w.lambda_crps, "L_crps_pool": w.lambda_crps * w.crps_pool}
         weights |= {"L_crps_grad": w.lambda_crps * w.crps_grad, "L_crps_log": w.lambda_crps * w.crps_log}
+        weights |= {"L_crps_spectrum": w.lambda_crps * w.crps_spectrum}
         return sum(weights[name] * value for name, value in terms.items())

@@ -26,6 +26,7 @@ MEANINGS = {
     "L_crps_pool": "the same on block means",
     "L_crps_grad": "the same on differences",
     "L_crps_log": "the same on log1p(rain)",
+    "L_crps_spectrum": "the same on the spectrum of the gradient",
     "lr": "learning rate",
     "beta": "weight of L_kl",
 }

@@ -1,9 +1,11 @@
 """Every term of the loss: what it is 0 for, what it sees, and that masked cells take no part."""
 
+import numpy as np
 import pytest
 import torch
 
 from rainshaft import loss
+from rainshaft.metrics import radial_spectrum
 
 VALID = torch.ones(2, 1, 16, 16)
 
@@ -26,6 +28,7 @@ TERMS = {
     "pool": lambda y, y_hat, valid: loss.pooled_crps(y_hat, y, valid, 0.95, (2, 4, 8)),
     "crps_log": lambda y, y_hat, valid: loss.log_crps(y_hat, y, valid, 0.95),
     "crps_grad": lambda y, y_hat, valid: loss.gradient_crps(y_hat, y, valid, 0.95),
+    "crps_spectrum": lambda y, y_hat, valid: loss.spectral_crps(y_hat, y, valid, 0.95),
 }
 
 
@@ -141,6 +144,33 @@ def test_only_large_blocks_see_that_whole_days_differ():
 def test_gradient_crps_sees_the_sign():
     y = rain(1)
     assert loss.gradient_crps(100 - y, y, VALID, 1.0) > 1
+
+
+def test_spectral_crps_sees_how_rough_the_rain_is_and_not_where_it_falls():
+    y = rain(1)
+    assert loss.spectral_crps(y.flip(-1).roll(1, -1), y, VALID, 1.0) == pytest.approx(0, abs=1e-4)  # mirrored
+    smooth = torch.nn.functional.avg_pool2d(y, 3, 1, 1)
+    assert loss.spectral_crps(smooth, y, VALID, 1.0) > 0.3 * loss.spectral_crps(0 * y, y, VALID, 1.0)
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (24, 33), (15, 10)])
+def test_spectral_crps_is_the_error_of_the_gradients_spectrum(height, width):
+    generator = torch.Generator().manual_seed(7)
+    y, x = torch.relu(torch.randn(2, 3, 1, height, width, dtype=torch.float64, generator=generator))
+    hann = torch.hann_window(height, dtype=torch.float64)[:, None] * torch.hann_window(width, dtype=torch.float64)
+    power = [radial_spectrum((field * hann).numpy()[:, 0] / (hann**2).mean().sqrt().item()) for field in (y, x)]
+    k = np.arange(1, power[0].shape[-1] + 1) / min(height, width)
+    expected = np.abs(2 * np.pi * k * (np.sqrt(power[0]) - np.sqrt(power[1]))).mean()
+    valid = torch.ones_like(y)
+    assert loss.spectral_crps(x.float(), y.float(), valid.float(), 1.0) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_patch_counts_in_the_spectral_crps_by_what_is_valid_in_it():
+    y, valid = rain(1), VALID.clone()
+    valid[0] = 0
+    assert loss.spectral_crps(2 * y, y, valid, 1.0) == pytest.approx(
+        loss.spectral_crps(2 * y[1:], y[1:], VALID[1:], 1.0).item(), rel=1e-5
+    )
 
 
 def test_processes_that_share_a_batch_have_its_mass_loss_and_gradient():
