@@ -26,7 +26,7 @@ MEANINGS = {
     "L_crps_pool": "the same on block means",
     "L_crps_grad": "the same on differences",
     "L_crps_log": "the same on log1p(rain)",
-    "L_crps_spectrum": "the same on the spectrum of the gradient",
+    "L_crps_spectrum": "the same on the spectrum",
     "lr": "learning rate",
     "beta": "weight of L_kl",
 }
@@ -62,9 +62,7 @@ def training_curves(
 def _draw_network(figure: SubFigure, table: pd.DataFrame, best_epoch: int) -> None:
     """All terms of one network."""
     axes = figure.subplots(2, 6, sharex=True)
-    axes[-1, -1].remove()
-    axes[0, -1].tick_params(labelbottom=True)
-    for where, name in zip(axes.flat[:-1], MEANINGS, strict=True):
+    for where, name in zip(axes.flat, MEANINGS, strict=True):
         columns = [f"train_{name}", f"val_{name}"] if name in TERMS else [name]
         _draw_term(where, table, [c for c in columns if c in table], name)
         if best_epoch:
@@ -80,7 +78,7 @@ def _draw_network(figure: SubFigure, table: pd.DataFrame, best_epoch: int) -> No
             color=INK,
             fontsize=8,
         )
-    for where in (axes[0, -1], *axes[-1, :-1]):
+    for where in axes[-1]:
         where.set_xlabel("epoch")
         where.xaxis.set_major_locator(MaxNLocator(4, integer=True))
 

@@ -173,7 +173,7 @@ def _calibration(block: dict[str, Any]) -> list[Check]:
             "spread / skill",
             _score(block, "spread_skill"),
             *SPREAD_SKILL,
-            "members are too alike: loss.lambda_crps 1.0; with it, loss.crps_alpha 1.0 or sampling.temperature 1.1",
+            "members are too alike: loss.lambda_crps 1.0 with loss.crps_alpha 1.0; with both, sampling.temperature 1.1",
             "members differ too much: sampling.temperature 0.9, without training again",
         ),
         _within("calibration gap", gap, -CALIBRATION_GAP, CALIBRATION_GAP, alike, unlike),
@@ -190,7 +190,7 @@ def _nearness(block: dict[str, Any]) -> list[Check]:
             POSTERIOR_CORRELATION,
             1.0,
             "the variations are not near the day: sampling.posterior_scales: all; with it, loss.lambda_rec 2.0 or "
-            "loss.beta_kl 0.1",
+            "loss.beta_kl 0.3",
             "",
         ),
         _within(
@@ -200,7 +200,7 @@ def _nearness(block: dict[str, Any]) -> list[Check]:
             1.0,
             "the members are copies: sampling.posterior_scales below the number of scales (augmented/tradeoff.png), or "
             "sampling.temperature 1.2 for a little, without training again; else model.prior: learned, "
-            "loss.lambda_crps 1.0 and loss.beta_kl 0.5",
+            "loss.lambda_crps 1.0 and loss.beta_kl 1.2",
             "",
         ),
     ]
@@ -221,7 +221,7 @@ def _realism(block: dict[str, Any]) -> list[Check]:
             _score(block, "gradient_ratio"),
             *RATIO,
             "too smooth: raise loss.lambda_grad to 2.0, or loss.lambda_crps 1.0 with loss.crps_grad 2.0",
-            "too rough: lower loss.lambda_grad to 0.1, or loss.beta_kl 1.0",
+            "too rough: lower loss.lambda_grad to 0.1, or loss.beta_kl 1.2",
         ),
         _within(
             "RALSD (dB)",
@@ -229,7 +229,7 @@ def _realism(block: dict[str, Any]) -> list[Check]:
             0.0,
             RALSD_DB,
             "",
-            "power at some scales is off: loss.lambda_crps 1.0 with loss.crps_pool 0.3 and loss.crps_grad 2.0, "
+            "power at some scales is off: loss.lambda_crps 1.0 with loss.crps_grad 2.0 and loss.crps_spectrum 0.1, "
             "then more train.epochs",
         ),
     ]

@@ -23,7 +23,7 @@ def test_training_curves(tmp_path: Path, figures: list[Figure]) -> None:
     plot_training.training_curves(tmp_path / "log.csv", tmp_path / "a.png", {"rain": 2}, SETTINGS)
     assert is_png(tmp_path / "a.png", 700, 250)
     by_title = {axes.get_title(loc="left"): axes for axes in figures[0].axes}
-    assert len(by_title) == 11
+    assert len(by_title) == 12
     assert set(loss.TERMS) < set(by_title)
     assert "not in this loss" in [text.get_text() for text in by_title["L_crps"].texts]
     assert {"train", "val"} <= {text.get_text() for text in by_title["L_rec"].texts}
