@@ -248,7 +248,7 @@ class Loss(Section):
     """weight of L_mass, the squared bias of all rain in a batch; what is kept has none"""
     lambda_grad: Number = Field(0.2, ge=0)
     """weight of L_grad, the gradient loss (Mathieu et al. 2016)"""
-    beta_kl: Number = Field(0.8, ge=0)
+    beta_kl: Number = Field(1.0, ge=0)
     """weight of L_kl, the KL divergence per valid cell"""
     warmup_epochs: Number = Field(5, ge=0)
     """epochs over which beta_kl grows from 0 to its value"""
