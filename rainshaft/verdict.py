@@ -200,7 +200,7 @@ def _nearness(block: dict[str, Any]) -> list[Check]:
             1.0,
             "the members are copies: sampling.posterior_scales below the number of scales (augmented/tradeoff.png), or "
             "sampling.temperature 1.2 for a little, without training again; else model.prior: learned, "
-            "loss.lambda_crps 1.0 and loss.beta_kl 1.5",
+            "loss.lambda_crps 1.0 and loss.beta_kl 0.5",
             "",
         ),
     ]
@@ -222,7 +222,7 @@ def _realism(block: dict[str, Any]) -> list[Check]:
             *RATIO,
             "too smooth: loss.lambda_crps 1.0 with loss.crps_grad 2.0, or raise loss.lambda_grad to 2.0; "
             "in the posterior, loss.beta_kl 0.3",
-            "too rough: lower loss.lambda_grad to 0.1, or loss.beta_kl 1.5",
+            "too rough: lower loss.lambda_grad to 0.1, or loss.beta_kl 1.0",
         ),
         _within(
             "RALSD (dB)",
