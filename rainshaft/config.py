@@ -235,22 +235,21 @@ class Loss(Section):
     """Weights of the loss. Terms are over the mean rain of training days, L_crps_log over the std of log1p(rain)."""
 
     scale: Number = Field(10.0, gt=0)
-    """rain at which the weight of the intensity-weighted MAE is 1, mm/day"""
+    """rain at which a cell has a weight of 1 in L_rec, mm/day"""
     w_min: Number = Field(1.0, ge=0)
     """least weight of a cell in L_rec"""
     w_max: Number = Field(1.0, gt=0)
-    """largest weight of a cell in L_rec; with w_min = w_max = 1 it is the plain MAE"""
+    """largest weight of a cell in L_rec; with w_min = w_max = 1 all count alike"""
     tail_boost: Number = Field(1.0, ge=1)
     """factor on the weight of cells at or above P99 of the wet training values of the fine rain"""
     lambda_rec: Number = Field(1.0, ge=0)
-    """weight of L_rec, the intensity-weighted MAE of the posterior's reconstruction"""
+    """weight of L_rec, the intensity-weighted CRPS of members drawn from the posterior"""
     lambda_mass: Number = Field(0.0, ge=0)
     """weight of L_mass, the squared bias of all rain in a batch; what is kept has none"""
     lambda_grad: Number = Field(0.2, ge=0)
     """weight of L_grad, the gradient loss (Mathieu et al. 2016)"""
     beta_kl: Number = Field(1.0, ge=0)
-    """weight of L_kl, the KL divergence per valid cell; 1.0 makes the calibrated prior, 0.3 sharp members of the
-    posterior"""
+    """weight of L_kl, the KL divergence per valid cell"""
     warmup_epochs: Number = Field(5, ge=0)
     """epochs over which beta_kl grows from 0 to its value"""
     lambda_crps: Number = Field(1.0, ge=0)
@@ -271,6 +270,8 @@ class Loss(Section):
     """weight of the same score on the spectrum of the gradient, within lambda_crps"""
     members: StrictInt = Field(2, ge=1, le=16)
     """members drawn from the prior for the CRPS and L_mass; with 1 they are the MAE and the plain square"""
+    posterior_members: StrictInt = Field(2, ge=1, le=16)
+    """members drawn from the posterior for L_rec and L_grad; with 1 L_rec is the MAE, least for smooth members"""
 
     @model_validator(mode="after")
     def _values_fit(self) -> Loss:

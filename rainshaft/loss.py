@@ -4,7 +4,7 @@
         + lambda_crps (L_crps + crps_pool L_crps_pool + crps_grad L_crps_grad + crps_log L_crps_log
                      + crps_spectrum L_crps_spectrum)
 
-L_rec and L_grad judge one draw from the posterior, the CRPS terms members from the prior; so does L_mass with these.
+L_rec and L_grad judge members from the posterior, the CRPS terms members from the prior; so does L_mass with these.
 The data terms are divided by the mean rain of the training days (L_mass by its square), so that weights mean the same
 everywhere.
 
@@ -36,28 +36,20 @@ def alone(value: Tensor) -> Tensor:
 
 
 def masked_mean(values: Tensor, mask: Tensor, across: Across = alone) -> Tensor:
-    """Mean over the cells where mask is 1; mask is broadcast against values."""
+    """Mean over the cells, weighted by the mask, which is broadcast against values."""
     mask = mask.expand_as(values)
     return (values * mask).sum() / across(mask.sum()).clamp(min=1e-6)  # shares of large blocks may sum to less than 1
 
 
-def intensity_weighted_mae(
-    y: Tensor,
-    y_hat: Tensor,
-    valid: Tensor,
-    scale: float,
-    w_min: float,
-    w_max: float,
-    tail_boost: float,
-    p99: float,
-    across: Across = alone,
+def intensity_weight(
+    y_B1HW: Tensor, valid_B1HW: Tensor, scale: float, w_min: float, w_max: float, tail_boost: float, p99: float
 ) -> Tensor:
-    """L_rec = sum(w |y^ - y|) / sum(w) with w = clip(y / scale, w_min, w_max), times tail_boost where y >= p99.
+    """Weights of the cells in L_rec, (B, 1, H, W); y, scale and p99 in mm/day.
 
-    All (B, 1, H, W); y, y_hat, scale and p99 in mm/day.
+    w = clip(y / scale, w_min, w_max), times tail_boost where y >= p99; 0 where not valid. In place of a mask they make
+    the weighted mean of a score, sum(w s) / sum(w).
     """
-    weight = (y / scale).clamp(w_min, w_max) * torch.where(y >= p99, tail_boost, 1.0) * valid
-    return (weight * (y_hat - y).abs()).sum() / across(weight.sum()).clamp(min=1e-6)
+    return (y_B1HW / scale).clamp(w_min, w_max) * torch.where(y_B1HW >= p99, tail_boost, 1.0) * valid_B1HW
 
 
 def mass_loss(y_B1HW: Tensor, members_BMHW: Tensor, valid_B1HW: Tensor, across: Across = alone) -> Tensor:
@@ -73,16 +65,16 @@ def mass_loss(y_B1HW: Tensor, members_BMHW: Tensor, valid_B1HW: Tensor, across: 
     return bias_M[0] ** 2 if m == 1 else (bias_M.sum() ** 2 - (bias_M**2).sum()) / (m * (m - 1))
 
 
-def gradient_loss(y_true: Tensor, y_hat: Tensor, valid: Tensor, across: Across = alone) -> Tensor:
-    """L_grad = mean ||D_x y| - |D_x y^|| + mean ||D_y y| - |D_y y^||, mm/day a cell; all (B, 1, H, W).
+def gradient_loss(y_B1HW: Tensor, members_BMHW: Tensor, valid_B1HW: Tensor, across: Across = alone) -> Tensor:
+    """L_grad = mean ||D_x y| - |D_x y^|| + mean ||D_y y| - |D_y y^||, mm/day a cell, mean over the members y^.
 
     Image gradient difference loss with alpha = 1 (Mathieu et al. 2016, eq. 6). A pair of neighbours counts
     where both are valid.
     """
     terms = []
     for axis in (-1, -2):
-        d_true, d_hat = y_true.diff(dim=axis).abs(), y_hat.diff(dim=axis).abs()
-        terms.append(masked_mean((d_hat - d_true).abs(), _pairs(valid, axis), across))
+        d_true, d_hat = y_B1HW.diff(dim=axis).abs(), members_BMHW.diff(dim=axis).abs()
+        terms.append(masked_mean((d_hat - d_true).abs(), _pairs(valid_B1HW, axis), across))
     return terms[0] + terms[1]
 
 
@@ -95,7 +87,7 @@ def _pairs(valid: Tensor, axis: int) -> Tensor:
 def almost_fair_crps(
     members_BMHW: Tensor, y_B1HW: Tensor, mask_B1HW: Tensor, alpha: float, across: Across = alone
 ) -> Tensor:
-    """Almost-fair CRPS (Lang et al. 2024, eq. 4), mean over the masked cells; for M = 1 the MAE.
+    """Almost-fair CRPS (Lang et al. 2024, eq. 4), mean over the cells weighted by the mask; for M = 1 the MAE.
 
     afCRPS = mean_m |x_m - y| - (1 - (1 - alpha) / M) / (2 M (M - 1)) sum_{m, n} |x_m - x_n|
     """

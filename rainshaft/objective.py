@@ -1,4 +1,4 @@
-"""What a training minimises: one draw from the posterior and members from the prior, judged by every loss term."""
+"""What a training minimises: members from the posterior and from the prior, judged by every loss term."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Objective(nn.Module):
         Parameters
         ----------
         posterior_noise, prior_noise
-            as `RainCVAE.forward` takes it: one draw a patch, `loss.members` draws a patch
+            as `RainCVAE.forward` takes it: `loss.posterior_members` and `loss.members` draws a patch
         across
             mean over the processes that share the batch
         """
@@ -43,13 +43,13 @@ class Objective(nn.Module):
         with torch.autocast(y.device.type, torch.bfloat16, enabled=self.amp and y.device.type == "cuda"):
             given = self.model.given(batch.coarse_BCyx, batch.statics_BSHW, valid, batch.context_BKvu)
             observed = self.model.observed(batch.coarse_BCyx, batch.statics_BSHW, y, batch.context_BKvu)
-            y_hat, kl = self.model(given, posterior_noise, observed)
+            variations, kl = self.model(given, posterior_noise, observed)
             members = self.model(given, prior_noise)[0] if w.lambda_crps else None
-        rec = loss.intensity_weighted_mae(y, y_hat, valid, w.scale, w.w_min, w.w_max, w.tail_boost, self.p99, across)
+        weight = loss.intensity_weight(y, valid, w.scale, w.w_min, w.w_max, w.tail_boost, self.p99)
         terms = {
-            "L_rec": rec / self.mean_rain,
-            "L_mass": loss.mass_loss(y, y_hat if members is None else members, valid, across) / self.mean_rain**2,
-            "L_grad": loss.gradient_loss(y, y_hat, valid, across) / self.mean_rain,
+            "L_rec": loss.almost_fair_crps(variations, y, weight, w.crps_alpha, across) / self.mean_rain,
+            "L_mass": loss.mass_loss(y, variations if members is None else members, valid, across) / self.mean_rain**2,
+            "L_grad": loss.gradient_loss(y, variations, valid, across) / self.mean_rain,
             # by valid cells, as every other term: over islands in a sea without values the latents would else cost next
             # to nothing; by how many a patch has on average, for one may lie in the sea
             "L_kl": kl.sum() / (self.valid_share * math.prod(y.shape[-2:])),

@@ -18,7 +18,7 @@ from rainshaft.figures import DASHES, INK, LINES, saved_figure
 
 MEANINGS = {
     "loss": "what is minimised",
-    "L_rec": "weighted absolute error",
+    "L_rec": "score of the posterior",
     "L_mass": "squared bias of the mass",
     "L_grad": "gradient loss",
     "L_kl": "posterior against prior",

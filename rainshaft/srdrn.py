@@ -28,7 +28,7 @@ from rainshaft.batches import Patches, Record, load_record, training_batch
 from rainshaft.config import Train
 from rainshaft.errors import UserError
 from rainshaft.files import atomic, write_json
-from rainshaft.loss import intensity_weighted_mae
+from rainshaft.loss import almost_fair_crps, intensity_weight
 from rainshaft.model import bilinear
 from rainshaft.scales import refinements
 
@@ -113,7 +113,8 @@ def train_net(record: Record, statistics: xr.Dataset, settings: dict[str, Any], 
         optimiser.param_groups[0]["lr"] = options.lr * 0.5 * (1 + math.cos(math.pi * step / settings["steps"]))
         batch = training_batch(record, patches, options, seed, step, device)
         rain = net(batch.coarse_BCyx, batch.statics_BSHW)
-        loss = intensity_weighted_mae(batch.rain_B1HW, rain, batch.valid_B1HW, **WEIGHTS, p99=float(statistics.p99_wet))
+        weight = intensity_weight(batch.rain_B1HW, batch.valid_B1HW, **WEIGHTS, p99=float(statistics.p99_wet))
+        loss = almost_fair_crps(rain, batch.rain_B1HW, weight, 1.0)  # of one member: the weighted MAE
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -186,7 +186,7 @@ class Trainer:
 
     def step(self) -> None:
         """One step of the optimiser."""
-        p, t = self.progress, self.settings.train
+        p, t, w = self.progress, self.settings.train, self.settings.loss
         lr, beta = self.schedule()
         for group in self.optimiser.param_groups:
             group["lr"] = lr
@@ -194,8 +194,8 @@ class Trainer:
         batch = training_batch(self.train_record, self.patches, t, self.settings.seed, p.step, self.device, share)
         terms = self.shared_objective(
             batch,
-            self.noise(POSTERIOR_NOISE, p.step, t.batch_size, 1, share),
-            self.noise(PRIOR_NOISE, p.step, t.batch_size, self.settings.loss.members, share),
+            self.noise(POSTERIOR_NOISE, p.step, t.batch_size, w.posterior_members, share),
+            self.noise(PRIOR_NOISE, p.step, t.batch_size, w.members, share),
             self.group.mean,
         )
         total = self.objective.total(terms, beta)
@@ -227,7 +227,7 @@ class Trainer:
             size = len(batch.rain_B1HW)
             terms = self.validation_objective(
                 batch,
-                self.noise(VALIDATION_NOISE, number, size, 1),
+                self.noise(VALIDATION_NOISE, number, size, w.posterior_members),
                 self.noise(VALIDATION_NOISE, number, size, w.members),
             )
             sums = sums + size * torch.stack([self.objective.total(terms, beta), *terms.values()])

@@ -221,7 +221,7 @@ def _realism(block: dict[str, Any]) -> list[Check]:
             _score(block, "gradient_ratio"),
             *RATIO,
             "too smooth: loss.lambda_crps 1.0 with loss.crps_grad 2.0, or raise loss.lambda_grad to 2.0; "
-            "in the posterior, loss.beta_kl 0.3",
+            "in the posterior, loss.posterior_members 2",
             "too rough: lower loss.lambda_grad to 0.1, or loss.beta_kl 1.0",
         ),
         _within(

@@ -17,7 +17,7 @@ def rain(seed, members=1):
 
 def rec(y, y_hat, valid, **changes):
     settings = {"scale": 10.0, "w_min": 0.5, "w_max": 5.0, "tail_boost": 1.0, "p99": 1e9} | changes
-    return loss.intensity_weighted_mae(y, y_hat, valid, **settings)
+    return loss.almost_fair_crps(y_hat, y, loss.intensity_weight(y, valid, **settings), 0.95)
 
 
 TERMS = {
@@ -73,6 +73,19 @@ def test_weights_of_the_reconstruction():
     assert rec(y, y_hat, valid, w_min=1.0, w_max=1.0) == pytest.approx(1.5)
     assert rec(y, y_hat, valid) == pytest.approx((0.5 * 1 + 4 * 2) / 4.5)
     assert rec(y, y_hat, valid, tail_boost=2.0, p99=30.0) == pytest.approx((0.5 * 1 + 8 * 2) / 8.5)
+
+
+def test_reconstruction_by_members_that_differ_is_scored_as_an_ensemble():
+    y, both = torch.tensor([[[[0.0, 40.0]]]]), torch.tensor([[[[1.0, 38.0]], [[3.0, 44.0]]]])
+    pairs = 1 - 0.05 / 2  # of the mean absolute difference, halved: 2 and 6
+    expected = (0.5 * (2 - pairs * 2 / 2) + 4 * (3 - pairs * 6 / 2)) / 4.5
+    assert rec(y, both, torch.ones_like(y)) == pytest.approx(expected)
+
+
+def test_gradient_loss_is_the_mean_over_members():
+    y, both = rain(1), rain(2, 2)
+    each = [loss.gradient_loss(y, both[:, m : m + 1], VALID).item() for m in range(2)]
+    assert loss.gradient_loss(y, both, VALID) == pytest.approx(sum(each) / 2, rel=1e-5)
 
 
 def test_mass_loss_sees_the_sum_alone():
