@@ -200,7 +200,7 @@ def _nearness(block: dict[str, Any]) -> list[Check]:
             1.0,
             "the members are copies: sampling.posterior_scales below the number of scales (augmented/tradeoff.png), or "
             "sampling.temperature 1.2 for a little, without training again; else model.prior: learned, "
-            "loss.lambda_crps 1.0 and loss.beta_kl 0.5",
+            "loss.lambda_crps 1.0 and loss.beta_kl 1.0",
             "",
         ),
     ]
