@@ -250,7 +250,7 @@ class Loss(Section):
     """weight of L_grad, the gradient loss (Mathieu et al. 2016)"""
     beta_kl: Number = Field(1.0, ge=0)
     """weight of L_kl, the KL divergence per valid cell"""
-    warmup_epochs: Number = Field(5, ge=0)
+    warmup_epochs: Number = Field(2, ge=0)
     """epochs over which beta_kl grows from 0 to its value"""
     lambda_crps: Number = Field(1.0, ge=0)
     """weight of the CRPS of members drawn from the prior"""
@@ -285,9 +285,9 @@ class Loss(Section):
 class Train(Section):
     """The training loop."""
 
-    epochs: StrictInt = Field(20, ge=1)
+    epochs: StrictInt = Field(12, ge=1)
     """most epochs; an epoch draws as many patches as tile the training days once"""
-    coarse_epochs: StrictInt = Field(48, ge=1)
+    coarse_epochs: StrictInt = Field(24, ge=1)
     """most epochs of the network that draws the coarse rain, with `conserve: drawn`; it sees whole days, which are few,
     so that too many epochs overfit"""
     batch_size: StrictInt = Field(16, ge=1)
@@ -295,12 +295,12 @@ class Train(Section):
     patch: StrictInt = Field(64, ge=8)
     """side of the square patches in fine cells, rounded down to whole coarse cells and to the domain; for the coarse
     rain of `conserve: drawn` in coarse cells, mostly the whole domain"""
-    lr: Number = Field(2e-3, gt=0, le=1)
-    """highest learning rate (AdamW, cosine decay)"""
+    lr: Number = Field(8e-3, gt=0, le=1)
+    """highest learning rate (Muon and AdamW, cosine decay)"""
     lr_warmup_epochs: Number = Field(1, ge=0)
     """epochs over which the learning rate grows from 0"""
     weight_decay: Number = Field(0.01, ge=0)
-    """weight decay of AdamW"""
+    """weight decay of both"""
     ema: Number = Field(0.98, ge=0, lt=1)
     """decay, a step, of the moving average of the weights that is validated and kept; 0: the last weights themselves"""
     grad_clip: Number = Field(1.0, gt=0)

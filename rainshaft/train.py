@@ -41,6 +41,7 @@ from rainshaft.errors import Interrupted, UserError
 from rainshaft.files import atomic, write_json
 from rainshaft.model import RainCVAE
 from rainshaft.objective import Objective
+from rainshaft.optimiser import Optimiser
 from rainshaft.processes import Group, joined, launch
 from rainshaft.runtime import job
 from rainshaft.stages import read_slice
@@ -151,9 +152,7 @@ class Trainer:
             if self.group.size > 1
             else self.objective
         )
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), settings.train.lr, weight_decay=settings.train.weight_decay
-        )
+        self.optimiser = Optimiser(self.model, settings.train.lr, settings.train.weight_decay)
         self.best = self.weights()
         self.progress = Progress()
 
@@ -188,8 +187,7 @@ class Trainer:
         """One step of the optimiser."""
         p, t, w = self.progress, self.settings.train, self.settings.loss
         lr, beta = self.schedule()
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr
+        self.optimiser.set_lr(lr)
         share = self.group.share(t.batch_size)
         batch = training_batch(self.train_record, self.patches, t, self.settings.seed, p.step, self.device, share)
         terms = self.shared_objective(
@@ -208,7 +206,7 @@ class Trainer:
                 f"{' and '.join(bad) or 'the weights'}; the checkpoints before it are kept. Try a lower learning rate "
                 f"(train.lr {t.lr / 4:g}) or loss.lambda_grad 0.5"
             )
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         total.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), t.grad_clip)
         self.optimiser.step()

@@ -141,7 +141,7 @@ def same_but_for_rounding(two, one):
 
 
 def test_two_processes_train_as_one_with_the_same_batch_and_resume_after_a_signal(data, tmp_path):
-    options = settings(epochs=2, patch=16)
+    options = settings(epochs=2, patch=16, lr=1e-3)  # rounding grows with every step, and with their length
     task = task_in(data, tmp_path / "two", options)
     code = """if True:
         import json, sys
@@ -172,7 +172,7 @@ def test_two_processes_train_as_one_where_a_part_of_the_network_is_idle(data, tm
         1,
         Model(width=4, d_z=(2, 1), prior="standard", conserve=conserve, coarser_scales=1),
         Loss(lambda_crps=0.0, lambda_mass=0.2),
-        settings(epochs=1, patch=16, lr=2e-4).train,  # rounding grows with every step, and with their length
+        settings(epochs=1, patch=16, lr=2e-4).train,
     )
     two = run(data, tmp_path / "two", options, processes=2)
     same_but_for_rounding(two, run(data, tmp_path / "one", options))

@@ -1,0 +1,68 @@
+"""The optimiser of a training: Muon for the kernels of convolutions, AdamW for all else.
+
+Muon makes the update of a matrix orthogonal, so that directions with small gradients are learned, too (Jordan et al.
+2024, "Muon: an optimizer for hidden layers in neural networks"). A kernel is the matrix from what it sees to what it
+makes of it. The updates are scaled to the size of AdamW's (Liu et al. 2025, "Muon is scalable for LLM training",
+eq. 4), so that both take the same learning rate.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+LEAST_OUTPUTS = 2  # of a kernel that is a matrix; the last layer's is a row
+
+
+class Optimiser:
+    """Both, for a model that is on its device, with its memory in channels last, and stays there."""
+
+    def __init__(self, model: nn.Module, lr: float, weight_decay: float):
+        self.model = model
+        kernels = [
+            layer.weight
+            for layer in model.modules()
+            if isinstance(layer, nn.Conv2d) and layer.kernel_size != (1, 1) and layer.out_channels >= LEAST_OUTPUTS
+        ]
+        # the same memory, seen as matrices, which is all that Muon takes
+        self.matrices = [(kernel, nn.Parameter(_rows(kernel.detach()).view(len(kernel), -1))) for kernel in kernels]
+        others = [p for p in model.parameters() if not any(p is kernel for kernel in kernels)]
+        self.parts = {
+            "muon": torch.optim.Muon(
+                [matrix for _, matrix in self.matrices], lr, weight_decay, adjust_lr_fn="match_rms_adamw"
+            ),
+            "adamw": torch.optim.AdamW(others, lr, weight_decay=weight_decay),
+        }
+
+    def set_lr(self, lr: float) -> None:
+        """The learning rate of the next step."""
+        for part in self.parts.values():
+            for group in part.param_groups:
+                group["lr"] = lr
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        self.model.zero_grad(set_to_none=True)
+
+    def step(self) -> None:
+        """One step along the gradients; what has none stays as it is."""
+        for kernel, matrix in self.matrices:
+            matrix.grad = None if kernel.grad is None else _rows(kernel.grad).reshape(len(kernel), -1)
+        for part in self.parts.values():
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {name: part.state_dict() for name, part in self.parts.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to a checkpoint."""
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+
+
+def _rows(kernel_OIhw: torch.Tensor) -> torch.Tensor:
+    """(O, h, w, I), the order in memory."""
+    return kernel_OIhw.permute(0, 2, 3, 1)
