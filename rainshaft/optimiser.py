@@ -17,7 +17,13 @@ LEAST_OUTPUTS = 2  # of a kernel that is a matrix; the last layer's is a row
 
 
 class Optimiser:
-    """Both, for a model that is on its device, with its memory in channels last, and stays there."""
+    """Both, for a model that is on its device, with its memory in channels last, and stays there.
+
+    Raises
+    ------
+    RuntimeError
+        If a kernel is not channels last: an update of its matrix would not reach it.
+    """
 
     def __init__(self, model: nn.Module, lr: float, weight_decay: float):
         self.model = model
@@ -27,7 +33,9 @@ class Optimiser:
             if isinstance(layer, nn.Conv2d) and layer.kernel_size != (1, 1) and layer.out_channels >= LEAST_OUTPUTS
         ]
         # the same memory, seen as matrices, which is all that Muon takes
-        self.matrices = [(kernel, nn.Parameter(_rows(kernel.detach()).view(len(kernel), -1))) for kernel in kernels]
+        self.matrices = [
+            (kernel, nn.Parameter(_in_memory_order(kernel.detach()).view(len(kernel), -1))) for kernel in kernels
+        ]
         others = [p for p in model.parameters() if not any(p is kernel for kernel in kernels)]
         self.parts = {
             "muon": torch.optim.Muon(
@@ -49,7 +57,7 @@ class Optimiser:
     def step(self) -> None:
         """One step along the gradients; what has none stays as it is."""
         for kernel, matrix in self.matrices:
-            matrix.grad = None if kernel.grad is None else _rows(kernel.grad).reshape(len(kernel), -1)
+            matrix.grad = None if kernel.grad is None else _in_memory_order(kernel.grad).reshape(len(kernel), -1)
         for part in self.parts.values():
             part.step()
 
@@ -63,6 +71,6 @@ class Optimiser:
             part.load_state_dict(state[name])
 
 
-def _rows(kernel_OIhw: torch.Tensor) -> torch.Tensor:
-    """(O, h, w, I), the order in memory."""
+def _in_memory_order(kernel_OIhw: torch.Tensor) -> torch.Tensor:
+    """(O, h, w, I), which channels last is."""
     return kernel_OIhw.permute(0, 2, 3, 1)

@@ -253,7 +253,7 @@ def _training_is_finite(words: str, rows: list[dict[str, float]]) -> Check:
         bad,
         "0",
         bad == 0,
-        "the loss became NaN: loss.lambda_grad 0.5 and train.lr 2e-3",
+        "the loss became NaN: loss.lambda_grad 0.5 and a quarter of train.lr",
     )
 
 
@@ -268,7 +268,7 @@ def _gradient_falls(words: str, rows: list[dict[str, float]]) -> Check:
         fall,
         expected,
         fall >= L_GRAD_FALL,
-        "L_grad does not fall: raise loss.lambda_grad to 2.0; where it jumps, train.lr 4e-3",
+        "L_grad does not fall: raise loss.lambda_grad to 2.0; where it jumps, half of train.lr",
     )
 
 
@@ -287,9 +287,8 @@ def _training_length(words: str, rows: list[dict[str, float]]) -> Check:
     too_early = best < EARLY * count
     still_falling = losses[best] < before - STILL_FALLING * abs(before)
     more = f"the loss still falls at the end: train.{'coarse_epochs' if words else 'epochs'} {2 * count}"
-    advice = (
-        more if still_falling else "the loss rises from the first epochs on: train.lr 4e-3 and train.weight_decay 0.05"
-    )
+    less = "the loss rises from the first epochs on: half of train.lr, and train.weight_decay 0.05"
+    advice = more if still_falling else less
     return _check(name, best + 1, expected, not (too_early or still_falling), advice)
 
 

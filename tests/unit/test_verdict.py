@@ -158,7 +158,7 @@ def test_posterior_is_judged_as_variations_not_as_a_forecast():
         (log([3, 2, math.nan, math.nan]), "epochs with a NaN loss", "loss.lambda_grad 0.5"),
         (log([3, 2, 1.9, 1.89, 1.89, 1.89], [1.0] * 6), "fall of val_L_grad in training", "L_grad does not fall"),
         (log([8, 7, 6, 5, 4, 3]), "epoch of lowest val_loss", "train.epochs 12"),
-        (log([2, 1, 3, 4, 5, 6, 7, 8, 9, 9, 9]), "epoch of lowest val_loss", "train.lr 4e-3"),
+        (log([2, 1, 3, 4, 5, 6, 7, 8, 9, 9, 9]), "epoch of lowest val_loss", "half of train.lr"),
     ],
 )
 def test_training_that_went_wrong(rows, check, advice):
