@@ -5,7 +5,8 @@ variational autoencoders"; Child 2021, "Very deep VAEs"), fully convolutional, s
 begin on a grid coarser yet, so that members differ over larger areas.
 Dry is exactly 0 in every space the network works in: rain is log1p(mm/day) over a scale, never minus a mean,
 and the output is ReLU(b + r (1 + b)) with b the bilinear coarse rain and r the network, or without coarse rain
-ReLU(exp(r) - 1).
+ReLU((1 + r / 3)^3 - 1), since the cube root of rain is nearly Gaussian (Stidd 1953, "Cube-root-normal precipitation
+distributions").
 
 Shapes: B day, M member, C channel, S static map, H W fine grid, y x coarse grid; H = factor y, W = factor x;
 K context channel, v u the grid of the context.
@@ -354,8 +355,9 @@ class RainCVAE(nn.Module):
     def _rain(self, r_BMHW: Tensor, given: Given) -> Tensor:
         """From the network's output to mm/day."""
         b = given.smooth_B1HW
-        # without coarse rain nothing tells the scale: r is log1p(mm/day), so that Gaussian latents have a heavy tail
-        potential = b + r_BMHW * (1 + b) if given.rain_B1yx is not None else torch.expm1(r_BMHW)
+        # Without coarse rain nothing tells the scale. The cube of Gaussian latents has the heavy tail of rain; their
+        # exponential has it too, but turns a little too much spread into days with far too much rain.
+        potential = b + r_BMHW * (1 + b) if given.rain_B1yx is not None else (1 + r_BMHW / 3) ** 3 - 1
         potential = potential.masked_fill(given.valid_B1HW == 0, -math.inf)
         rain = F.relu(potential)
         if self.architecture.conserve == "cells":
