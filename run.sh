@@ -4,7 +4,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage='./run.sh demo [ARGS]   make rain, train, sample, evaluate, compare; ARGS go to snakemake (for example -n)
-./run.sh test [ARGS]   lint and tests; ARGS go to pytest (for example -k loss)
+./run.sh test [ARGS]   lint, types and tests; ARGS go to pytest (for example -k loss)
+./run.sh docs          build the documentation into site/, strictly
 ./run.sh setup         only what both do first: install into .venv (a minute; nothing when it is there)
 ./run.sh help          this text
 
@@ -18,8 +19,9 @@ die() {
 }
 
 # ---------------------------------------------------------------------------------------------------------- set-up
-imports="snakemake.cli, snakemake_executor_plugin_slurm, rainshaft.ingest, rainshaft.srdrn, rainshaft.verdict"
-imports+=", rainshaft.plot_distributions, rainshaft.plot_maps, rainshaft.plot_scores, rainshaft.plot_tradeoff, rainshaft.plot_training"
+first_import='import importlib, pkgutil, rainshaft, snakemake.cli, snakemake_executor_plugin_slurm
+for module in pkgutil.walk_packages(rainshaft.__path__, "rainshaft."):
+    importlib.import_module(module.name)'
 log=.venv/setup.log
 builder="" # process that builds pysteps
 lock_folder=""
@@ -37,7 +39,7 @@ find_python() { # sets python to the first that will do
 }
 
 stamp() { # what .venv was made from
-    { declare -f install install_lock && echo "$torch" && cat requirements*.lock && "${PYTHON:-.venv/bin/python}" -V; } 2>&1 | cksum
+    { declare -f install install_lock && echo "$torch" && cat requirements*.lock pyproject.toml && "${PYTHON:-.venv/bin/python}" -V; } 2>&1 | cksum
 }
 
 is_set_up() {
@@ -105,8 +107,9 @@ install() {
         echo "  pysteps could not be built (see .venv/rainfarm.log): RainFARM is left out of the comparison"
     fi
     builder=""
+    step "rainshaft itself" pip_install --no-deps --no-build-isolation --editable .
     # keeps the bytecode, also where the site switches that off: else every job would compile all that it imports
-    step "first import" env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -c "import $imports"
+    step "first import" env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -c "$first_import"
 }
 
 lock() { # one set-up at a time
@@ -186,6 +189,7 @@ check() { # check WORDS COMMAND...: one line; the output only if it fails
 tests() {
     check "ruff check" ruff check .
     check "ruff format" ruff format --check .
+    check "mypy" mypy
     check "snakefmt" snakefmt --check Snakefile workflow
     check "snakemake --lint" snakemake --lint
     exec python -m pytest "$@"
@@ -194,11 +198,12 @@ tests() {
 word=${1:-help}
 shift || true
 case $word in
-    demo | test | setup) setup ;; # alone on its line: `setup && ...` would switch `set -e` off in it
+    demo | test | docs | setup) setup ;; # alone on its line: `setup && ...` would switch `set -e` off in it
     help | -h | --help) echo "$usage" ;;
     *) die "unknown word '$word'" "$usage" ;;
 esac
 case $word in
     demo) demo "$@" ;;
     test) tests "$@" ;;
+    docs) exec mkdocs build --strict --quiet "$@" ;;
 esac

@@ -21,10 +21,14 @@ import torch
 import xarray as xr
 from torch.utils.flop_counter import FlopCounterMode
 
-from rainshaft.processes import Group
-from rainshaft.sample import day_batches, days_since_1850, draw
-from rainshaft.stages import read_slice
-from rainshaft.train import Settings, choose_device, load_model, trainers
+from rainshaft.jobs.stages import read_slice
+from rainshaft.models.device import choose_device
+from rainshaft.models.store import load_model
+from rainshaft.sampling.draw import draw
+from rainshaft.sampling.sample import day_batches, days_since_1850
+from rainshaft.training.distributed import Group
+from rainshaft.training.run import trainers
+from rainshaft.training.trainer import Settings
 
 FIRST_STEPS = 10  # not timed: algorithms are chosen and memory is reserved in them
 DRAWN_BATCHES = 4
@@ -49,10 +53,10 @@ def peak_memory(device: torch.device) -> float:
 def measure(experiment: str, data: str, steps: int, device_name: str, amp: bool) -> tuple[float, float, float, float]:
     """Seconds a step, operations a step, seconds a member, peak memory in MiB."""
     trained, prepared = Path(experiment), Path(data)
-    fields, statistics = sorted((prepared / "fields").glob("*.nc")), xr.load_dataset(prepared / "statistics.nc")
+    fields, normalisation = sorted((prepared / "fields").glob("*.nc")), xr.load_dataset(prepared / "normalisation.nc")
     frozen = read_slice(trained / "config/train.json")
     frozen["train"] |= {"device": device_name, "amp": amp}
-    *_, trainer = trainers(Settings.from_slice(frozen), fields, statistics, Group())  # of the fine rain
+    *_, trainer = trainers(Settings.from_slice(frozen), fields, normalisation, Group())  # of the fine rain
     device = choose_device(device_name)
 
     def train(count: int) -> None:
@@ -67,17 +71,17 @@ def measure(experiment: str, data: str, steps: int, device_name: str, amp: bool)
 
     model = load_model(trained / "model.safetensors", trained / "model.json", device)
     sampling = read_slice(trained / "config/sample.json")
-    test_days = statistics.time.values[statistics.split.values == "test"]
+    test_days = normalisation.time.values[normalisation.split.values == "test"]
     first, *others = day_batches(fields, test_days, sampling["batch_size"])[: DRAWN_BATCHES + 1]
 
     def members(file: Path, times: object) -> None:
         with xr.open_dataset(file) as year:
             days = year.sel(time=times).load()
-        draw(model, days, statistics, "prior", sampling, days_since_1850(days.time))
+        draw(model, days, normalisation, "prior", sampling, days_since_1850(days.time))
 
     members(*first)
     drawn = seconds(lambda: [members(*batch) for batch in others], device)
-    return step, counter.get_total_flops(), drawn / sum(len(t) * sampling["K"] for _, t in others), memory
+    return step, counter.get_total_flops(), drawn / sum(len(t) * sampling["members"] for _, t in others), memory
 
 
 def main() -> None:

@@ -24,9 +24,9 @@ def measure(side: int, tile: int) -> tuple[float, float]:
     import numpy as np
     import xarray as xr
 
-    from rainshaft.chain import build_model
-    from rainshaft.config import Model
-    from rainshaft.sample import draw
+    from rainshaft.config.sections import Model
+    from rainshaft.models.chain import build_model
+    from rainshaft.sampling.draw import draw
 
     rng = np.random.default_rng(0)
     coarse = rng.gamma(0.5, 8, (1, 1, side // FACTOR, side // FACTOR)).astype("f4")
@@ -51,7 +51,7 @@ def measure(side: int, tile: int) -> tuple[float, float]:
         }
     )
     model = build_model(Model(), maps, 1).eval()
-    settings = {"seed": 1, "K": MEMBERS, "temperature": 1.0, "tile": tile}
+    settings = {"seed": 1, "members": MEMBERS, "temperature": 1.0, "tile": tile}
     few, fine = slice(FACTOR), slice(FACTOR**2)
     small, its_maps = days.isel(y=few, x=few, lat=fine, lon=fine), maps.isel(lat=fine, lon=fine)
     draw(model, small, its_maps, "prior", settings, [1])  # so that what is loaded once is not counted

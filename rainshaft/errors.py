@@ -1,5 +1,10 @@
 """Errors that the user can mend: shown as a message, without a traceback."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 STOPPED = 75  # exit code of a job that a signal ended: EX_TEMPFAIL of sysexits.h, "try again later"
 
 
@@ -9,3 +14,9 @@ class UserError(ValueError):
 
 class Interrupted(UserError):
     """A signal ended the work at a point from which the same command goes on."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Give `; did you mean X?` for the known word that is most like a word; empty where none is."""
+    match = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {match[0]}?" if match else ""

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rainshaft.config import Dataset
-from rainshaft.ingest import check_sources, prepare_year
-from rainshaft.sources import InputError
+from rainshaft.config.sections import Dataset
+from rainshaft.data.prepare import check_sources, prepare_year
+from rainshaft.data.sources import InputError
 
 DATA = Path(os.environ.get("RAINSHAFT_DATA", Path(__file__).resolve().parents[2] / "data"))
 CHIRPS = DATA / "chirps_mp" / "chirps_mp_2020_daily.nc"

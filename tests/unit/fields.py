@@ -1,4 +1,4 @@
-"""Small canonical fields, built by hand for the tests of what comes after `ingest`, with their statistics."""
+"""Small canonical fields, built by hand for the tests of what comes after `ingest`, with their normalisation."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from rainshaft.config import Dataset
-from rainshaft.dataset import fit_statistics
+from rainshaft.config.sections import Dataset
+from rainshaft.data.normalisation import fit_normalisation
 from rainshaft.files import write_netcdf
 
 
@@ -17,15 +17,15 @@ def showers(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return np.maximum(rng.gamma(0.6, 12, shape) - 4, 0)
 
 
-def statistics_of(*paths: Path, **keys: object) -> xr.Dataset:
-    """The statistics of fields with factor 2, split in blocks of five days; `keys` of the dataset on top."""
+def normalisation_of(*paths: Path, **keys: object) -> xr.Dataset:
+    """The normalisation of fields with factor 2, split in blocks of five days; `keys` of the dataset on top."""
     dataset = {
         "years": tuple(int(path.stem) for path in paths),
         "factor": 2,
         "rain": {"files": ["x"], "variable": "pr"},
         "split": {"by": "blocks", "block_days": 5, "cycle": ["train", "validation", "train", "test"]},
     }
-    return fit_statistics(list(paths), Dataset(**dataset | keys))
+    return fit_normalisation(list(paths), Dataset(**dataset | keys))
 
 
 def make_fields(

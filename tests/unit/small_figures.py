@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.image import imread
 
-from rainshaft.config import Plots
+from rainshaft.config.sections import Plots
 
 SETTINGS = Plots(days=1, members=1, dpi=60)
 

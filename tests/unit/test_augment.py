@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 from fields import make_fields
 
-from rainshaft.augment import export
+from rainshaft.augmentation.export import export
 from rainshaft.errors import UserError
 from rainshaft.files import write_ensemble
 

@@ -1,21 +1,26 @@
 import numpy as np
 import pytest
 import xarray as xr
+from rainshaft.baselines.analogs import analogs_of_season
+from rainshaft.baselines.bilinear import bilinear
+from rainshaft.baselines.climatology import draw_of_season
+from rainshaft.baselines.quantile_mapping import fit_quantile_mapping, quantile_transfer
+from rainshaft.baselines.rainfarm import RAINFARM_SLOPE, rainfarm
 
-from rainshaft import baselines, intensity, metrics
-from rainshaft.config import Evaluation
+from rainshaft import histogram
+from rainshaft.baselines.make import _Days, available, make
+from rainshaft.baselines.season import SEASON
+from rainshaft.config.sections import Evaluation
 from rainshaft.errors import UserError
 from rainshaft.files import write_netcdf
 
 FACTOR, H, W = 6, 24, 42  # not square, and the factor is no power of 2
-needs_pysteps = pytest.mark.skipif(
-    not baselines.available("rainfarm"), reason="pysteps is not installed: no RainFARM baseline"
-)
+needs_pysteps = pytest.mark.skipif(not available("rainfarm"), reason="pysteps is not installed: no RainFARM baseline")
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    """Canonical fields of two years and their statistics; half of the cells of a column are not valid."""
+    """Canonical fields of two years and their normalisation; half of the cells of a column are not valid."""
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(1)
     times = xr.date_range("2000-12-12", periods=40)
@@ -59,13 +64,13 @@ def dataset(tmp_path_factory):
         coords={name: coords[name] for name in ("time", "lat", "lon")},
         attrs={"factor": FACTOR, "rain_channel": "pr"},
     )
-    write_netcdf(known, folder / "statistics.nc")
-    return paths, folder / "statistics.nc", truth, coarse, valid.astype(bool), split
+    write_netcdf(known, folder / "normalisation.nc")
+    return paths, folder / "normalisation.nc", truth, coarse, valid.astype(bool), split
 
 
 def made(name, dataset, tmp_path, K=3, seed=1):
     path = tmp_path / f"{name}-{seed}.nc"
-    baselines.make(name, dataset[0], dataset[1], path, K, seed, "f")
+    make(name, dataset[0], dataset[1], path, K, seed, "f")
     with xr.open_dataset(path) as source:
         return path, source.load()
 
@@ -84,9 +89,9 @@ def test_an_ensemble_file_of_the_test_days_that_can_be_scored(dataset, tmp_path,
     assert np.isnan(found["pr"].values[..., ~valid]).all()
     assert (found["pr"].values[..., valid] >= 0).all()
     assert not found["pr"].values[8][:, valid].any(), "dry in is dry out"
-    statistics, _ = metrics.evaluate(path, fields, Evaluation(bootstrap=10))
-    assert statistics["all_days"]["scores"]["correlation_member_truth"]["value"] > 0.3
-    assert (statistics["mode"], statistics["members"]) == ("baseline", K)
+    normalisation, _ = evaluate(path, fields, Evaluation(bootstrap=10))
+    assert normalisation["all_days"]["scores"]["correlation_member_truth"]["value"] > 0.3
+    assert (normalisation["mode"], normalisation["members"]) == ("baseline", K)
 
 
 def test_bilinear_is_that_of_torch():
@@ -96,17 +101,17 @@ def test_bilinear_is_that_of_torch():
         theirs = torch.nn.functional.interpolate(
             torch.from_numpy(coarse)[None, None], scale_factor=factor, mode="bilinear", align_corners=False
         )
-        assert baselines.bilinear(coarse, factor) == pytest.approx(theirs[0, 0].numpy())
+        assert bilinear(coarse, factor) == pytest.approx(theirs[0, 0].numpy())
 
 
 def test_bilinear_of_one_row_and_even_fields():
-    assert baselines.bilinear(np.full((1, 3), 2.5), 4) == pytest.approx(np.full((4, 12), 2.5))
+    assert bilinear(np.full((1, 3), 2.5), 4) == pytest.approx(np.full((4, 12), 2.5))
 
 
 def test_bilinear_members_are_in_place(dataset, tmp_path):
     _, found = made("bilinear", dataset, tmp_path)
     _, _, _, coarse, valid, split = dataset
-    expected = baselines.bilinear(coarse[split == "test"][6], FACTOR)
+    expected = bilinear(coarse[split == "test"][6], FACTOR)
     assert found["pr"].values[6, 0][valid] == pytest.approx(expected[valid], rel=1e-5)
 
 
@@ -114,8 +119,8 @@ def test_quantile_mapping_gives_the_distribution_of_the_truth():
     rng = np.random.default_rng(2)
     truth = np.where(rng.random(200_000) < 0.6, 0, rng.gamma(0.7, 12, 200_000))
     smooth = np.where(rng.random(200_000) < 0.2, 0, rng.gamma(2, 2, 200_000))
-    transfer = baselines.quantile_transfer(intensity.histogram(smooth), intensity.histogram(truth))
-    mapped = np.interp(smooth, intensity.EDGES, transfer)
+    transfer = quantile_transfer(histogram.histogram(smooth), histogram.histogram(truth))
+    mapped = np.interp(smooth, histogram.EDGES, transfer)
     assert (mapped > 0.1).mean() == pytest.approx((truth > 0.1).mean(), abs=0.005)
     assert mapped.mean() == pytest.approx(truth.mean(), rel=0.01)
     for share in (0.7, 0.9, 0.99, 0.999):
@@ -126,8 +131,8 @@ def test_quantile_mapping_gives_the_distribution_of_the_truth():
 
 def test_quantile_mapping_keeps_zeros_and_its_factor_beyond_the_record():
     smooth, truth = np.array([0.0, 0, 0, 1, 2]), np.array([0.0, 5, 5, 5, 20])
-    transfer = baselines.quantile_transfer(intensity.histogram(smooth), intensity.histogram(truth))
-    at = np.interp([0.0, 2.0, 8.0], intensity.EDGES, transfer)
+    transfer = quantile_transfer(histogram.histogram(smooth), histogram.histogram(truth))
+    at = np.interp([0.0, 2.0, 8.0], histogram.EDGES, transfer)
     assert at[0] == 0
     assert at[1:] == pytest.approx([20, 80], rel=0.02)
 
@@ -138,9 +143,9 @@ def test_quantile_mapping_learns_from_training_days_only(dataset, tmp_path):
     with xr.open_dataset(dataset[1]) as opened:
         known = opened.load()
     known = known.set_coords(["split", "category"])
-    transfer = baselines.fit_quantile_mapping(baselines._Days(dataset[0], known))
-    smooth = np.stack([baselines.bilinear(c, FACTOR)[valid] for c in coarse[split == "train"]])
-    mapped, observed = np.interp(smooth, intensity.EDGES, transfer), truth[split == "train"][:, valid]
+    transfer = fit_quantile_mapping(_Days(dataset[0], known))
+    smooth = np.stack([bilinear(c, FACTOR)[valid] for c in coarse[split == "train"]])
+    mapped, observed = np.interp(smooth, histogram.EDGES, transfer), truth[split == "train"][:, valid]
     assert (mapped > 0.1).mean() == pytest.approx((observed > 0.1).mean(), abs=0.01)
     assert mapped.mean() == pytest.approx(observed.mean(), rel=0.02)
 
@@ -169,10 +174,10 @@ def test_rainfarm_carries_the_mass_and_follows_its_seed(dataset, tmp_path):
 @pytest.mark.parametrize("shape", [(1, 1), (2, 2), (1, 5), (3, 2)])
 def test_rainfarm_on_a_few_coarse_cells(shape):
     coarse = np.random.default_rng(3).gamma(1, 5, shape) + 1
-    fine = baselines.rainfarm(coarse, 5, np.full(3, baselines.RAINFARM_SLOPE), (1,))
+    fine = rainfarm(coarse, 5, np.full(3, RAINFARM_SLOPE), (1,))
     assert np.isfinite(fine).all()
     assert fine.mean() == pytest.approx(coarse.mean())
-    even = baselines.rainfarm(np.full(shape, 3.0), 5, np.full(3, baselines.RAINFARM_SLOPE), (1,))
+    even = rainfarm(np.full(shape, 3.0), 5, np.full(3, RAINFARM_SLOPE), (1,))
     assert even.mean() == pytest.approx(3)
 
 
@@ -187,19 +192,19 @@ def test_members_of_the_climatology_are_different_training_days(dataset, tmp_pat
     assert (split[days] == "train").all()
     assert all(len(set(drawn)) == 6 for drawn in days)
     assert len({tuple(drawn) for drawn in days}) > 10, "other days for another date"
-    statistics, _ = metrics.evaluate(path, fields, Evaluation(bootstrap=10))
-    assert (statistics["mode"], statistics["members"]) == ("baseline", 6)
+    normalisation, _ = evaluate(path, fields, Evaluation(bootstrap=10))
+    assert (normalisation["mode"], normalisation["members"]) == ("baseline", 6)
 
 
 def test_climatology_reads_days_from_any_year_and_needs_no_coarse_rain(dataset, tmp_path):
-    fields, statistics, truth, _, valid, _ = dataset
-    with xr.open_dataset(statistics) as source:
+    fields, normalisation, truth, _, valid, _ = dataset
+    with xr.open_dataset(normalisation) as source:
         known = source.load().assign_attrs(rain_channel="")
     known["split"][:] = np.where(np.arange(40) % 2, "train", "test")
-    write_netcdf(known, tmp_path / "statistics.nc")
+    write_netcdf(known, tmp_path / "normalisation.nc")
     with pytest.raises(UserError, match="no coarse rain"):
-        baselines.make("bilinear", fields, tmp_path / "statistics.nc", tmp_path / "a.nc", 20, 1, "f")
-    baselines.make("climatology", fields, tmp_path / "statistics.nc", tmp_path / "a.nc", 20, 1, "f")
+        make("bilinear", fields, tmp_path / "normalisation.nc", tmp_path / "a.nc", 20, 1, "f")
+    make("climatology", fields, tmp_path / "normalisation.nc", tmp_path / "a.nc", 20, 1, "f")
     with xr.open_dataset(tmp_path / "a.nc") as found:
         members = np.sort(found["pr"].values[0][:, valid], axis=0)
     assert (members == np.sort(truth[1::2][:, valid], axis=0)).all(), "all 20 training days of both files"
@@ -216,7 +221,7 @@ def test_a_season_reaches_45_days_either_way_over_the_turn_of_the_year(calendar)
     split[today] = "test"
     season = 3 * 91 - 1 - (calendar != "360_day")  # the day itself and 31 December 2002 are not there
     for K, inside in ((season, True), (season + 1, False)):
-        (drawn,) = baselines.draw_of_season(time, split, K, 1)
+        (drawn,) = draw_of_season(time, split, K, 1)
         away = np.abs(drawn - today) % year
         away = np.minimum(away, year - away)
         assert len(set(drawn)) == K
@@ -227,18 +232,18 @@ def test_what_is_drawn_follows_seed_and_date_whatever_the_other_days():
     time = xr.DataArray(xr.date_range("2001-01-01", periods=730), dims="time")
     split = np.array(["train", "test", "train", "validation", "unused"] * 146)
     tests = np.flatnonzero(split == "test")
-    drawn = dict(zip(tests, baselines.draw_of_season(time, split, 5, 1), strict=True))
+    drawn = dict(zip(tests, draw_of_season(time, split, 5, 1), strict=True))
     assert all((split[places] == "train").all() for places in drawn.values())
     fewer = np.where(np.isin(np.arange(730), tests[7::9]), "test", np.where(split == "test", "unused", split))
-    for i, places in zip(tests[7::9], baselines.draw_of_season(time, fewer, 5, 1), strict=True):
+    for i, places in zip(tests[7::9], draw_of_season(time, fewer, 5, 1), strict=True):
         assert list(places) == list(drawn[i])
     longer = xr.DataArray(xr.date_range("2000-12-01", periods=761), dims="time")
     unused = np.concatenate([np.full(31, "unused"), split])
-    for places, later in zip(drawn.values(), baselines.draw_of_season(longer, unused, 5, 1), strict=True):
+    for places, later in zip(drawn.values(), draw_of_season(longer, unused, 5, 1), strict=True):
         assert list(places) == list(later - 31)
-    for places, more in zip(drawn.values(), baselines.draw_of_season(time, split, 8, 1), strict=True):
+    for places, more in zip(drawn.values(), draw_of_season(time, split, 8, 1), strict=True):
         assert list(places) == list(more[:5])
-    other = list(baselines.draw_of_season(time, split, 5, 2))
+    other = list(draw_of_season(time, split, 5, 2))
     assert np.mean([list(a) == list(b) for a, b in zip(drawn.values(), other, strict=True)]) < 0.1
     shares = np.bincount(np.concatenate(other), minlength=730)[split == "train"]
     assert shares.max() < 12, "no training day is preferred"
@@ -264,41 +269,44 @@ def test_analogs_stay_within_the_season():
     split = np.where(np.arange(730) == 400, "test", "train")
     context = np.abs(np.arange(730)[:, None] - 220.0)  # most alike in August; the day is in February
     context[400] = 0
-    (nearest,) = baselines.analogs_of_season(context, time, split, 5)
+    (nearest,) = analogs_of_season(context, time, split, 5)
     away = np.abs(nearest % 365 - 35)
-    assert np.minimum(away, 365 - away).max() <= baselines.SEASON
+    assert np.minimum(away, 365 - away).max() <= SEASON
     assert list(nearest) == sorted(nearest, key=lambda i: context[i, 0])
 
 
 def test_analogs_need_context(dataset, tmp_path):
-    fields, statistics, *_ = dataset
-    with xr.open_dataset(statistics) as source:
-        write_netcdf(source.load().isel(context_channel=[]), tmp_path / "statistics.nc")
+    fields, normalisation, *_ = dataset
+    with xr.open_dataset(normalisation) as source:
+        write_netcdf(source.load().isel(context_channel=[]), tmp_path / "normalisation.nc")
     with pytest.raises(UserError, match="no context by which analogs are found"):
-        baselines.make("analogs", fields, tmp_path / "statistics.nc", tmp_path / "a.nc", 3, 1, "f")
+        make("analogs", fields, tmp_path / "normalisation.nc", tmp_path / "a.nc", 3, 1, "f")
 
 
 def test_climatology_faults_are_named(dataset, tmp_path):
-    fields, statistics, *_ = dataset
+    fields, normalisation, *_ = dataset
     with pytest.raises(UserError, match=r"baselines.K: found 21, but the record has only 20 training days"):
-        baselines.make("climatology", fields, statistics, tmp_path / "a.nc", 21, 1, "f")
+        make("climatology", fields, normalisation, tmp_path / "a.nc", 21, 1, "f")
     with pytest.raises(UserError, match=r"20 train days are not in the fields, first: 2000-12-12"):
-        baselines.make("climatology", fields[1:], statistics, tmp_path / "a.nc", 3, 1, "f")
+        make("climatology", fields[1:], normalisation, tmp_path / "a.nc", 3, 1, "f")
     assert list(tmp_path.iterdir()) == [], "no half-made file is left"
 
 
 def test_faults_are_named(dataset, tmp_path, monkeypatch):
-    fields, statistics, *_ = dataset
+    fields, normalisation, *_ = dataset
     with pytest.raises(UserError, match=r"15 test days are not in the fields|10 test days .*2001-01-01"):
-        baselines.make("bilinear", fields[:1], statistics, tmp_path / "a.nc", 3, 1, "f")
-    with xr.open_dataset(statistics) as source:
+        make("bilinear", fields[:1], normalisation, tmp_path / "a.nc", 3, 1, "f")
+    with xr.open_dataset(normalisation) as source:
         without = source.load().assign_attrs(rain_channel="")
-    write_netcdf(without, tmp_path / "statistics.nc")
+    write_netcdf(without, tmp_path / "normalisation.nc")
     with pytest.raises(UserError, match="no coarse rain"):
-        baselines.make("bilinear", fields, tmp_path / "statistics.nc", tmp_path / "a.nc", 3, 1, "f")
+        make("bilinear", fields, tmp_path / "normalisation.nc", tmp_path / "a.nc", 3, 1, "f")
     monkeypatch.setattr(baselines.importlib.util, "find_spec", lambda name: None)
-    assert baselines.available("bilinear")
-    assert not baselines.available("rainfarm")
+    assert available("bilinear")
+    assert not available("rainfarm")
     with pytest.raises(UserError, match="needs pysteps"):
-        baselines.make("rainfarm", fields, statistics, tmp_path / "a.nc", 3, 1, "f")
-    assert list(tmp_path.iterdir()) == [tmp_path / "statistics.nc"], "no half-made file is left"
+        make("rainfarm", fields, normalisation, tmp_path / "a.nc", 3, 1, "f")
+    assert list(tmp_path.iterdir()) == [tmp_path / "normalisation.nc"], "no half-made file is left"
+
+
+from rainshaft.evaluation.evaluate import evaluate

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rainshaft import cluster
+from rainshaft.jobs import cluster
 from rainshaft.locks import Lock
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from rainshaft import comparison
+from rainshaft.evaluation import table as comparison
 
 
 def entry(
     name: str, mode: str = "prior", dataset: str = "demo", crps: float = 1.0, **scores: float | None
 ) -> dict[str, Any]:
-    """Contents of a statistics.json."""
+    """Contents of a scores.json."""
     values = {"fair_crps": crps, "spread_skill": 0.9, "mass_bias": -0.125} | scores
     block = {
         "days": 7,

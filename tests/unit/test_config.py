@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rainshaft import config
+from rainshaft.baselines.table import names
+from rainshaft.config.load import SHARED_SECTIONS, ConfigError, load
+from rainshaft.config.messages import _models_in
+from rainshaft.config.reference import reference, schema_json
+from rainshaft.config.sections import Config
 
 FOLDER = Path(__file__).resolve().parents[2] / "config"
 EXAMPLES = sorted(FOLDER.glob("*.yaml"))
@@ -26,19 +30,19 @@ def faults(raw, **changes):
         for step in path:
             section = section.setdefault(step, {}) if isinstance(section, dict) else section[int(step)]
         section[key] = value
-    with pytest.raises(config.ConfigError) as error:
-        config.load(raw)
+    with pytest.raises(ConfigError) as error:
+        load(raw, names())
     return str(error.value)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_is_valid(path):
-    assert config.load(yaml.safe_load(path.read_text())).experiments
+    assert load(yaml.safe_load(path.read_text())).experiments
 
 
 def test_shared_sections_are_defaults_of_every_experiment(raw):
     raw["loss"] = {"lambda_grad": 0.7, "tail_boost": 3.0}
-    loaded = config.load(raw).experiments
+    loaded = load(raw, names()).experiments
     assert loaded["calibrated"].loss.lambda_grad == 0.7
     assert loaded["gradient-loss"].loss.lambda_grad == 2.0
     assert loaded["gradient-loss"].loss.tail_boost == 3.0
@@ -47,20 +51,20 @@ def test_shared_sections_are_defaults_of_every_experiment(raw):
 def test_one_replicate_is_the_experiment_itself_with_the_seed_of_the_file_or_its_own(raw):
     raw["seed"] = 7
     raw["experiments"]["calibrated"]["seed"] = 3
-    loaded = config.load(raw)
+    loaded = load(raw, names())
     assert {name: e.seed for name, e in loaded.experiments.items()} == {
         "smooth-background": 7,
         "gradient-loss": 7,
         "calibrated": 3,
     }
     assert loaded.families == {name: (name,) for name in raw["experiments"]}
-    assert config.load(raw | {"replicates": 1}).experiments == loaded.experiments
+    assert load(raw | {"replicates": 1}, names()).experiments == loaded.experiments
 
 
 def test_replicates_differ_in_name_and_seed_alone(raw):
     raw["seed"] = 7
     raw["experiments"]["calibrated"]["seed"] = 3
-    once, loaded = config.load(raw), config.load(raw | {"replicates": 3})
+    once, loaded = load(raw, names()), load(raw | {"replicates": 3}, names())
     assert loaded.families["gradient-loss"] == ("gradient-loss-s1", "gradient-loss-s2", "gradient-loss-s3")
     assert list(loaded.families) == list(once.experiments)
     assert [name for names in loaded.families.values() for name in names] == list(loaded.experiments)
@@ -76,18 +80,18 @@ def test_a_fault_is_told_once_whatever_the_number_of_replicates(raw):
 
 
 def test_each_variant_of_the_ablation_differs_from_the_default_in_one_section_or_in_the_mass():
-    loaded = config.load(yaml.safe_load((FOLDER / "ablation.yaml").read_text()) | {"replicates": 1})
+    loaded = load(yaml.safe_load((FOLDER / "ablation.yaml").read_text()) | {"replicates": 1})
     for name, experiment in loaded.experiments.items():
         full = loaded.experiments[f"full-{experiment.dataset}"]
         assert name.endswith(f"-{experiment.dataset}")
-        changed = {s for s in config.SHARED_SECTIONS if getattr(experiment, s) != getattr(full, s)}
+        changed = {s for s in SHARED_SECTIONS if getattr(experiment, s) != getattr(full, s)}
         assert len(changed) == (0 if experiment is full else 2 if name.startswith("free-mass-") else 1), name
 
 
 def test_1_and_1_0_are_the_same_number(raw):
     first, second = copy.deepcopy(raw), copy.deepcopy(raw)
     first["loss"], second["loss"] = {"lambda_grad": 1}, {"lambda_grad": 1.0}
-    dumps = [config.load(r).model_dump_json() for r in (first, second)]
+    dumps = [load(r, names()).model_dump_json() for r in (first, second)]
     assert dumps[0] == dumps[1]
 
 
@@ -176,25 +180,25 @@ def test_all_faults_are_told_at_once(raw):
 
 
 def test_an_empty_file_says_what_is_missing():
-    with pytest.raises(config.ConfigError, match=r"datasets: missing(.|\n)*experiments: missing"):
-        config.load({})
+    with pytest.raises(ConfigError, match=r"datasets: missing(.|\n)*experiments: missing"):
+        load({}, names())
 
 
 def test_the_schema_and_the_reference_are_up_to_date():
-    assert (FOLDER / "schema.json").read_text() == config.schema_json(), "run `python -m rainshaft.config`"
-    assert (FOLDER / "README.md").read_text() == config.reference(), "run `python -m rainshaft.config`"
+    assert (FOLDER / "schema.json").read_text() == schema_json(), "run `python -m rainshaft.config`"
+    assert (FOLDER / "README.md").read_text() == reference(), "run `python -m rainshaft.config`"
 
 
 def test_every_key_has_a_meaning():
     def keys(model):
         for name, field in model.model_fields.items():
-            inner = config._models_in(field.annotation)
+            inner = _models_in(field.annotation)
             for section in inner:
                 yield from keys(section)
             if not inner:
                 yield f"{model.__name__}.{name}", field.description
 
-    assert [key for key, meaning in keys(config.Config) if not meaning] == []
+    assert [key for key, meaning in keys(Config) if not meaning] == []
 
 
 def test_true_coarse_rain_is_not_drawn(raw):
@@ -207,4 +211,4 @@ def test_true_coarse_rain_is_not_drawn(raw):
 def test_free_mass_may_be_said_once_for_all_experiments(raw):
     raw["datasets"]["demo"]["predictors"][0]["quantity"] = "other"
     raw["model"] = {"conserve": "none"}
-    assert all(experiment.model.conserve == "none" for experiment in config.load(raw).experiments.values())
+    assert all(experiment.model.conserve == "none" for experiment in load(raw, names()).experiments.values())

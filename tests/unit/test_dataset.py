@@ -3,9 +3,9 @@ import pytest
 import xarray as xr
 from fields import make_fields
 
-from rainshaft import dataset as module
-from rainshaft.config import Dataset, Split
-from rainshaft.dataset import fit_statistics, split_days
+from rainshaft.config.sections import Dataset, Split
+from rainshaft.data import normalisation as module
+from rainshaft.data.normalisation import fit_normalisation, split_days
 from rainshaft.errors import UserError
 from rainshaft.files import write_netcdf
 
@@ -72,16 +72,16 @@ def test_split_by_blocks_counts_days_not_entries(calendar):
 def test_a_part_without_days_is_refused_by_its_key(tmp_path):
     fields = [make_fields(tmp_path / "a.nc", showers(9))]
     with pytest.raises(UserError, match=r"split\.validation: found no validation day in the 9 days from 2001-01-01"):
-        fit_statistics(fields, settings())
+        fit_normalisation(fields, settings())
     with pytest.raises(UserError, match=r"split\.cycle: found no test day .* shorter block_days"):
-        fit_statistics(fields, settings(BLOCKS.model_copy(update={"block_days": 5})))
+        fit_normalisation(fields, settings(BLOCKS.model_copy(update={"block_days": 5})))
 
 
-# ------------------------------------------------------------------------------------ statistics
+# ------------------------------------------------------------------------------------ normalisation
 
 
 def test_statistics_are_those_of_the_training_days(years):
-    result = fit_statistics(years, settings())
+    result = fit_normalisation(years, settings())
     first = xr.open_dataset(years[0])
     rain = first.pr.values.astype("f8")
     assert float(result.rain_mean) == pytest.approx(rain.mean(), rel=1e-6)
@@ -98,9 +98,9 @@ def test_statistics_are_those_of_the_training_days(years):
 
 
 def test_other_days_do_not_leak_into_the_statistics(years, tmp_path):
-    before = fit_statistics(years, settings())
+    before = fit_normalisation(years, settings())
     wetter = [make_fields(tmp_path / f"w{y}.nc", 3 * showers(40, y), f"{y}-01-01") for y in (2002, 2003)]
-    after = fit_statistics([years[0], *wetter], settings())
+    after = fit_normalisation([years[0], *wetter], settings())
     for name in before.data_vars:
         np.testing.assert_array_equal(before[name], after[name], err_msg=str(name))
     assert before.attrs["data_fingerprint"] != after.attrs["data_fingerprint"]
@@ -111,13 +111,13 @@ def test_other_days_do_not_leak_into_the_statistics(years, tmp_path):
 def test_p99_of_wet_values_is_accurate(tmp_path):
     rain = showers(90, 5, 24, 24)
     time = [make_fields(tmp_path / f"{y}.nc", rain, f"{y}-01-01") for y in (2001, 2002, 2003)]
-    assert float(fit_statistics(time, settings()).p99_wet) == pytest.approx(
+    assert float(fit_normalisation(time, settings()).p99_wet) == pytest.approx(
         np.percentile(rain[rain >= 1], 99), rel=5e-3
     )
 
 
 def test_slabs_and_files_do_not_change_the_result(years, tmp_path, monkeypatch):
-    whole = fit_statistics(years, settings())
+    whole = fit_normalisation(years, settings())
     monkeypatch.setattr(module, "SLAB_VALUES", 7 * 8 * 12)
     pieces = []
     for path in years:
@@ -125,7 +125,7 @@ def test_slabs_and_files_do_not_change_the_result(years, tmp_path, monkeypatch):
             for part in (slice(0, 13), slice(13, None)):
                 pieces.append(tmp_path / f"{path.stem}-{part.start}.nc")
                 write_netcdf(year.isel(time=part).load(), pieces[-1])
-    cut = fit_statistics(pieces, settings())
+    cut = fit_normalisation(pieces, settings())
     xr.testing.assert_allclose(whole, cut, rtol=1e-6)
     assert whole.attrs == cut.attrs  # the fingerprint too
 
@@ -137,7 +137,7 @@ def test_fingerprint_sees_every_field(in_weather, tmp_path, name):
         changed = year.load()
     changed[name].values.flat[3] = 0 if name == "valid" else 5.5
     write_netcdf(changed, tmp_path / "changed.nc")
-    before, after = (fit_statistics([path, *years[1:]], settings()) for path in (years[0], tmp_path / "changed.nc"))
+    before, after = (fit_normalisation([path, *years[1:]], settings()) for path in (years[0], tmp_path / "changed.nc"))
     assert before.attrs["data_fingerprint"] != after.attrs["data_fingerprint"]
 
 
@@ -150,7 +150,7 @@ def test_cells_that_are_not_valid_take_no_part(tmp_path):
     later[0, 0] = 0  # valid in the first year, not in the second
     paths = [make_fields(tmp_path / "2001.nc", loud, valid=valid)]
     paths += [make_fields(tmp_path / f"{y}.nc", rain, f"{y}-01-01", valid=later) for y in (2002, 2003)]
-    result = fit_statistics(paths, settings())
+    result = fit_normalisation(paths, settings())
     both = (valid * later).astype(bool)
     np.testing.assert_array_equal(result.valid, both)
     assert float(result.rain_mean) == pytest.approx(rain[:, both].mean(dtype="f8"), rel=1e-6)
@@ -161,13 +161,13 @@ def test_no_rain_to_learn_from_is_refused(tmp_path):
     paths = [make_fields(tmp_path / "2001.nc", showers(20) * 0 + 0.5)]
     paths += [make_fields(tmp_path / f"{y}.nc", showers(20), f"{y}-01-01") for y in (2002, 2003)]
     with pytest.raises(UserError, match=r"split\.train: the 20 training days .*highest value: 0\.5 mm/day"):
-        fit_statistics(paths, settings())
+        fit_normalisation(paths, settings())
 
 
 def test_years_on_different_grids_are_refused(years, tmp_path):
     odd = make_fields(tmp_path / "odd.nc", showers(20, height=6), "2003-01-01")
     with pytest.raises(UserError, match=r"odd\.nc: lat differs"):
-        fit_statistics([*years[:2], odd], settings())
+        fit_normalisation([*years[:2], odd], settings())
 
 
 def test_land_is_that_of_the_year_with_most_of_it(tmp_path):
@@ -180,7 +180,7 @@ def test_land_is_that_of_the_year_with_most_of_it(tmp_path):
             void = opened.load()
         void["land"] = ("lat", "lon"), land.astype("f4")  # as after a year without rain in the west
         write_netcdf(void, tmp_path / "2002.nc")
-        found.append(fit_statistics(paths, settings()))
+        found.append(fit_normalisation(paths, settings()))
     assert "land" not in found[0].static
     assert "land" not in found[1].static
 
@@ -190,13 +190,13 @@ def test_a_constant_predictor_is_not_divided_by_zero(tmp_path):
     paths = [
         make_fields(tmp_path / f"{y}.nc", showers(40, y), f"{y}-01-01", temperature=tas) for y in (2001, 2002, 2003)
     ]
-    assert fit_statistics(paths, settings()).channel_std.values[1] == 1
+    assert fit_normalisation(paths, settings()).channel_std.values[1] == 1
 
 
 def test_context_has_a_mean_for_each_cell_and_one_standard_deviation_of_the_anomalies(in_weather, tmp_path):
     paths, pressure = in_weather
-    write_netcdf(fit_statistics(paths, settings()), tmp_path / "statistics.nc")
-    result = xr.load_dataset(tmp_path / "statistics.nc")
+    write_netcdf(fit_normalisation(paths, settings()), tmp_path / "normalisation.nc")
+    result = xr.load_dataset(tmp_path / "normalisation.nc")
     training = pressure[0].astype("f8")
     np.testing.assert_allclose(result.context_mean[0], training.mean(0), rtol=1e-6)
     assert float(result.context_std[0]) == pytest.approx((training - training.mean(0)).std(), rel=1e-5)
@@ -211,11 +211,11 @@ def test_context_on_another_grid_in_another_year_is_refused(in_weather, tmp_path
     with xr.open_dataset(paths[2]) as year:
         write_netcdf(year.isel(u=slice(5)).load(), tmp_path / "odd.nc")
     with pytest.raises(UserError, match=r"odd\.nc: u differs"):
-        fit_statistics([*paths[:2], tmp_path / "odd.nc"], settings())
+        fit_normalisation([*paths[:2], tmp_path / "odd.nc"], settings())
 
 
 def test_beside_context_stands_where_a_cell_is(in_weather):
-    result = fit_statistics(in_weather[0], settings())
+    result = fit_normalisation(in_weather[0], settings())
     assert list(result.static.values) == ["north", "east"]
     north, east = result.static_maps.values
     assert (north[0] == 1).all()  # row 0 is the north
@@ -225,14 +225,14 @@ def test_beside_context_stands_where_a_cell_is(in_weather):
 
 
 def test_static_maps_are_those_that_vary(years, tmp_path):
-    assert fit_statistics(years, settings()).sizes["static"] == 0
+    assert fit_normalisation(years, settings()).sizes["static"] == 0
     hills = np.add.outer(np.arange(8) * 100.0, np.arange(12))
     coast = np.tile(np.arange(12) * 25.0, (8, 1))
     made = [
         make_fields(tmp_path / f"{y}.nc", showers(40), f"{y}-01-01", elevation=hills, coast_distance=coast)
         for y in (2001, 2002, 2003)
     ]
-    result = fit_statistics(made, settings())
+    result = fit_normalisation(made, settings())
     assert list(result.static.values) == ["elevation", "coast"]
     elevation, near = result.static_maps.values
     assert abs(elevation.mean()) < 1e-5
@@ -245,9 +245,9 @@ def test_statistics_survive_a_file(tmp_path, calendar):
     paths = [
         make_fields(tmp_path / f"{y}.nc", showers(40), f"{y}-01-01", calendar=calendar) for y in (2001, 2002, 2003)
     ]
-    result = fit_statistics(paths, settings())
-    write_netcdf(result, tmp_path / "statistics.nc")
-    with xr.open_dataset(tmp_path / "statistics.nc") as back:
+    result = fit_normalisation(paths, settings())
+    write_netcdf(result, tmp_path / "normalisation.nc")
+    with xr.open_dataset(tmp_path / "normalisation.nc") as back:
         xr.testing.assert_allclose(result, back, rtol=1e-6)
         assert back.attrs["data_fingerprint"] == result.attrs["data_fingerprint"]
         assert list(back.split.values) == list(result.split.values)
@@ -263,7 +263,7 @@ def categorise(tmp_path, rain, **keys):
     training[np.arange(100), 7, 11] = np.arange(1, 101)
     parts = {2001: training, 2002: training[-1:], 2003: rain}
     paths = [make_fields(tmp_path / f"{y}.nc", r, f"{y}-01-01", coast_distance=coast) for y, r in parts.items()]
-    result = fit_statistics(paths, settings(heavy_min_cells=4, coast_km=25, **keys))
+    result = fit_normalisation(paths, settings(heavy_min_cells=4, coast_km=25, **keys))
     assert float(result.heavy_threshold) == pytest.approx(90.1)
     assert float(result.extreme_threshold) == pytest.approx(99.01)
     return list(result.category.values[-len(rain) :])
@@ -296,7 +296,7 @@ def test_days_are_sorted_for_training_by_their_coarse_rain_alone(tmp_path):
     rain[::4] = 0.0
     path = make_fields(tmp_path / "2001.nc", rain)
     dataset = settings(Split(by="blocks", block_days=5), heavy_percentile=80)
-    before = fit_statistics([path], dataset)
+    before = fit_normalisation([path], dataset)
     coarse = rain.reshape(40, 4, 2, 4, 2).mean((2, 4)).max((1, 2))
     training = before.split.values == "train"
     heavy = coarse >= np.percentile(coarse[training], 80)
@@ -306,10 +306,10 @@ def test_days_are_sorted_for_training_by_their_coarse_rain_alone(tmp_path):
         other = opened.load()
     other["pr"] = other.pr * 3  # the observed rain is another, the coarse rain the same
     other.to_netcdf(tmp_path / "other.nc")
-    np.testing.assert_array_equal(fit_statistics([tmp_path / "other.nc"], dataset).coarse_category, expected)
+    np.testing.assert_array_equal(fit_normalisation([tmp_path / "other.nc"], dataset).coarse_category, expected)
     alone = other.isel(channel=[1]).assign_attrs(rain_channel="")
     alone.to_netcdf(tmp_path / "alone.nc")
-    assert (fit_statistics([tmp_path / "alone.nc"], dataset).coarse_category == "moderate").all()
+    assert (fit_normalisation([tmp_path / "alone.nc"], dataset).coarse_category == "moderate").all()
 
 
 def test_the_sea_has_no_say_in_the_category_of_the_coarse_rain(tmp_path):
@@ -319,12 +319,12 @@ def test_the_sea_has_no_say_in_the_category_of_the_coarse_rain(tmp_path):
     valid[:2, :2] = True
     path = make_fields(tmp_path / "2001.nc", rain, valid=valid)
     dataset = settings(Split(by="blocks", block_days=5), dry_wet_fraction=0.1)
-    assert (fit_statistics([path], dataset).coarse_category != "dry").all()
+    assert (fit_normalisation([path], dataset).coarse_category != "dry").all()
 
 
 def test_another_split_of_the_same_fields_is_other_data(years):
-    one = fit_statistics(years, settings())
-    other = fit_statistics(years, settings(Split(train=(2003,), validation=(2002,), test=(2001,))))
+    one = fit_normalisation(years, settings())
+    other = fit_normalisation(years, settings(Split(train=(2003,), validation=(2002,), test=(2001,))))
     assert one.attrs["data_fingerprint"] != other.attrs["data_fingerprint"]
 
 
@@ -345,6 +345,6 @@ def test_drizzle_in_a_desert_is_not_heavy(tmp_path):
     rain[0] = 30
     parts = {2001: rain, 2002: rain, 2003: np.full((1, 8, 12), 0.2)}
     paths = [make_fields(tmp_path / f"{y}.nc", r, f"{y}-01-01") for y, r in parts.items()]
-    result = fit_statistics(paths, settings())  # P90 of the maxima is 0
+    result = fit_normalisation(paths, settings())  # P90 of the maxima is 0
     assert result.category.values[-1] == "dry"
     assert (result.category.values[:50] == "dry").sum() == 49

@@ -1,6 +1,6 @@
 """What all figures share: the styles of their lines."""
 
-from rainshaft import figures
+from rainshaft.figures import style as figures
 
 
 def test_each_name_has_a_line_style_of_its_own() -> None:

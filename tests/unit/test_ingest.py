@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rainshaft.config import Dataset
-from rainshaft.ingest import check_sources, prepare_year
-from rainshaft.sources import InputError, source_files
+from rainshaft.config.sections import Dataset
+from rainshaft.data.prepare import check_sources, prepare_year
+from rainshaft.data.sources import InputError, source_files
 
 YEAR = 2001
 HEIGHT, WIDTH, FACTOR = 12, 16, 4

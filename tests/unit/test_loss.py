@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from rainshaft import loss
-from rainshaft.metrics import radial_spectrum
+from rainshaft.evaluation.scores import radial_spectrum
+from rainshaft.training import losses
 
 VALID = torch.ones(2, 1, 16, 16)
 
@@ -17,18 +17,18 @@ def rain(seed, members=1):
 
 def rec(y, y_hat, valid, **changes):
     settings = {"scale": 10.0, "w_min": 0.5, "w_max": 5.0, "tail_boost": 1.0, "p99": 1e9} | changes
-    return loss.almost_fair_crps(y_hat, y, loss.intensity_weight(y, valid, **settings), 0.95)
+    return losses.almost_fair_crps(y_hat, y, losses.intensity_weight(y, valid, **settings), 0.95)
 
 
 TERMS = {
     "rec": rec,
-    "mass": loss.mass_loss,
-    "grad": loss.gradient_loss,
-    "crps": lambda y, y_hat, valid: loss.almost_fair_crps(y_hat, y, valid, 0.95),
-    "pool": lambda y, y_hat, valid: loss.pooled_crps(y_hat, y, valid, 0.95, (2, 4, 8)),
-    "crps_log": lambda y, y_hat, valid: loss.log_crps(y_hat, y, valid, 0.95),
-    "crps_grad": lambda y, y_hat, valid: loss.gradient_crps(y_hat, y, valid, 0.95),
-    "crps_spectrum": lambda y, y_hat, valid: loss.spectral_crps(y_hat, y, valid, 0.95),
+    "mass": losses.mass_loss,
+    "grad": losses.gradient_loss,
+    "crps": lambda y, y_hat, valid: losses.almost_fair_crps(y_hat, y, valid, 0.95),
+    "pool": lambda y, y_hat, valid: losses.pooled_crps(y_hat, y, valid, 0.95, (2, 4, 8)),
+    "crps_log": lambda y, y_hat, valid: losses.log_crps(y_hat, y, valid, 0.95),
+    "crps_grad": lambda y, y_hat, valid: losses.gradient_crps(y_hat, y, valid, 0.95),
+    "crps_spectrum": lambda y, y_hat, valid: losses.spectral_crps(y_hat, y, valid, 0.95),
 }
 
 
@@ -61,10 +61,10 @@ def test_masked_cells_have_no_gradient_and_the_others_have(term):
 def test_gradient_loss_is_the_formula_and_blind_to_sign_and_level():
     y, y_hat = rain(1), rain(2)
     expected = sum((y.diff(dim=d).abs() - y_hat.diff(dim=d).abs()).abs().mean() for d in (-1, -2))
-    assert loss.gradient_loss(y, y_hat, VALID) == pytest.approx(expected.item(), rel=1e-5)
-    assert loss.gradient_loss(y, 100 - y, VALID) == pytest.approx(0, abs=1e-4)
+    assert losses.gradient_loss(y, y_hat, VALID) == pytest.approx(expected.item(), rel=1e-5)
+    assert losses.gradient_loss(y, 100 - y, VALID) == pytest.approx(0, abs=1e-4)
     smooth = torch.full_like(y, y.mean())
-    assert loss.gradient_loss(y, smooth, VALID) > loss.gradient_loss(y, y.roll(1, -1), VALID)
+    assert losses.gradient_loss(y, smooth, VALID) > losses.gradient_loss(y, y.roll(1, -1), VALID)
 
 
 def test_weights_of_the_reconstruction():
@@ -84,31 +84,31 @@ def test_reconstruction_by_members_that_differ_is_scored_as_an_ensemble():
 
 def test_gradient_loss_is_the_mean_over_members():
     y, both = rain(1), rain(2, 2)
-    each = [loss.gradient_loss(y, both[:, m : m + 1], VALID).item() for m in range(2)]
-    assert loss.gradient_loss(y, both, VALID) == pytest.approx(sum(each) / 2, rel=1e-5)
+    each = [losses.gradient_loss(y, both[:, m : m + 1], VALID).item() for m in range(2)]
+    assert losses.gradient_loss(y, both, VALID) == pytest.approx(sum(each) / 2, rel=1e-5)
 
 
 def test_mass_loss_sees_the_sum_alone():
     y = rain(1)
-    assert loss.mass_loss(y, y.flip(-1), VALID) == pytest.approx(0, abs=1e-4)
-    assert loss.mass_loss(y, y + 2, VALID) == pytest.approx(4, rel=1e-5)
-    assert loss.mass_loss(y, torch.cat([y + 1, y + 3], 1), VALID) == pytest.approx(3, rel=1e-5)
-    assert loss.mass_loss(y, torch.cat([y + 1, y + 3, y - 2], 1), VALID) == pytest.approx((3 - 2 - 6) / 3, rel=1e-5)
+    assert losses.mass_loss(y, y.flip(-1), VALID) == pytest.approx(0, abs=1e-4)
+    assert losses.mass_loss(y, y + 2, VALID) == pytest.approx(4, rel=1e-5)
+    assert losses.mass_loss(y, torch.cat([y + 1, y + 3], 1), VALID) == pytest.approx(3, rel=1e-5)
+    assert losses.mass_loss(y, torch.cat([y + 1, y + 3, y - 2], 1), VALID) == pytest.approx((3 - 2 - 6) / 3, rel=1e-5)
     opposite = y + torch.tensor([2.0, -2.0])[:, None, None, None]  # one day too wet, one too dry: no bias
-    assert loss.mass_loss(y, opposite, VALID) == pytest.approx(0, abs=1e-4)
+    assert losses.mass_loss(y, opposite, VALID) == pytest.approx(0, abs=1e-4)
 
 
 def test_mass_loss_does_not_punish_members_that_differ():
     generator = torch.Generator().manual_seed(1)
     y = rain(1)
     offsets = 3 * torch.randn(2000, 3, generator=generator)  # of members without a bias, for the whole batch
-    losses = torch.stack([loss.mass_loss(y, y + of[:, None, None], VALID) for of in offsets])
+    losses = torch.stack([losses.mass_loss(y, y + of[:, None, None], VALID) for of in offsets])
     assert losses.mean().abs() < 3 * losses.std() / len(losses) ** 0.5
 
 
 def test_crps_of_one_member_is_the_mae():
     y, y_hat = rain(1), rain(2)
-    assert loss.almost_fair_crps(y_hat, y, VALID, 0.95) == pytest.approx((y - y_hat).abs().mean().item())
+    assert losses.almost_fair_crps(y_hat, y, VALID, 0.95) == pytest.approx((y - y_hat).abs().mean().item())
 
 
 @pytest.mark.parametrize(("members", "alpha"), [(2, 0.95), (3, 0.95), (5, 1.0)])
@@ -117,7 +117,7 @@ def test_crps_is_the_formula(members, alpha):
     pairs = (x[:, :, None] - x[:, None]).abs().sum((1, 2))
     factor = (1 - (1 - alpha) / members) / (2 * members * (members - 1))
     expected = ((x - y).abs().mean(1) - factor * pairs).mean()
-    assert loss.almost_fair_crps(x, y, VALID, alpha) == pytest.approx(expected.item(), rel=1e-5)
+    assert losses.almost_fair_crps(x, y, VALID, alpha) == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_the_calibrated_ensemble_has_the_best_crps():
@@ -125,19 +125,19 @@ def test_the_calibrated_ensemble_has_the_best_crps():
     y = torch.randn(64, 1, 16, 16, generator=generator)
     x = torch.randn(64, 4, 16, 16, generator=generator)
     valid = torch.ones_like(y)
-    right = loss.almost_fair_crps(x, y, valid, alpha=1.0)
-    assert right < loss.almost_fair_crps(0.5 * x, y, valid, alpha=1.0)
-    assert right < loss.almost_fair_crps(1.7 * x, y, valid, alpha=1.0)
-    assert right < loss.almost_fair_crps(x + 0.5, y, valid, alpha=1.0)
+    right = losses.almost_fair_crps(x, y, valid, alpha=1.0)
+    assert right < losses.almost_fair_crps(0.5 * x, y, valid, alpha=1.0)
+    assert right < losses.almost_fair_crps(1.7 * x, y, valid, alpha=1.0)
+    assert right < losses.almost_fair_crps(x + 0.5, y, valid, alpha=1.0)
 
 
 def test_blocks_count_alike_however_few_of_their_cells_are_valid():
     y, valid = rain(1), torch.zeros_like(VALID)
     valid[:, :, 3:5, 6:9] = 1  # a block of the whole patch has 6 of 256 cells
     for size in (8, 16):
-        assert loss.pooled_crps(y + 3, y, valid, 1.0, (size,)) == pytest.approx(3, rel=1e-4)
-    assert loss.pooled_crps(y + 3, y, VALID, 1.0, (2, 4, 16)) == pytest.approx(9, rel=1e-4)
-    assert loss.pooled_crps(y + 3, y, VALID, 1.0, (4, 32)) == pytest.approx(3, rel=1e-4), (
+        assert losses.pooled_crps(y + 3, y, valid, 1.0, (size,)) == pytest.approx(3, rel=1e-4)
+    assert losses.pooled_crps(y + 3, y, VALID, 1.0, (2, 4, 16)) == pytest.approx(9, rel=1e-4)
+    assert losses.pooled_crps(y + 3, y, VALID, 1.0, (4, 32)) == pytest.approx(3, rel=1e-4), (
         "no block that a patch does not hold"
     )
 
@@ -149,21 +149,21 @@ def test_only_large_blocks_see_that_whole_days_differ():
     fields, valid = day + cell, torch.ones(400, 1, 16, 16)
     y, right = fields[:, :1], fields[:, 1:]
     alike = 2**0.5 * cell[:, 1:]
-    cells = [loss.almost_fair_crps(x, y, valid, alpha=1.0).item() for x in (alike, right)]
+    cells = [losses.almost_fair_crps(x, y, valid, alpha=1.0).item() for x in (alike, right)]
     assert cells[0] == pytest.approx(cells[1], rel=0.03)
-    assert loss.pooled_crps(alike, y, valid, 1.0, (16,)) > 1.2 * loss.pooled_crps(right, y, valid, 1.0, (16,))
+    assert losses.pooled_crps(alike, y, valid, 1.0, (16,)) > 1.2 * losses.pooled_crps(right, y, valid, 1.0, (16,))
 
 
 def test_gradient_crps_sees_the_sign():
     y = rain(1)
-    assert loss.gradient_crps(100 - y, y, VALID, 1.0) > 1
+    assert losses.gradient_crps(100 - y, y, VALID, 1.0) > 1
 
 
 def test_spectral_crps_sees_how_rough_the_rain_is_and_not_where_it_falls():
     y = rain(1)
-    assert loss.spectral_crps(y.flip(-1).roll(1, -1), y, VALID, 1.0) == pytest.approx(0, abs=1e-4)  # mirrored
+    assert losses.spectral_crps(y.flip(-1).roll(1, -1), y, VALID, 1.0) == pytest.approx(0, abs=1e-4)  # mirrored
     smooth = torch.nn.functional.avg_pool2d(y, 3, 1, 1)
-    assert loss.spectral_crps(smooth, y, VALID, 1.0) > 0.3 * loss.spectral_crps(0 * y, y, VALID, 1.0)
+    assert losses.spectral_crps(smooth, y, VALID, 1.0) > 0.3 * losses.spectral_crps(0 * y, y, VALID, 1.0)
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (24, 33), (15, 10)])
@@ -175,14 +175,14 @@ def test_spectral_crps_is_the_error_of_the_gradients_spectrum(height, width):
     k = np.arange(1, power[0].shape[-1] + 1) / min(height, width)
     expected = np.abs(2 * np.pi * k * (np.sqrt(power[0]) - np.sqrt(power[1]))).mean()
     valid = torch.ones_like(y)
-    assert loss.spectral_crps(x.float(), y.float(), valid.float(), 1.0) == pytest.approx(expected, rel=1e-4)
+    assert losses.spectral_crps(x.float(), y.float(), valid.float(), 1.0) == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_patch_counts_in_the_spectral_crps_by_what_is_valid_in_it():
     y, valid = rain(1), VALID.clone()
     valid[0] = 0
-    assert loss.spectral_crps(2 * y, y, valid, 1.0) == pytest.approx(
-        loss.spectral_crps(2 * y[1:], y[1:], VALID[1:], 1.0).item(), rel=1e-5
+    assert losses.spectral_crps(2 * y, y, valid, 1.0) == pytest.approx(
+        losses.spectral_crps(2 * y[1:], y[1:], VALID[1:], 1.0).item(), rel=1e-5
     )
 
 
@@ -191,7 +191,7 @@ def test_processes_that_share_a_batch_have_its_mass_loss_and_gradient():
     y, members, valid = rain(1), torch.cat([rain(2), rain(3) * 2, rain(4) + 1], 1), VALID.clone()
     valid[0, :, :9] = 0  # one process has fewer cells than the other
     whole = members.clone().requires_grad_()
-    expected = loss.mass_loss(y, whole, valid)
+    expected = losses.mass_loss(y, whole, valid)
     expected.backward()
     halves = [slice(0, len(y) // 2), slice(len(y) // 2, None)]
     own = members.clone().requires_grad_()
@@ -205,7 +205,7 @@ def test_processes_that_share_a_batch_have_its_mass_loss_and_gradient():
             mean = (value.detach() + next(theirs)) / 2
             return value + (mean - value.detach()) if value.requires_grad else mean
 
-        value = loss.mass_loss(y[half], own[half], valid[half], across)
+        value = losses.mass_loss(y[half], own[half], valid[half], across)
         assert value.item() == pytest.approx(expected.item(), rel=1e-5)
         total = total + value / 2
     total.backward()

@@ -8,9 +8,25 @@ import scores.spatial
 import scoringrules
 import xarray as xr
 
-from rainshaft import intensity, metrics
-from rainshaft.config import Evaluation
+from rainshaft import histogram
+from rainshaft.config.sections import Evaluation
 from rainshaft.errors import UserError
+from rainshaft.evaluation.days import merge, score_days
+from rainshaft.evaluation.evaluate import evaluate
+from rainshaft.evaluation.scores import (
+    correlations,
+    cosine_distance,
+    fair_crps,
+    fair_energy_score,
+    fractions_errors,
+    gradient_sum,
+    neighbourhood_fractions,
+    radial_spectrum,
+    ranks_of_truth,
+    spectral_distance,
+    wavenumbers,
+)
+from rainshaft.evaluation.summary import QUANTILES, summarise
 from rainshaft.files import write_json, write_netcdf
 
 FACTOR = 4
@@ -47,7 +63,7 @@ def arrays(members, truth, valid=None, category=None, start="2001-01-01"):
 
 
 def block(members, truth, valid=None, category=None, settings=SETTINGS):
-    return metrics.summarise(metrics.score_days(*arrays(members, truth, valid, category), FACTOR, settings), settings)
+    return summarise(score_days(*arrays(members, truth, valid, category), FACTOR, settings), settings)
 
 
 def value(found, name):
@@ -186,7 +202,7 @@ def test_truth_with_gaps_is_scored_on_the_other_cells():
     gap = truth.copy()
     gap[0, :4] = np.nan
     assert value(block(members, gap), "fair_crps") == pytest.approx(
-        metrics.fair_crps(members[0, :, 4:].reshape(3, -1).astype(float), truth[0, 4:].ravel()).mean()
+        fair_crps(members[0, :, 4:].reshape(3, -1).astype(float), truth[0, 4:].ravel()).mean()
     )
 
 
@@ -195,24 +211,22 @@ def test_truth_with_gaps_is_scored_on_the_other_cells():
 
 def test_two_halves_are_the_whole(ensemble):
     members, truth, valid = arrays(*ensemble, category=["moderate"] * 60)
-    whole = metrics.score_days(members, truth, valid, FACTOR, SETTINGS)
-    parts = (metrics.score_days(members[s], truth[s], valid, FACTOR, SETTINGS) for s in (slice(25, 60), slice(0, 25)))
-    merged = metrics.merge(parts)
+    whole = score_days(members, truth, valid, FACTOR, SETTINGS)
+    parts = (score_days(members[s], truth[s], valid, FACTOR, SETTINGS) for s in (slice(25, 60), slice(0, 25)))
+    merged = merge(parts)
     xr.testing.assert_identical(merged, whole[list(merged.data_vars)])
-    assert metrics.summarise(merged, SETTINGS) == metrics.summarise(whole, SETTINGS)
+    assert summarise(merged, SETTINGS) == summarise(whole, SETTINGS)
 
 
 def test_bootstrap_interval_matches_resampled_days():
     """The intervals from weighted sums are those of scoring the resampled days themselves."""
     members, truth = exchangeable(days=12, K=3, height=16, width=16)
-    days = metrics.score_days(*arrays(members, truth), FACTOR, SETTINGS)
+    days = score_days(*arrays(members, truth), FACTOR, SETTINGS)
     settings = SETTINGS.model_copy(update={"bootstrap": 10})
-    found = metrics.summarise(days, settings, seed=4)["scores"]
+    found = summarise(days, settings, seed=4)["scores"]
     draws = np.random.default_rng([4, 12]).multinomial(12, np.full(12, 1 / 12), size=10)
     for name in ("spread_skill", "p99_ratio", "fair_crps", "fss_1mm_5", "ralsd_db"):
-        resampled = [
-            value(metrics.summarise(days.isel(time=np.repeat(np.arange(12), n)), settings), name) for n in draws
-        ]
+        resampled = [value(summarise(days.isel(time=np.repeat(np.arange(12), n)), settings), name) for n in draws]
         low, high = np.percentile(resampled, [5, 95])
         assert found[name]["low"] == pytest.approx(min(low, found[name]["value"])), name
         assert found[name]["high"] == pytest.approx(max(high, found[name]["value"])), name
@@ -228,9 +242,9 @@ def test_crps_and_energy_score_agree_with_libraries():
     theirs = scores.probability.crps_for_ensemble(
         xr.DataArray(m, dims=("member", "cell")), xr.DataArray(y, dims="cell"), "member", method="fair"
     )
-    assert metrics.fair_crps(m, y).mean() == pytest.approx(float(theirs))
+    assert fair_crps(m, y).mean() == pytest.approx(float(theirs))
     energy = scoringrules.es_ensemble(y, m, m_axis=0, v_axis=1, estimator="fair", backend="numpy")
-    assert metrics.fair_energy_score(m, y) == pytest.approx(energy / np.sqrt(300))
+    assert fair_energy_score(m, y) == pytest.approx(energy / np.sqrt(300))
 
 
 @pytest.mark.parametrize("scale", [1, 5, 9])
@@ -238,8 +252,8 @@ def test_fss_agrees_with_library_where_windows_are_whole(scale):
     rng = np.random.default_rng(2)
     forecast, truth = rain(rng, 1, 30, 41), rain(rng, 30, 41)
     cells, half = np.ones(truth.shape, bool), scale // 2
-    p = metrics.neighbourhood_fractions((forecast[0] >= 2).astype(float), cells, scale)
-    o = metrics.neighbourhood_fractions((truth >= 2).astype(float), cells, scale)
+    p = neighbourhood_fractions((forecast[0] >= 2).astype(float), cells, scale)
+    o = neighbourhood_fractions((truth >= 2).astype(float), cells, scale)
     p, o = (f[half : 30 - half, half : 41 - half] for f in (p, o))
     theirs = scores.spatial.fss_2d(
         xr.DataArray(forecast[0], dims=("lat", "lon")),
@@ -255,12 +269,12 @@ def test_fss_agrees_with_library_where_windows_are_whole(scale):
 def test_fss_of_a_shifted_field_grows_with_scale_and_ignores_masked_cells():
     truth = rain(np.random.default_rng(4), 40, 40)
     shifted = np.roll(truth, 3, axis=1)
-    error, reference = metrics.fractions_errors(shifted[None], truth, np.ones((40, 40), bool), (5.0,), (1, 5, 15))
+    error, reference = fractions_errors(shifted[None], truth, np.ones((40, 40), bool), (5.0,), (1, 5, 15))
     fss = 1 - (error / reference)[0]
     assert 0 < fss[0] < fss[1] < fss[2] < 1
     half = np.zeros((40, 40), bool)
     half[:, :20] = True
-    flat = metrics.neighbourhood_fractions(np.ones((40, 40)), half, 7)
+    flat = neighbourhood_fractions(np.ones((40, 40)), half, 7)
     assert flat[half] == pytest.approx(1)
     assert not flat[~half].any()
 
@@ -268,7 +282,7 @@ def test_fss_of_a_shifted_field_grows_with_scale_and_ignores_masked_cells():
 def test_correlation_is_pearson_and_a_constant_member_counts_as_zero():
     rng = np.random.default_rng(6)
     fields = rng.gamma(1, 4, (3, 200))
-    assert metrics.correlations(fields) == pytest.approx(np.corrcoef(fields))
+    assert correlations(fields) == pytest.approx(np.corrcoef(fields))
     truth = rain(rng, 1, 15, 15)
     members = np.stack([truth, np.zeros_like(truth), np.full_like(truth, 0.1)], axis=1)
     found = block(members, truth)
@@ -290,15 +304,15 @@ def test_dry_days_take_no_part_in_the_correlation():
 
 def test_rank_histogram_is_flat_where_all_is_dry():
     rng = np.random.default_rng(8)
-    ranks = metrics.ranks_of_truth(np.zeros((4, 50000)), np.zeros(50000), rng)
+    ranks = ranks_of_truth(np.zeros((4, 50000)), np.zeros(50000), rng)
     assert np.bincount(ranks) / 10000 == pytest.approx(1, abs=0.03)
-    assert metrics.ranks_of_truth(np.array([[1.0], [2.0], [5.0]]), np.array([3.0]), rng) == 2
+    assert ranks_of_truth(np.array([[1.0], [2.0], [5.0]]), np.array([3.0]), rng) == 2
 
 
 def test_wet_rank_histogram_leaves_out_what_is_dry_everywhere():
     members, truth = np.zeros((1, 2, 10, 10)), np.zeros((1, 10, 10))
     truth[0, 0] = 5
-    days = metrics.score_days(*arrays(members, truth), FACTOR, SETTINGS)
+    days = score_days(*arrays(members, truth), FACTOR, SETTINGS)
     assert days["rank_histogram"].values.tolist() == [[0, 0, 10]]
     assert days["rank_histogram_all"].sum() == 100
 
@@ -307,7 +321,7 @@ def test_gradient_by_hand():
     field = np.array([[0.0, 1.0, 5.0], [2.0, 2.0, 100.0]])
     cells = np.array([[True, True, True], [True, True, False]])
     for view in (slice(None), np.s_[::-1], np.s_[:, ::-1]):  # the cell that is not valid may be on either side
-        assert metrics.gradient_sum(field[view], cells[view]) == (1 + 4 + 0 + 2 + 1, 5)
+        assert gradient_sum(field[view], cells[view]) == (1 + 4 + 0 + 2 + 1, 5)
 
 
 def test_gradient_across_the_edges_of_blocks():
@@ -316,7 +330,7 @@ def test_gradient_across_the_edges_of_blocks():
     pairs = [((i - 1, j), (i, j)) for i in (3, 6) for j in range(10)]
     pairs += [((i, j - 1), (i, j)) for i in range(7) for j in (3, 6, 9)]
     pairs = [(a, b) for a, b in pairs if cells[a] and cells[b]]
-    total, count = metrics.gradient_sum(fields, cells, 3)
+    total, count = gradient_sum(fields, cells, 3)
     assert count == len(pairs)
     assert total == pytest.approx(sum(abs(fields[:, *a] - fields[:, *b]) for a, b in pairs))
 
@@ -332,26 +346,26 @@ def test_steps_at_the_edges_of_coarse_cells_show(ensemble, calibrated):
 def test_spectrum_finds_a_wave_on_any_domain(shape):
     """A wave of 8 cells stands at 1/8 cycle per cell along either axis of a domain that is not square."""
     rows, columns = np.indices(shape)
-    centres = metrics.wavenumbers(*shape)
+    centres = wavenumbers(*shape)
     for phase in (rows, columns):
         if shape[0] % 8 and phase is rows:
             continue
-        power = metrics.radial_spectrum(np.sin(2 * np.pi * phase / 8))
+        power = radial_spectrum(np.sin(2 * np.pi * phase / 8))
         assert centres[power.argmax()] == pytest.approx(1 / 8)
     assert centres[-1] == pytest.approx(0.5)
 
 
 def test_spectral_distance_in_db():
     power = np.array([1.0, 2.0, 3.0])
-    assert metrics.spectral_distance(10 * power, power) == pytest.approx(10)
-    assert metrics.spectral_distance(0 * power, power) == pytest.approx(100)
-    assert np.isnan(metrics.spectral_distance(power, 0 * power))
+    assert spectral_distance(10 * power, power) == pytest.approx(10)
+    assert spectral_distance(0 * power, power) == pytest.approx(100)
+    assert np.isnan(spectral_distance(power, 0 * power))
 
 
 def test_diversity_by_hand():
-    assert metrics.cosine_distance(np.array([[1.0, 0], [0, 2.0], [3.0, 0]])) == pytest.approx(2 / 3)
-    assert metrics.cosine_distance(np.array([[1.0, 0], [0, 0], [0, 0]])) == pytest.approx(2 / 3)
-    assert np.isnan(metrics.cosine_distance(np.zeros((3, 4))))
+    assert cosine_distance(np.array([[1.0, 0], [0, 2.0], [3.0, 0]])) == pytest.approx(2 / 3)
+    assert cosine_distance(np.array([[1.0, 0], [0, 0], [0, 0]])) == pytest.approx(2 / 3)
+    assert np.isnan(cosine_distance(np.zeros((3, 4))))
 
 
 def test_climate_values_by_hand(ensemble, calibrated):
@@ -362,7 +376,7 @@ def test_climate_values_by_hand(ensemble, calibrated):
     assert observed["sdii"] == pytest.approx(truth[truth >= 1].mean(), rel=1e-5)
     assert observed["max"] == pytest.approx(truth.max())
     assert samples["rx1day"] == pytest.approx(members.max(0).mean(), rel=1e-6)
-    for name, share in metrics.QUANTILES.items():
+    for name, share in QUANTILES.items():
         assert observed[name] == pytest.approx(np.quantile(truth, share, method="inverted_cdf"), rel=0.005)
         assert samples[name] == pytest.approx(np.quantile(members, share, method="inverted_cdf"), rel=0.005)
     very_wet = np.quantile(truth[truth >= 1], 0.95)
@@ -377,13 +391,13 @@ def test_climate_values_by_hand(ensemble, calibrated):
 def test_histogram_keeps_every_value_and_quantiles_are_close():
     x = np.random.default_rng(9).lognormal(1, 2, 100_000).astype("f4")
     x[:50_000] = 0
-    counts = intensity.histogram(x)
+    counts = histogram.histogram(x)
     assert counts.sum() == x.size
-    assert counts == pytest.approx(np.histogram(np.minimum(x, 2009), intensity.EDGES)[0], abs=5)
-    assert intensity.quantile(counts, 0.3) == 0
+    assert counts == pytest.approx(np.histogram(np.minimum(x, 2009), histogram.EDGES)[0], abs=5)
+    assert histogram.quantile(counts, 0.3) == 0
     for share in (0.8, 0.95, 0.999):
-        assert intensity.quantile(counts, share) == pytest.approx(np.quantile(x, share), rel=0.005)
-    assert intensity.histogram(np.array([1e6]))[-1] == 1
+        assert histogram.quantile(counts, share) == pytest.approx(np.quantile(x, share), rel=0.005)
+    assert histogram.histogram(np.array([1e6]))[-1] == 1
 
 
 def test_ks_above_threshold_agrees_with_scipy():
@@ -392,9 +406,9 @@ def test_ks_above_threshold_agrees_with_scipy():
     rng = np.random.default_rng(10)
     a, b = rng.gamma(0.5, 10, 40_000), rng.gamma(0.5, 14, 40_000)
     at = float(np.quantile(a, 0.95))
-    ours = intensity.ks_above(intensity.histogram(a), intensity.histogram(b), at)
+    ours = histogram.ks_above(histogram.histogram(a), histogram.histogram(b), at)
     assert ours == pytest.approx(ks_2samp(a[a > at], b[b > at]).statistic, abs=0.005)
-    assert intensity.ks_above(intensity.histogram(a), intensity.histogram(np.zeros(9)), at) == 1
+    assert histogram.ks_above(histogram.histogram(a), histogram.histogram(np.zeros(9)), at) == 1
 
 
 # -------------------------------------------------------------------------------- dropped members, files
@@ -405,16 +419,16 @@ def test_dropped_members():
     fewer = members.copy()
     fewer[2, 1] = np.nan  # this member is left out of the day
     fewer[4, :3] = np.nan  # one member left: the day is left out
-    days = metrics.score_days(*arrays(fewer, truth), FACTOR, SETTINGS)
-    found = metrics.summarise(days, SETTINGS)
+    days = score_days(*arrays(fewer, truth), FACTOR, SETTINGS)
+    found = summarise(days, SETTINGS)
     assert (found["days"], found["days_left_out"]) == (5, 1)
     assert days["members"].values.tolist() == [4, 4, 3, 4, 1, 4]
-    alone = metrics.score_days(*arrays(members[2:3, [0, 2, 3]], truth[2:3], start="2001-01-03"), FACTOR, SETTINGS)
+    alone = score_days(*arrays(members[2:3, [0, 2, 3]], truth[2:3], start="2001-01-03"), FACTOR, SETTINGS)
     for name in ("fair_crps", "variance", "diversity", "intensity_samples", "gradient_samples", "fss_error"):
         np.testing.assert_array_equal(days[name].values[2], alone[name].values[0])
     assert np.isnan(days["rank_histogram"].values[2]).all()
     assert found["observed"]["mean"] == pytest.approx(np.delete(truth, 4, 0).mean(), rel=1e-6)
-    assert metrics.summarise(days.isel(time=[4]), SETTINGS) is None
+    assert summarise(days.isel(time=[4]), SETTINGS) is None
 
 
 def test_member_with_some_nan_is_refused():
@@ -466,13 +480,13 @@ def test_evaluate_files_in_chunks_of_any_size(tmp_path, monkeypatch, calendar):
     broken[3] = 1e3  # not a test day: must not matter
     path = write_ensemble(tmp_path / "e.nc", broken, times, split, category, fields[0])
 
-    statistics, found = metrics.evaluate(path, fields, SETTINGS, name="x", dataset="d")
+    statistics, found = evaluate(path, fields, SETTINGS, name="x", dataset="d")
     monkeypatch.setattr(metrics, "CHUNK_BYTES", 1)
-    again, found_again = metrics.evaluate(path, fields, SETTINGS, name="x", dataset="d")
+    again, found_again = evaluate(path, fields, SETTINGS, name="x", dataset="d")
     assert statistics == again
     xr.testing.assert_identical(found, found_again)
-    write_json(statistics, tmp_path / "statistics.json")
-    write_netcdf(found, tmp_path / "scores.nc")
+    write_json(statistics, tmp_path / "scores.json")
+    write_netcdf(found, tmp_path / "scores_by_day.nc")
 
     assert (statistics["mode"], statistics["members"], statistics["name"]) == ("prior", 3, "x")
     test = split == "test"
@@ -484,7 +498,7 @@ def test_evaluate_files_in_chunks_of_any_size(tmp_path, monkeypatch, calendar):
             np.abs(members[chosen, i] - members[chosen, j])[..., valid].mean() for i, j in ((0, 1), (0, 2), (1, 2))
         ]
         assert value(statistics[part], "fair_crps") == pytest.approx(expected - 0.5 * np.mean(pairs), rel=1e-5)
-    with xr.open_dataset(tmp_path / "scores.nc") as stored:
+    with xr.open_dataset(tmp_path / "scores_by_day.nc") as stored:
         assert stored["fair_crps"].dims == ("time",)
         assert stored.sizes["time"] == test.sum()
         assert stored["rank_histogram"].dims == ("rank",)
@@ -503,22 +517,20 @@ def test_evaluate_names_what_is_missing(tmp_path):
     split = np.array(["test"] * 6, object)
     path = write_ensemble(tmp_path / "e.nc", members, times, split, category, fields[0])
     with pytest.raises(UserError, match=r"2 test days are not in the fields .*2000-12-30"):
-        metrics.evaluate(path, fields[:1], SETTINGS)
-    assert metrics.evaluate(path, fields, SETTINGS)[0]["heavy_days"] is None
+        evaluate(path, fields[:1], SETTINGS)
+    assert evaluate(path, fields, SETTINGS)[0]["heavy_days"] is None
     path = write_ensemble(tmp_path / "e.nc", members, times, np.array(["train"] * 6, object), category, fields[0])
     with pytest.raises(UserError, match="no day with `split` = test"):
-        metrics.evaluate(path, fields, SETTINGS)
+        evaluate(path, fields, SETTINGS)
     (tmp_path / "other").mkdir()
     other = write_fields(tmp_path / "other", np.zeros((6, 10, 12), "f4"), times)
     path = write_ensemble(tmp_path / "e.nc", members, times, split, category, fields[0])
     with pytest.raises(UserError, match="lon has 10 cells"):
-        metrics.evaluate(path, other, SETTINGS)
+        evaluate(path, other, SETTINGS)
 
 
 def test_360_day_calendar_has_a_30th_of_february():
     members, truth, valid = arrays(*exchangeable(days=2, K=2, height=10, width=10))
     times = [cftime.Datetime360Day(2000, 2, 29), cftime.Datetime360Day(2000, 2, 30)]
-    days = metrics.score_days(
-        members.assign_coords(time=times), truth.assign_coords(time=times), valid, FACTOR, SETTINGS
-    )
+    days = score_days(members.assign_coords(time=times), truth.assign_coords(time=times), valid, FACTOR, SETTINGS)
     assert days.sizes["time"] == 2

@@ -5,7 +5,15 @@ import copy
 import pytest
 import torch
 
-from rainshaft.model import CONTEXT_WIDTH, Architecture, RainCVAE, bilinear, block_sum, conserve_cells, gaussian_kl
+from rainshaft.models.cvae import (
+    CONTEXT_WIDTH,
+    Architecture,
+    RainCVAE,
+    bilinear,
+    block_sum,
+    conserve_cells,
+    gaussian_kl,
+)
 
 
 def build(factor=4, conserve="cells", prior="learned", statics=("elevation",), rain_channel="pr", **options):

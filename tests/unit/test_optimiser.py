@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from rainshaft.optimiser import Optimiser
+from rainshaft.training.optimiser import Optimiser
 
 LR = 0.01
 

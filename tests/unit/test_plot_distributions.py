@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from small_figures import SETTINGS, is_png
 
-from rainshaft import plot_distributions
+from rainshaft.figures import distributions as plot_distributions
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def scores() -> Callable[[int], xr.Dataset]:
 
 @pytest.mark.parametrize("members", [1, 4])
 def test_distribution(tmp_path: Path, scores: Callable[[int], xr.Dataset], figures: list[Figure], members: int) -> None:
-    scores(members).to_netcdf(tmp_path / "scores.nc")
-    plot_distributions.distribution(tmp_path / "scores.nc", tmp_path / "a.png", SETTINGS)
+    scores(members).to_netcdf(tmp_path / "scores_by_day.nc")
+    plot_distributions.distribution(tmp_path / "scores_by_day.nc", tmp_path / "a.png", SETTINGS)
     assert is_png(tmp_path / "a.png", 700, 200)
     rain, scales, ranks = figures[0].axes
     truth = next(line for line in rain.lines if line.get_label() == "truth")

@@ -14,9 +14,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from small_figures import SETTINGS, is_png
 
-from rainshaft import plot_maps
-from rainshaft.config import Plots
+from rainshaft.config.sections import Plots
 from rainshaft.errors import UserError
+from rainshaft.figures import maps as plot_maps
 
 FACTOR, HEIGHT, WIDTH, DAYS = 4, 16, 24, 6
 SEVERAL = Plots(days=2, members=2, dpi=60)

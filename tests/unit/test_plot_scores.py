@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from small_figures import SETTINGS, is_png
 
-from rainshaft import plot_scores
+from rainshaft.figures import scores as plot_scores
 
 
 def test_comparison_scores(tmp_path: Path, figures: list[Figure]) -> None:

@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from small_figures import SETTINGS, is_png
 
-from rainshaft import loss, plot_training
+from rainshaft.figures import training as plot_training
+from rainshaft.training import losses
 
 
 def test_training_curves(tmp_path: Path, figures: list[Figure]) -> None:
@@ -24,7 +25,7 @@ def test_training_curves(tmp_path: Path, figures: list[Figure]) -> None:
     assert is_png(tmp_path / "a.png", 700, 250)
     by_title = {axes.get_title(loc="left"): axes for axes in figures[0].axes}
     assert len(by_title) == 12
-    assert set(loss.TERMS) < set(by_title)
+    assert set(losses.TERMS) < set(by_title)
     assert "not in this loss" in [text.get_text() for text in by_title["L_crps"].texts]
     assert {"train", "val"} <= {text.get_text() for text in by_title["L_rec"].texts}
     assert any("epoch 2" in text.get_text() for text in by_title["loss"].texts)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rainshaft.config import load
+from rainshaft.baselines.table import names
+from rainshaft.config.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -17,7 +18,7 @@ def test_yaml_examples_are_valid_configurations() -> None:
     blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)]
     assert blocks
     for block in blocks:
-        load({"datasets": DEMO["datasets"]} | block)
+        load({"datasets": DEMO["datasets"]} | block, names())
 
 
 @pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md", "docs/slurm.md", "docs/ablation.md", "docs/skill.md"])

@@ -6,27 +6,28 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from fields import make_fields, showers, statistics_of
+from fields import make_fields, normalisation_of, showers
 
-from rainshaft import metrics, sample, threshold
-from rainshaft.batches import load_record
-from rainshaft.chain import build_model
-from rainshaft.config import Evaluation, Model
+from rainshaft.config.sections import Evaluation, Model
+from rainshaft.data.patches import load_days
 from rainshaft.errors import UserError
+from rainshaft.evaluation.evaluate import evaluate
 from rainshaft.files import write_ensemble, write_netcdf
-from rainshaft.model import Architecture
+from rainshaft.models.chain import build_model
+from rainshaft.models.cvae import Architecture
+from rainshaft.sampling import sample, threshold
 
 DAYS, ROWS, COLUMNS = 40, 8, 12
 
 
 def make_data(folder, days, rows, columns, **keys):
-    """The canonical fields of some days, with a corner that is not valid, and their statistics."""
+    """The canonical fields of some days, with a corner that is not valid, and their normalisation."""
     rng = np.random.default_rng(0)
     rain = showers(rng, days, rows, columns)
     valid = np.ones((rows, columns))
     valid[:2, :3] = 0
     path = make_fields(folder / "2001.nc", rain, valid=valid, **keys)
-    return [path], statistics_of(path)
+    return [path], normalisation_of(path)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ SETTINGS |= {"posterior_scales": "all", "batch_size": 4, "tile": 64}
 
 
 def drawn(model, data, path, mode="prior", shard=(1, 1), **changes):
-    sample.sample(model, SETTINGS | changes, mode, data[0], data[1], path, {"note": "test"}, *shard)
+    sample(model, SETTINGS | changes, mode, data[0], data[1], path, {"note": "test"}, *shard)
     return xr.load_dataset(path)
 
 
@@ -115,7 +116,7 @@ def test_fewer_posterior_scales_make_more_varied_members(model, data, tmp_path):
 
 
 def test_members_of_a_chain_keep_the_coarse_rain_that_was_drawn_each_its_own(data, tmp_path, monkeypatch):
-    fields, draw = [], sample._draw_tiles
+    fields, draw = [], _draw_tiles
     monkeypatch.setattr(sample, "_draw_tiles", lambda *given: fields.append(draw(*given)) or fields[-1].copy())
     drawn(make_model(data, "drawn", 1), data, tmp_path / "a.nc", batch_size=DAYS)
     coarse, *fine = fields
@@ -168,14 +169,14 @@ def test_the_file_has_all_test_days_is_masked_and_says_where_it_comes_from(model
 def test_days_from_a_file_and_what_is_wrong_with_it(model, data, tmp_path):
     dates = tmp_path / "days.txt"
     dates.write_text("2001-01-02\n2001-01-03\n")
-    chosen = sample.choose_days(data[1], f"file:{dates}")
+    chosen = choose_days(data[1], f"file:{dates}")
     assert chosen[1:3].all()
     assert not chosen[0]
     dates.write_text("1999-01-02\n")
     with pytest.raises(UserError, match=r"1 of 1 dates are not in the dataset, the first is '1999-01-02'"):
-        sample.choose_days(data[1], f"file:{dates}")
+        choose_days(data[1], f"file:{dates}")
     with pytest.raises(UserError, match="there is no file"):
-        sample.choose_days(data[1], "file:nowhere.txt")
+        choose_days(data[1], "file:nowhere.txt")
 
 
 def test_posterior_members_without_mass_are_dropped(model, data, tmp_path, caplog):
@@ -248,18 +249,22 @@ def test_a_cell_that_misses_days_of_one_year_takes_part_in_none(model, tmp_path)
             changed = year.load()
         changed.pr[:, 5, 7] = amount
         write_netcdf(changed, paths[1])
-        data = paths, statistics_of(*paths)
+        data = paths, normalisation_of(*paths)
         assert (data[1].valid.values == valid).all()
         assert set(data[1].split.values[20:]) == set(data[1].split.values[:20]) >= {"validation", "test"}
 
-        record = load_record(*data, "train", torch.device("cpu"))
+        record = load_days(*data, "train", torch.device("cpu"))
         assert not record.rain_THW[:, 5, 7].any()
         assert record.rain_THW[:, 5, 6].any()
         drawn(model, data, folder / "a.nc", "posterior", days="split:validation", min_threshold=0.7)
         settings = {"pixel_threshold": "auto", "wet_threshold": 0.1}
         threshold.apply_threshold([folder / "a.nc"], settings, paths, folder / "b.nc")
-        found.append((xr.load_dataset(folder / "b.nc"), metrics.evaluate(folder / "b.nc", paths, Evaluation())[0]))
+        found.append((xr.load_dataset(folder / "b.nc"), evaluate(folder / "b.nc", paths, Evaluation())[0]))
     (members, scores), (others, others_scores) = found
     assert np.isnan(members.pr.values[..., 5, 7]).all()
     xr.testing.assert_identical(members, others)
     assert scores == others_scores
+
+
+from rainshaft.sampling.draw import _draw_tiles
+from rainshaft.sampling.sample import choose_days, sample

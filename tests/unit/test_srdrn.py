@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from fields import make_fields, showers, statistics_of
+from fields import make_fields, normalisation_of, showers
 from scores.categorical import BasicContingencyManager, ThresholdEventOperator
 
-from rainshaft import srdrn
-from rainshaft.batches import load_record
+from rainshaft.augmentation import trial as srdrn
+from rainshaft.data.patches import load_days
 from rainshaft.errors import UserError
-from rainshaft.model import bilinear
+from rainshaft.models.cvae import bilinear
 
 SMALL = {"steps": 3, "width": 4, "blocks": 1, "flips": True}
 
@@ -22,7 +22,7 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     rain = showers(np.random.default_rng(0), 40, 8, 12)
     fields = [make_fields(folder / "2001.nc", rain)]
-    return fields, statistics_of(*fields)
+    return fields, normalisation_of(*fields)
 
 
 @pytest.fixture
@@ -46,17 +46,17 @@ def test_context_does_not_stand_in_the_way(tmp_path, augmented):
     rain = showers(np.random.default_rng(0), 40, 8, 12)
     pressure = np.random.default_rng(1).normal(1e5, 500, (40, 5, 7))
     fields = [make_fields(tmp_path / "2001.nc", rain, context={"msl": pressure})]
-    statistics = statistics_of(*fields)
+    normalisation = normalisation_of(*fields)
     train = srdrn.with_synthetic(
-        load_record(fields, statistics, "train", torch.device("cpu")), augmented, ["pr", "tas"]
+        load_days(fields, normalisation, "train", torch.device("cpu")), augmented, ["pr", "tas"]
     )
     assert len(train.context_TKvu) == len(train)
-    srdrn.train_net(train, statistics, SMALL, seed=1)
+    srdrn.train_net(train, normalisation, SMALL, seed=1)
 
 
 def test_kept_members_become_heavy_days_with_their_coarse_fields(data, augmented):
-    fields, statistics = data
-    record = load_record(fields, statistics, "train", torch.device("cpu"))
+    fields, normalisation = data
+    record = load_days(fields, normalisation, "train", torch.device("cpu"))
     more = srdrn.with_synthetic(record, augmented, ["pr", "tas"])
     assert len(more) == len(record) + 5
     assert more.rain_THW[len(record) :, 0, 0].tolist() == [1, 2, 3, 4, 5]
@@ -66,24 +66,24 @@ def test_kept_members_become_heavy_days_with_their_coarse_fields(data, augmented
 
 
 def test_an_untrained_network_is_the_bilinear_forecast_and_training_improves_on_it(data):
-    fields, statistics = data
-    train, test = (load_record(fields, statistics, split, torch.device("cpu")) for split in ("train", "test"))
-    fresh = srdrn.train_net(train, statistics, SMALL | {"steps": 0}, 1)
+    fields, normalisation = data
+    train, test = (load_days(fields, normalisation, split, torch.device("cpu")) for split in ("train", "test"))
+    fresh = srdrn.train_net(train, normalisation, SMALL | {"steps": 0}, 1)
     with torch.no_grad():
         smooth = bilinear(test.coarse_TCyx[:1, :1], 2)
         torch.testing.assert_close(fresh(test.coarse_TCyx[:1], test.statics_SHW[None]), smooth)
     untrained = srdrn.score(fresh, test)
-    trained = srdrn.score(srdrn.train_net(train, statistics, SMALL | {"steps": 60, "width": 8}, 1), test)
+    trained = srdrn.score(srdrn.train_net(train, normalisation, SMALL | {"steps": 60, "width": 8}, 1), test)
     assert trained["tail_mae"] < untrained["tail_mae"]
 
 
 def test_the_same_seed_gives_the_same_network(data):
-    fields, statistics = data
-    record = load_record(fields, statistics, "train", torch.device("cpu"))
-    first, same, other = (srdrn.train_net(record, statistics, SMALL, seed).state_dict() for seed in (1, 1, 2))
+    fields, normalisation = data
+    record = load_days(fields, normalisation, "train", torch.device("cpu"))
+    first, same, other = (srdrn.train_net(record, normalisation, SMALL, seed).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert not torch.equal(first["head.0.weight"], other["head.0.weight"])
-    as_they_are = srdrn.train_net(record, statistics, SMALL | {"flips": False}, 1).state_dict()
+    as_they_are = srdrn.train_net(record, normalisation, SMALL | {"flips": False}, 1).state_dict()
     assert not torch.equal(first["head.0.weight"], as_they_are["head.0.weight"])
 
 
@@ -107,15 +107,15 @@ def test_sedi_is_not_defined_without_hits():
 
 
 def test_without_coarse_rain_there_is_an_error(data, augmented, tmp_path):
-    fields, statistics = data
-    dry = statistics.assign_attrs(rain_channel="")
+    fields, normalisation = data
+    dry = normalisation.assign_attrs(rain_channel="")
     with pytest.raises(UserError, match="quantity: rain"):
         srdrn.with_and_without(SMALL, fields, dry, augmented, 1, tmp_path / "x.json")
 
 
 def test_both_networks_are_scored_on_the_same_days(data, augmented, tmp_path):
-    fields, statistics = data
-    srdrn.with_and_without(SMALL, fields, statistics, augmented, 1, tmp_path / "x.json")
+    fields, normalisation = data
+    srdrn.with_and_without(SMALL, fields, normalisation, augmented, 1, tmp_path / "x.json")
     result = json.loads((tmp_path / "x.json").read_text())
     assert result["augmented"]["days"] == result["observed"]["days"] + 5
     assert set(srdrn.SCORES) < set(result["observed"])

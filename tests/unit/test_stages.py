@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rainshaft import config, stages
+from rainshaft.baselines.table import names
+from rainshaft.config.load import load
+from rainshaft.jobs import stages
 
 DEMO = Path(__file__).resolve().parents[2] / "config/config.yaml"
 
 
 @pytest.fixture
 def demo():
-    return config.load(yaml.safe_load(DEMO.read_text()))
+    return load(yaml.safe_load(DEMO.read_text()))
 
 
 def test_a_slice_holds_what_its_stage_needs_and_no_more(demo):
@@ -24,7 +26,7 @@ def test_a_slice_holds_what_its_stage_needs_and_no_more(demo):
     assert set(forecast["config"]) == {*drawing, "K", "days"}
     raw = yaml.safe_load(DEMO.read_text())
     raw["sampling"] = raw.get("sampling", {}) | {"mode": "both"}
-    augment = json.loads(stages.experiment_slice(config.load(raw), "calibrated", "sample"))
+    augment = json.loads(stages.experiment_slice(load(raw, names()), "calibrated", "sample"))
     assert set(augment["config"]) == {*drawing, "posterior_scales", "K", "days", "min_threshold"}
     tradeoff = json.loads(stages.experiment_slice(demo, "calibrated", "tradeoff"))
     assert set(tradeoff["config"]) == {*drawing, "posterior_scales", "wet_threshold"}
@@ -34,7 +36,7 @@ def test_a_slice_holds_what_its_stage_needs_and_no_more(demo):
 
 def test_replicates_train_and_sample_with_seeds_of_their_own_and_are_judged_alike():
     raw = yaml.safe_load(DEMO.read_text()) | {"seed": 5}
-    once, thrice = config.load(raw), config.load(raw | {"replicates": 3})
+    once, thrice = load(raw, names()), load(raw | {"replicates": 3}, names())
     for stage in ("train", "sample", "threshold", "augment", "tradeoff", "srdrn", "evaluate", "plot"):
         before = stages.experiment_slice(once, "calibrated", stage)
         first, second, _ = (stages.experiment_slice(thrice, f"calibrated-s{i}", stage) for i in (1, 2, 3))

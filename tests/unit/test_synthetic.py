@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rainshaft import synthetic, weather
-from rainshaft.config import Dataset
+from rainshaft.config.sections import Dataset
+from rainshaft.demo import rawfiles as synthetic
+from rainshaft.demo import weather
 
 YEARS = (2003, 2004, 2005)  # with a leap year
 

@@ -7,14 +7,15 @@ import pandas as pd
 import pytest
 import torch
 import xarray as xr
-from fields import make_fields, showers, statistics_of
+from fields import make_fields, normalisation_of, showers
 from matplotlib.image import imread
 
-from rainshaft import plot_tradeoff, tradeoff
-from rainshaft.chain import build_model
-from rainshaft.config import Model, Plots
+from rainshaft.augmentation import tradeoff
+from rainshaft.config.sections import Model, Plots
 from rainshaft.errors import UserError
-from rainshaft.sample import draw
+from rainshaft.figures import tradeoff as plot_tradeoff
+from rainshaft.models.chain import build_model
+from rainshaft.sampling.draw import draw
 
 YEARS = (2001, 2002)
 SETTINGS = {"seed": 1, "temperature": 0.9, "posterior_scales": 2, "batch_size": 4, "tile": 64, "wet_threshold": 0.1}
@@ -25,7 +26,7 @@ COLUMNS += ["wet_fraction", "wet_fraction_observed", "gradient_ratio"]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Canonical fields of 60 days of two years, with a corner that is not valid, and their statistics."""
+    """Canonical fields of 60 days of two years, with a corner that is not valid, and their normalisation."""
     folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
     valid = np.ones((8, 12))
     valid[:2, :3] = 0
@@ -35,7 +36,7 @@ def data(tmp_path_factory):
         for y, r in zip(YEARS, rain, strict=True)
     ]
     # more heavy days than are drawn
-    return paths, statistics_of(*paths, factor=4, heavy_percentile=40, heavy_min_cells=1)
+    return paths, normalisation_of(*paths, factor=4, heavy_percentile=40, heavy_min_cells=1)
 
 
 @pytest.fixture(scope="module")
@@ -65,16 +66,18 @@ def fewer(table, split="train"):
 
 @pytest.mark.parametrize("split", tradeoff.SPLITS)
 def test_the_days_are_heavy_ones_of_the_split_spread_over_the_record(data, split):
-    statistics = data[1]
-    chosen = statistics.isel(time=tradeoff.heavy_days(statistics, split))
-    heavy = np.char.startswith(statistics.category.values.astype(str), "heavy") & (statistics.split.values == split)
+    normalisation = data[1]
+    chosen = normalisation.isel(time=tradeoff.heavy_days(normalisation, split))
+    heavy = np.char.startswith(normalisation.category.values.astype(str), "heavy") & (
+        normalisation.split.values == split
+    )
     assert len(chosen.time) == tradeoff.DAYS < heavy.sum()
     assert set(chosen.split.values) == {split}
     assert all(str(category).startswith("heavy") for category in chosen.category.values)
-    of_all = statistics.time.values[heavy]
+    of_all = normalisation.time.values[heavy]
     assert (chosen.time.values[0], chosen.time.values[-1]) == (of_all[0], of_all[-1])
     assert set(chosen.time.dt.year.values) == set(YEARS)
-    few = statistics.isel(time=np.flatnonzero(heavy)[:3])
+    few = normalisation.isel(time=np.flatnonzero(heavy)[:3])
     assert tradeoff.heavy_days(few, split).tolist() == [0, 1, 2], "fewer days than asked for: all of them"
 
 
@@ -114,14 +117,14 @@ def test_without_temperature_the_members_are_the_same_and_with_more_they_part(ta
     ("mode", "temperature", "scales"), [("posterior", 1.25, 3), ("posterior", 0.9, 1), ("prior", 0.9, 0)]
 )
 def test_the_numbers_are_those_of_the_formulas(model, data, table, mode, temperature, scales):
-    paths, statistics = data
-    valid = statistics.valid.values.astype(bool)
+    paths, normalisation = data
+    valid = normalisation.valid.values.astype(bool)
     years = xr.concat([xr.load_dataset(path)[["pr", "predictors", "context"]] for path in paths], "time")
-    days, expected = statistics.time.values[tradeoff.heavy_days(statistics, "train")], []
+    days, expected = normalisation.time.values[tradeoff.heavy_days(normalisation, "train")], []
     for day in days:
         date = int((day - np.datetime64("1850-01-01")) / np.timedelta64(1, "D"))
         settings = SETTINGS | {"K": tradeoff.MEMBERS, "temperature": temperature, "posterior_scales": scales}
-        members = draw(model, years.sel(time=[day]), statistics, mode, settings, [date])[0]
+        members = draw(model, years.sel(time=[day]), normalisation, mode, settings, [date])[0]
         truth, cells = years.pr.sel(time=day).values, list(zip(*np.nonzero(valid), strict=True))
         m = [np.array([float(member[cell]) for cell in cells]) for member in members]
         y = np.array([float(truth[cell]) for cell in cells])
@@ -150,11 +153,13 @@ def test_the_numbers_are_those_of_the_formulas(model, data, table, mode, tempera
 
 
 def test_a_record_without_heavy_days_is_refused_and_one_with_them_in_one_split_is_not(model, data, tmp_path):
-    paths, statistics = data
+    paths, normalisation = data
     with pytest.raises(UserError, match="found no heavy day of the training or validation split"):
-        tradeoff.trace(model, SETTINGS, paths, statistics.isel(time=statistics.split == "test"), tmp_path / "a.csv")
+        tradeoff.trace(
+            model, SETTINGS, paths, normalisation.isel(time=normalisation.split == "test"), tmp_path / "a.csv"
+        )
     assert not list(tmp_path.iterdir())
-    training = statistics.isel(time=statistics.split == "train")
+    training = normalisation.isel(time=normalisation.split == "train")
     tradeoff.trace(model, SETTINGS, paths, training, tmp_path / "a.csv")
     plot_tradeoff.tradeoff(tmp_path / "a.csv", tmp_path / "a.png", Plots(dpi=60))
     assert set(pd.read_csv(tmp_path / "a.csv").split) == {"train"}

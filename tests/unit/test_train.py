@@ -16,26 +16,31 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from fields import make_fields, showers, statistics_of
+from fields import make_fields, normalisation_of, showers
 from project import REPOSITORY
 from safetensors.torch import load_file
 
-from rainshaft import batches, checkpoints, loss, train
-from rainshaft.config import Loss, Model, Train
+from rainshaft.config.sections import Loss, Model, Train
+from rainshaft.data import patches as batches
 from rainshaft.errors import STOPPED, Interrupted, UserError
 from rainshaft.files import write_netcdf
 from rainshaft.locks import Lock
-from rainshaft.processes import Group
+from rainshaft.models.device import choose_device
+from rainshaft.models.store import load_model
+from rainshaft.training import checkpoints, losses
+from rainshaft.training.distributed import Group
+from rainshaft.training.run import Task, train, trainers
+from rainshaft.training.trainer import Settings, Trainer
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Eighty days of 16 x 24 cells with dry and heavy ones, and their statistics."""
+    """Eighty days of 16 x 24 cells with dry and heavy ones, and their normalisation."""
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
     rain = showers(rng, 80, 16, 24) * rng.choice([0, 0.3, 1, 2], (80, 1, 1))
     path = make_fields(folder / "2001.nc", rain, elevation=rng.random((16, 24)) * 900)
-    return [path], statistics_of(path, heavy_min_cells=3)
+    return [path], normalisation_of(path, heavy_min_cells=3)
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +53,12 @@ def islands(tmp_path_factory):
     land[3:8, 2:9] = land[9:15, 12:21] = 1
     pressure = rng.normal(1e5, 800, (40, 5, 7))
     path = make_fields(folder / "2001.nc", rain, valid=land, context={"msl": pressure}, coarse=False)
-    return [path], statistics_of(path)
+    return [path], normalisation_of(path)
 
 
 def settings(conserve="cells", **changes):
     options = {"epochs": 3, "coarse_epochs": 2, "batch_size": 4, "patch": 8, "device": "cpu", **changes}
-    return train.Settings(
+    return Settings(
         1,
         Model(width=4, d_z=(2, 1), conserve=conserve, coarser_scales=int(conserve == "drawn")),
         Loss(),
@@ -67,16 +72,16 @@ def task_in(data, folder, options=None):
     options = options or settings()
     sections = {name: getattr(options, name).model_dump(mode="json") for name in ("model", "loss", "train")}
     (folder / "config.json").write_text(json.dumps({"config": {"seed": options.seed, **sections}}))
-    write_netcdf(data[1], folder / "statistics.nc")
-    names = ("config.json", "statistics.nc", "checkpoints", "model.safetensors", "model.json", "train_log.csv")
-    config, statistics, checkpoints, *targets = (str(folder / name) for name in names)
-    return train.Task(config, statistics, [str(path) for path in data[0]], checkpoints, *targets)
+    write_netcdf(data[1], folder / "normalisation.nc")
+    names = ("config.json", "normalisation.nc", "checkpoints", "model.safetensors", "model.json", "train_log.csv")
+    config, normalisation, checkpoints, *targets = (str(folder / name) for name in names)
+    return Task(config, normalisation, [str(path) for path in data[0]], checkpoints, *targets)
 
 
 def run(data, folder, options=None, processes=1):
     """Train into a folder; the paths of weights, info and log."""
     task = task_in(data, folder, options)
-    train.train(task, processes, folder / "job.log", threads=2)
+    train(task, processes, folder / "job.log", threads=2)
     return [Path(path) for path in (task.weights, task.info, task.train_log)]
 
 
@@ -111,14 +116,14 @@ def test_the_same_training_gives_the_same_weights(data, undisturbed, tmp_path):
 @pytest.mark.parametrize(("conserve", "stop_at"), [("cells", 3), ("cells", 10), ("drawn", 3), ("drawn", 40)])
 def test_a_stopped_training_resumes_to_the_same_weights(data, tmp_path, monkeypatch, request, conserve, stop_at):
     undisturbed = request.getfixturevalue("undisturbed_chain" if conserve == "drawn" else "undisturbed")
-    step = train.Trainer.step
+    step = Trainer.step
 
     def step_and_stop(self):
         step(self)
         if self.progress.step == stop_at:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(train.Trainer, "step", step_and_stop)
+    monkeypatch.setattr(Trainer, "step", step_and_stop)
     with pytest.raises(Interrupted, match=f"stopped by a signal at step {stop_at}"):
         run(data, tmp_path, settings(conserve))
     monkeypatch.undo()
@@ -145,8 +150,8 @@ def test_two_processes_train_as_one_with_the_same_batch_and_resume_after_a_signa
     task = task_in(data, tmp_path / "two", options)
     code = """if True:
         import json, sys
-        from rainshaft.runtime import job
-        from rainshaft.train import Task, train
+        from rainshaft.jobs.runtime import job
+        from rainshaft.training.run import Task, train
         with job(sys.argv[2], 2):
             train(Task(**json.loads(sys.argv[1])), 2, sys.argv[2], 2)
     """
@@ -168,7 +173,7 @@ def test_two_processes_train_as_one_with_the_same_batch_and_resume_after_a_signa
 
 @pytest.mark.parametrize("conserve", ["none", "drawn"])
 def test_two_processes_train_as_one_where_a_part_of_the_network_is_idle(data, tmp_path, conserve):
-    options = train.Settings(
+    options = Settings(
         1,
         Model(width=4, d_z=(2, 1), prior="standard", conserve=conserve, coarser_scales=1),
         Loss(lambda_crps=0.0, lambda_mass=0.2),
@@ -224,15 +229,15 @@ def test_nan_loss_names_the_step_and_the_term(data, tmp_path, monkeypatch):
 
 def test_early_stopping_keeps_the_best_weights(data, tmp_path, monkeypatch):
     values = iter([3.0, 1.0, 2.0, 2.5, 2.5, 2.5])
-    validate = train.Trainer.validate
-    monkeypatch.setattr(train.Trainer, "validate", lambda self, beta: {**validate(self, beta), "loss": next(values)})
+    validate = Trainer.validate
+    monkeypatch.setattr(Trainer, "validate", lambda self, beta: {**validate(self, beta), "loss": next(values)})
     _, info, log = run(data, tmp_path, settings(epochs=6, early_stopping_patience=2))
     assert json.loads(info.read_text())["networks"][0]["best_epoch"] == 2
     assert len(log.read_text().splitlines()) == 1 + 4
 
 
 def test_a_chain_learns_the_coarse_rain_from_the_predictors_and_the_fine_rain_from_the_true_coarse_rain(islands):
-    chain = train.trainers(settings("drawn", flips=False), *islands, Group())
+    chain = trainers(settings("drawn", flips=False), *islands, Group())
     coarse, fine = (trainer.train_record for trainer in chain)
     whole = batches.load_record(*islands, "train", torch.device("cpu"))
     assert (coarse.factor, fine.factor) == (1, 2)
@@ -253,7 +258,7 @@ def test_a_chain_learns_the_coarse_rain_from_the_predictors_and_the_fine_rain_fr
 
 def test_a_chain_comes_back_from_its_file(data, undisturbed_chain):
     weights, info, log = undisturbed_chain
-    model = train.load_model(weights, info, torch.device("cpu"))
+    model = load_model(weights, info, torch.device("cpu"))
     coarse, fine = model.architectures
     assert (coarse.channels, coarse.rain_channel, coarse.factor, coarse.conserve) == (("pr", "tas"), "pr", 1, "none")
     assert (fine.channels, fine.factor, fine.conserve) == (("coarse rain",), 2, "cells")
@@ -270,7 +275,7 @@ def test_a_chain_comes_back_from_its_file(data, undisturbed_chain):
 
 def test_model_json_knows_the_weights_and_damaged_ones_are_refused(data, undisturbed, tmp_path):
     weights, info, _ = undisturbed
-    model = train.load_model(weights, info, torch.device("cpu"))
+    model = load_model(weights, info, torch.device("cpu"))
     (network,) = model.networks
     assert network.architecture.channels == ("pr", "tas")
     assert network.architecture.statics == tuple(data[1].static.values)
@@ -279,18 +284,18 @@ def test_model_json_knows_the_weights_and_damaged_ones_are_refused(data, undistu
     bad[-1] ^= 1
     (tmp_path / "model.safetensors").write_bytes(bad)
     with pytest.raises(UserError, match="not those that"):
-        train.load_model(tmp_path / "model.safetensors", info, torch.device("cpu"))
+        load_model(tmp_path / "model.safetensors", info, torch.device("cpu"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_asking_for_a_gpu_that_is_not_there_is_a_clear_error():
     with pytest.raises(UserError, match="PyTorch sees no GPU"):
-        train.choose_device("cuda")
+        choose_device("cuda")
 
 
 def test_batches_hold_the_asked_for_kinds_of_days_and_match_the_fields(data):
-    fields, statistics = data
-    record = batches.load_record(fields, statistics, "train", torch.device("cpu"))
+    fields, normalisation = data
+    record = batches.load_record(fields, normalisation, "train", torch.device("cpu"))
     options = Train(batch_size=10, patch=8, min_heavy_fraction=0.5, max_dry_fraction=0.1)
     counts = batches.category_counts(record, options)
     assert counts["heavy"] >= 5
@@ -316,7 +321,7 @@ def test_a_batch_never_asks_for_more_patches_than_it_has(data, options):
 
 
 def test_what_is_validated_and_kept_is_the_moving_average_of_the_weights(data):
-    (trainer,) = train.trainers(settings(epochs=1), *data, Group())
+    (trainer,) = trainers(settings(epochs=1), *data, Group())
     name = "out.weight"
     expected = None
     for _ in range(3):
@@ -329,17 +334,17 @@ def test_what_is_validated_and_kept_is_the_moving_average_of_the_weights(data):
 
 
 def test_a_small_batch_still_has_a_dry_day(data):
-    fields, statistics = data
-    record = batches.load_record(fields, statistics, "train", torch.device("cpu"))
+    fields, normalisation = data
+    record = batches.load_record(fields, normalisation, "train", torch.device("cpu"))
     assert batches.category_counts(record, Train(batch_size=4, max_dry_fraction=0.1))["dry"] == 1
     assert batches.category_counts(record, Train(batch_size=4, max_dry_fraction=0.0))["dry"] == 0
 
 
 def test_training_sees_no_day_of_validation_or_test(data):
-    fields, statistics = data
-    record = batches.load_record(fields, statistics, "train", torch.device("cpu"))
+    fields, normalisation = data
+    record = batches.load_record(fields, normalisation, "train", torch.device("cpu"))
     with xr.open_dataset(fields[0]) as opened:
-        mine = opened.pr.values[statistics.split.values == "train"]
+        mine = opened.pr.values[normalisation.split.values == "train"]
     np.testing.assert_array_equal(record.rain_THW.numpy(), mine)
 
 
@@ -361,12 +366,12 @@ def test_every_patch_has_the_whole_weather_of_its_day_mirrored_as_the_patch_is(i
 
 
 def test_a_model_of_context_alone_trains_and_comes_back_from_its_file(islands, tmp_path):
-    options = train.Settings(1, Model(width=4, d_z=(2, 1), conserve="none"), Loss(), settings(flips=False).train)
+    options = Settings(1, Model(width=4, d_z=(2, 1), conserve="none"), Loss(), settings(flips=False).train)
     weights, info, log = run(islands, tmp_path, options)
     rows = rows_of(log)
     assert all(np.isfinite([v for k, v in row.items() if k != "network"]).all() for row in rows)
     assert rows[-1]["val_loss"] < rows[0]["val_loss"]
-    model = train.load_model(weights, info, torch.device("cpu"))
+    model = load_model(weights, info, torch.device("cpu"))
     (network,) = model.networks
     assert network.architecture.context == ("msl",)
     torch.testing.assert_close(network.context_encoder.mean, torch.from_numpy(islands[1].context_mean.values).float())
@@ -377,10 +382,10 @@ def test_a_model_of_context_alone_trains_and_comes_back_from_its_file(islands, t
 
 def test_the_kl_counts_by_the_valid_cells_of_the_domain(islands):
     """Latents over islands must not come cheaper because there is much sea; a patch of nothing but sea is no matter."""
-    options = train.Settings(
+    options = Settings(
         1, Model(width=4, d_z=(2, 1), conserve="none"), Loss(), Train(batch_size=4, patch=24, device="cpu")
     )
-    (trainer,) = train.trainers(options, *islands, Group())
+    (trainer,) = trainers(options, *islands, Group())
     network = trainer.model
     batch = batches.training_batch(trainer.train_record, trainer.patches, options.train, 1, 0, torch.device("cpu"))
     in_the_sea = replace(batch, valid_B1HW=torch.zeros_like(batch.valid_B1HW))
@@ -397,30 +402,30 @@ def test_the_kl_counts_by_the_valid_cells_of_the_domain(islands):
 def test_every_term_of_the_ensemble_score_is_as_fair_as_the_setting_says(islands):
     found = []
     for alpha in (0.9, 1.0):
-        options = train.Settings(
+        options = Settings(
             1,
             Model(width=4, d_z=(2, 1), conserve="none"),
             Loss(crps_alpha=alpha),
             Train(batch_size=4, patch=24, device="cpu"),
         )
-        (trainer,) = train.trainers(options, *islands, Group())
+        (trainer,) = trainers(options, *islands, Group())
         torch.nn.init.constant_(trainer.model.out.weight, 0.1)  # the members of a fresh network are all alike
         record, patches = trainer.train_record, trainer.patches
         batch = batches.training_batch(record, patches, options.train, 1, 0, torch.device("cpu"))
         found.append(trainer.objective(batch, trainer.noise(0, 0, 4, 2), trainer.noise(1, 0, 4, 2)))
-    for name in loss.TERMS:
+    for name in losses.TERMS:
         fair, less = found[1][name].item(), found[0][name].item()
         assert (fair < less) if name.startswith(("L_rec", "L_crps")) else (fair == less), name
 
 
 def test_the_sea_takes_no_part_in_any_term_and_has_no_gradient(islands):
-    options = train.Settings(
+    options = Settings(
         1,
         Model(width=4, d_z=(2, 1), conserve="none"),
         Loss(lambda_mass=0.2),
         Train(batch_size=4, patch=24, device="cpu"),
     )
-    (trainer,) = train.trainers(options, *islands, Group())
+    (trainer,) = trainers(options, *islands, Group())
     network = trainer.model
     batch = batches.training_batch(trainer.train_record, trainer.patches, options.train, 1, 0, torch.device("cpu"))
     sea = batch.valid_B1HW == 0
@@ -442,7 +447,7 @@ def test_the_sea_takes_no_part_in_any_term_and_has_no_gradient(islands):
     for by in (0.0, 300.0):
         network.forward = flooded(by)
         terms.append(trainer.objective(batch, *draws))
-    assert set(terms[0]) == set(train.loss.TERMS)
+    assert set(terms[0]) == set(train.losses.TERMS)
     for name, value in terms[0].items():
         torch.testing.assert_close(value, terms[1][name], msg=name)
     trainer.objective.total(terms[1], 0.3).backward()

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from rainshaft import config
-from rainshaft.verdict import POSTERIOR_NOTE, judge, summary
+from rainshaft.config.sections import Loss, Model, Sampling, Train
+from rainshaft.evaluation.verdict import POSTERIOR_NOTE, judge, summary
 
 GOOD_SCORES = {
     "correlation_member_truth": 0.77,
@@ -204,7 +204,7 @@ def test_advice_names_keys_that_exist():
     logs = [log([math.nan] * 5), log([3.0] * 5, [1.0] * 5), log([9, 7, 5, 3, 1])]
     advices = [c["advice"] for e in extremes for rows in logs for c in judge(statistics(**e), rows)["checks"]]
     advices.append(judge(copy.deepcopy(statistics()) | {"all_days": None}, [])["checks"][0]["advice"])
-    sections = {"loss": config.Loss, "model": config.Model, "train": config.Train, "sampling": config.Sampling}
+    sections = {"loss": Loss, "model": Model, "train": Train, "sampling": Sampling}
     named = re.findall(r"\b(loss|model|train|sampling)\.(\w+)(?:: (\w+)| (?:to )?([\d.e-]*\d))?", " ".join(advices))
     assert len({key for _, key, *_ in named}) > 10
     for section, key, word, number in named:

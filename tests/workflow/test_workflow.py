@@ -30,7 +30,7 @@ def test_everything_is_made(finished):
     table = (results / "comparison/table.md").read_text()
     for name in ("gradient-loss", "calibrated", "bilinear", "quantile-mapping"):
         assert name in table
-    statistics = json.loads((results / "calibrated/evaluation/prior/statistics.json").read_text())
+    statistics = json.loads((results / "calibrated/evaluation/prior/scores.json").read_text())
     for side in ("samples", "observed"):
         assert 0 < statistics["all_days"][side]["wet_fraction"] < 1
     assert json.loads((results / "gradient-loss/evaluation/posterior/verdict.json").read_text())["checks"]

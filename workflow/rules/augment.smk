@@ -20,24 +20,26 @@ rule export_augmented:
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
+    params:
+        code=code_of("export_augmented"),
     message:
         "Exporting the synthetic heavy days of {wildcards.experiment}, {wildcards.mode}"
     script:
         "../scripts/export_augmented.py"
 
 
-rule train_srdrn:
+rule train_trial:
     input:
-        config="<results>/{experiment}/config/srdrn.json",
+        config="<results>/{experiment}/config/trial.json",
         fields=fields,
-        statistics=statistics,
+        normalisation=normalisation,
         augmented=rules.export_augmented.output.fields,
     output:
         scores="<results>/{experiment}/augmented/{mode}-{seed}.json",
     log:
-        "<logs>/train_srdrn/{experiment}/{mode}-{seed}.log",
+        "<logs>/train_trial/{experiment}/{mode}-{seed}.log",
     benchmark:
-        "<benchmarks>/train_srdrn/{experiment}/{mode}-{seed}.jsonl"
+        "<benchmarks>/train_trial/{experiment}/{mode}-{seed}.jsonl"
     wildcard_constraints:
         seed=r"\d+",
     conda:
@@ -46,10 +48,12 @@ rule train_srdrn:
     resources:
         mem_mb=growing(8000),
         runtime=growing(120),
+    params:
+        code=code_of("train_trial"),
     message:
         "Training deterministic networks with and without the days of {wildcards.experiment}, seed {wildcards.seed}"
     script:
-        "../scripts/train_srdrn.py"
+        "../scripts/train_trial.py"
 
 
 localrules:
@@ -58,7 +62,7 @@ localrules:
 
 rule compare_augmentation:
     input:
-        scores=expand(rules.train_srdrn.output.scores, seed=SEEDS, allow_missing=True),
+        scores=expand(rules.train_trial.output.scores, seed=SEEDS, allow_missing=True),
     output:
         markdown="<results>/{experiment}/augmented/{mode}.md",
     log:
@@ -67,6 +71,8 @@ rule compare_augmentation:
         "<benchmarks>/compare_augmentation/{experiment}/{mode}.jsonl"
     conda:
         "../envs/rainshaft.yaml"
+    params:
+        code=code_of("compare_augmentation"),
     message:
         "Comparing training with and without the synthetic days of {wildcards.experiment}, {wildcards.mode}"
     script:
@@ -79,7 +85,7 @@ rule trace_tradeoff:
         weights=rules.train_model.output.weights,
         info=rules.train_model.output.info,
         fields=fields,
-        statistics=statistics,
+        normalisation=normalisation,
     output:
         table="<results>/{experiment}/augmented/tradeoff.csv",
     log:
@@ -93,6 +99,8 @@ rule trace_tradeoff:
         mem_mb=growing(8000),
         runtime=growing(60),
         gpu=lambda wildcards: min(gpus(wildcards), 1),
+    params:
+        code=code_of("trace_tradeoff"),
     message:
         "Tracing the members of {wildcards.experiment} over temperature and scales of the posterior"
     script:

@@ -1,29 +1,36 @@
 # The checked configuration, and what several rules ask of it.
 import json
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
-from rainshaft.config import load
+from rainshaft.baselines import table as baselines
+from rainshaft.config.load import load
+from rainshaft.config.slices import PrepareSettings, dataset_slice, experiment_slice
+from rainshaft.data.sources import source_files
 from rainshaft.errors import UserError
+from rainshaft.jobs.fingerprint import code_fingerprint
+from rainshaft.jobs.stages import canonical
 from rainshaft.locks import Lock
-from rainshaft.sources import source_files
-from rainshaft.stages import code_fingerprint, dataset_slice, experiment_slice
 
 try:
-    CONFIG = load(config)
+    CONFIG = load(config, baselines.names())
 except UserError as error:
     sys.exit(f"The configuration cannot be used:\n{error}")
 
 DATASETS = list(dict.fromkeys(e.dataset for e in CONFIG.experiments.values()))
 RUNS = [(name, mode) for name, e in CONFIG.experiments.items() for mode in e.sampling.modes]
 FIRST = [names[0] for names in CONFIG.families.values()]  # of the replicates: the one for figures and for the terminal
-BASELINES = [name for name in CONFIG.baselines.names if name != "rainfarm" or find_spec("pysteps")]
+BASELINES = [name for name in CONFIG.baselines.names if baselines.is_installed(name)]
 DESCRIBED = {name: CONFIG.datasets[name] for name in DATASETS}
 DESCRIBED |= {family: CONFIG.experiments[names[0]] for family, names in CONFIG.families.items()}
 DESCRIPTIONS = {name: entry.description for name, entry in DESCRIBED.items() if entry.description}
 
 SEEDS = range(1, CONFIG.augmentation.seeds + 1)
+
+
+def code_of(script, *modules):
+    """What a script and the library behind it mean, as a hash: a rule runs again when this changes."""
+    return code_fingerprint(Path(workflow.source_path(f"../scripts/{script}.py")), *modules)
 
 
 def dataset_of(wildcards):
@@ -41,9 +48,9 @@ def fields(wildcards):
     )
 
 
-def statistics(wildcards):
-    """The statistics of the dataset."""
-    return f"<results>/data/{dataset_of(wildcards)}/statistics.nc"
+def normalisation(wildcards):
+    """The normalisation of the dataset."""
+    return f"<results>/data/{dataset_of(wildcards)}/normalisation.nc"
 
 
 def raw_files(wildcards):
@@ -52,7 +59,8 @@ def raw_files(wildcards):
     if dataset.synthetic:
         return rules.make_demo_data.output.raw
     try:
-        return [str(path) for path in source_files(dataset, int(wildcards.year))]
+        settings = PrepareSettings(**dataset_slice(CONFIG, wildcards.dataset, "prepare"))
+        return [str(path) for path in source_files(settings, [int(wildcards.year)])]
     except UserError as error:
         sys.exit(f"The input cannot be used:\n{error}")
 
@@ -96,10 +104,10 @@ def of_runs(pattern, of=CONFIG.experiments):
 
 
 def baselines_of(dataset):
-    """The baselines of a dataset: analogs need context, the climatology nothing; the others refine coarse rain."""
+    """The baselines for which a dataset has what they need."""
     settings = CONFIG.datasets[dataset]
-    can = {"climatology": True, "analogs": settings.has_context}
-    return [name for name in BASELINES if can.get(name, settings.has_coarse_rain)]
+    has = {"coarse rain": settings.has_coarse_rain, "context": settings.has_context, "nothing": True}
+    return [name for name in BASELINES if has[baselines.method_of(name).needs]]
 
 
 def of_baselines(pattern):
@@ -119,19 +127,42 @@ def families(wildcards):
     return {family: list(names) for family, names in CONFIG.families.items() if names[0] in mine}
 
 
-def compared_files(of_experiment, of_baseline, all_replicates=False):
-    """An input function: the files of the baselines and of the compared experiments, of replicates just the first."""
+def shown(wildcards):
+    """Name in the figures -> wildcards of its files: the baselines, and of each experiment the first replicate."""
+    dataset = wildcards.dataset
+    entries = {name: {"dataset": dataset, "baseline": name} for name in baselines_of(dataset)}
+    for family, names in families(wildcards).items():
+        mode = CONFIG.experiments[names[0]].sampling.modes[0]
+        label = f"{family} (posterior)" if mode == "posterior" else family  # it has seen the truth
+        entries[label] = {"experiment": names[0], "mode": mode}
+    return entries
+
+
+def shown_names(wildcards):
+    """The names in the figures, in the order of `files_of_shown`."""
+    return list(shown(wildcards))
+
+
+def files_of_shown(of_baseline, of_experiment):
+    """An input function: a file for each entry of `shown`."""
+
+    def files(wildcards):
+        return [
+            (of_baseline if "baseline" in names else of_experiment).format(**names)
+            for names in shown(wildcards).values()
+        ]
+
+    return files
+
+
+def scores_of_dataset(of_baseline, of_experiment):
+    """An input function: the scores of all baselines and of all experiments with all replicates."""
 
     def files(wildcards):
         dataset = wildcards.dataset
-        return [
-            path.format(**names)
-            for path, names in [(of_baseline, {"dataset": dataset, "baseline": name}) for name in baselines_of(dataset)]
-            + [
-                (of_experiment, {"experiment": name, "mode": mode})
-                for name, mode in compared(wildcards).items()
-                if all_replicates or name in FIRST
-            ]
+        of_baselines = [of_baseline.format(dataset=dataset, baseline=name) for name in baselines_of(dataset)]
+        return of_baselines + [
+            of_experiment.format(experiment=name, mode=mode) for name, mode in compared(wildcards).items()
         ]
 
     return files
@@ -142,7 +173,7 @@ RUN_LOCK = Lock(Path(".snakemake/rainshaft.lock"))  # held until this process en
 
 def be_alone():
     """Before the first job: no other run works in this folder, and no job of a killed one."""
-    from rainshaft.cluster import cancel_left_jobs, jobs_in_queue
+    from rainshaft.jobs.cluster import cancel_left_jobs, jobs_in_queue
 
     if not RUN_LOCK.take():
         sys.exit(
@@ -163,7 +194,7 @@ def be_alone():
 
 def cancel_what_is_left():
     """After Ctrl-C: Snakemake cancels its jobs, but not those whose state it is just asking for."""
-    from rainshaft.cluster import cancel_jobs
+    from rainshaft.jobs.cluster import cancel_jobs
 
     if RUN_LOCK.is_sure:  # else they may be those of another run
         cancel_jobs(Path.cwd())
@@ -171,24 +202,24 @@ def cancel_what_is_left():
 
 def check_input():
     """Before the first job: every raw file is there, whole, and fits; one message that names all that is wrong."""
-    from rainshaft.ingest import check_sources
+    from rainshaft.data.prepare import check_sources
 
     if left_out := set(CONFIG.baselines.names) - set(BASELINES):
-        print(
-            f"{', '.join(left_out)} is left out of the comparison: pysteps is not installed",
-            file=sys.stderr,
-        )
+        for name in sorted(left_out):
+            package = baselines.method_of(name).package
+            print(f"{name} is left out of the comparison: {package} is not installed", file=sys.stderr)
     try:
         for name in DATASETS:
             if CONFIG.datasets[name].synthetic is None:
-                check_sources(CONFIG.datasets[name])
+                settings = PrepareSettings(**dataset_slice(CONFIG, name, "prepare"))
+                check_sources(settings, CONFIG.datasets[name].years)
     except UserError as error:
         sys.exit(f"The input cannot be used:\n{error}")
 
 
 def show_verdicts():
     """After the last job: the verdict on every experiment, of replicates on the first, and where to look."""
-    from rainshaft.verdict import summary
+    from rainshaft.evaluation.verdict import summary
 
     for path in map(Path, of_runs(f"{CONFIG.results}/{{experiment}}/evaluation/{{mode}}/verdict.json", FIRST)):
         if path.exists():  # only a part may have been asked for

@@ -1,4 +1,4 @@
-# From raw files to canonical fields and the statistics of the training days.
+# From raw files to canonical fields and the normalisation of the training days.
 
 
 localrules:
@@ -13,7 +13,7 @@ rule freeze_dataset_config:
     conda:
         "../envs/rainshaft.yaml"
     params:
-        text=lambda wildcards: dataset_slice(CONFIG, wildcards.dataset, wildcards.stage),
+        text=lambda wildcards: canonical(dataset_slice(CONFIG, wildcards.dataset, wildcards.stage)),
     message:
         "Freezing what the {wildcards.stage} stage of {wildcards.dataset} depends on"
     shell:
@@ -34,6 +34,8 @@ rule make_demo_data:
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
+    params:
+        code=code_of("make_demo_data"),
     message:
         "Making synthetic rain for {wildcards.dataset}"
     script:
@@ -55,29 +57,33 @@ rule prepare_year:
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
+    params:
+        code=code_of("prepare_year"),
     message:
         "Preparing {wildcards.year} of {wildcards.dataset}"
     script:
         "../scripts/prepare_year.py"
 
 
-rule fit_statistics:
+rule fit_normalisation:
     input:
-        config="<results>/data/{dataset}/config/statistics.json",
+        config="<results>/data/{dataset}/config/normalisation.json",
         fields=fields,
     output:
-        statistics="<results>/data/{dataset}/statistics.nc",
+        normalisation="<results>/data/{dataset}/normalisation.nc",
         ingest="<results>/data/{dataset}/ingest.json",
     log:
-        "<logs>/fit_statistics/{dataset}.log",
+        "<logs>/fit_normalisation/{dataset}.log",
     benchmark:
-        "<benchmarks>/fit_statistics/{dataset}.jsonl"
+        "<benchmarks>/fit_normalisation/{dataset}.jsonl"
     conda:
         "../envs/rainshaft.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
+    params:
+        code=code_of("fit_normalisation"),
     message:
-        "Fitting statistics to the training days of {wildcards.dataset}"
+        "Fitting normalisation to the training days of {wildcards.dataset}"
     script:
-        "../scripts/fit_statistics.py"
+        "../scripts/fit_normalisation.py"

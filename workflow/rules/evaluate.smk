@@ -1,4 +1,4 @@
-# Scores, taken on the very files that users get.
+# Scores, taken on the very files that users get, and the verdict on them.
 
 
 rule evaluate_samples:
@@ -6,11 +6,9 @@ rule evaluate_samples:
         config="<results>/{experiment}/config/evaluate.json",
         ensemble=rules.apply_threshold.output.synth,
         fields=fields,
-        train_log=rules.train_model.output.train_log,
     output:
-        statistics="<results>/{experiment}/evaluation/{mode}/statistics.json",
-        scores="<results>/{experiment}/evaluation/{mode}/scores.nc",
-        verdict="<results>/{experiment}/evaluation/{mode}/verdict.json",
+        scores="<results>/{experiment}/evaluation/{mode}/scores.json",
+        by_day="<results>/{experiment}/evaluation/{mode}/scores_by_day.nc",
     log:
         "<logs>/evaluate_samples/{experiment}/{mode}.log",
     benchmark:
@@ -21,44 +19,66 @@ rule evaluate_samples:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        code=code_of("evaluate_ensemble"),
+        name="{experiment}",
+        mode="{mode}",
         dataset=dataset_of,
     message:
         "Evaluating {wildcards.experiment}, {wildcards.mode}"
     script:
-        "../scripts/evaluate_samples.py"
+        "../scripts/evaluate_ensemble.py"
 
 
-rule evaluate_baseline:
+use rule evaluate_samples as evaluate_baseline with:
     input:
         config="<results>/data/{dataset}/config/evaluate.json",
         ensemble=rules.make_baseline.output.ensemble,
         fields=fields,
     output:
-        statistics="<results>/data/{dataset}/evaluation/{baseline}/statistics.json",
-        scores="<results>/data/{dataset}/evaluation/{baseline}/scores.nc",
+        scores="<results>/data/{dataset}/evaluation/{baseline}/scores.json",
+        by_day="<results>/data/{dataset}/evaluation/{baseline}/scores_by_day.nc",
     log:
         "<logs>/evaluate_baseline/{dataset}/{baseline}.log",
     benchmark:
         "<benchmarks>/evaluate_baseline/{dataset}/{baseline}.jsonl"
-    conda:
-        "../envs/rainshaft.yaml"
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
+    params:
+        code=code_of("evaluate_ensemble"),
+        name="{baseline}",
+        mode="baseline",
+        dataset="{dataset}",
     message:
         "Evaluating the baseline {wildcards.baseline} on {wildcards.dataset}"
-    script:
-        "../scripts/evaluate_baseline.py"
 
 
 localrules:
+    judge_experiment,
     compare_experiments,
+
+
+rule judge_experiment:
+    input:
+        scores=rules.evaluate_samples.output.scores,
+        train_log=rules.train_model.output.train_log,
+    output:
+        verdict="<results>/{experiment}/evaluation/{mode}/verdict.json",
+    log:
+        "<logs>/judge_experiment/{experiment}/{mode}.log",
+    benchmark:
+        "<benchmarks>/judge_experiment/{experiment}/{mode}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    params:
+        code=code_of("judge_experiment"),
+    message:
+        "Judging {wildcards.experiment}, {wildcards.mode}"
+    script:
+        "../scripts/judge_experiment.py"
 
 
 rule compare_experiments:
     input:
-        experiments=of_runs("<results>/{experiment}/evaluation/{mode}/statistics.json"),
-        baselines=of_baselines("<results>/data/{dataset}/evaluation/{baseline}/statistics.json"),
+        experiments=of_runs("<results>/{experiment}/evaluation/{mode}/scores.json"),
+        baselines=of_baselines("<results>/data/{dataset}/evaluation/{baseline}/scores.json"),
     output:
         markdown=report(
             "<results>/comparison/table.md",
@@ -74,7 +94,7 @@ rule compare_experiments:
     conda:
         "../envs/rainshaft.yaml"
     params:
-        code=code_fingerprint("comparison"),
+        code=code_of("compare_experiments"),
         families={family: list(names) for family, names in CONFIG.families.items()},
         descriptions=DESCRIPTIONS,
     message:

@@ -27,6 +27,8 @@ rule plot_samples:
     resources:
         mem_mb=growing(4000),
         runtime=growing(30),
+    params:
+        code=code_of("plot_samples"),
     message:
         "Drawing sample maps of {wildcards.experiment}, {wildcards.mode}"
     script:
@@ -36,7 +38,7 @@ rule plot_samples:
 rule plot_distribution:
     input:
         config="<results>/{experiment}/config/plot.json",
-        scores=rules.evaluate_samples.output.scores,
+        by_day=rules.evaluate_samples.output.by_day,
     output:
         figure=report(
             "<results>/{experiment}/visualizations/{mode}/distribution.png",
@@ -53,6 +55,8 @@ rule plot_distribution:
     resources:
         mem_mb=growing(4000),
         runtime=growing(30),
+    params:
+        code=code_of("plot_distribution"),
     message:
         "Drawing the rain distribution and spectrum of {wildcards.experiment}, {wildcards.mode}"
     script:
@@ -77,6 +81,8 @@ rule plot_training:
         "<benchmarks>/plot_training/{experiment}.jsonl"
     conda:
         "../envs/rainshaft.yaml"
+    params:
+        code=code_of("plot_training"),
     message:
         "Drawing the training curves of {wildcards.experiment}"
     script:
@@ -100,57 +106,100 @@ rule plot_tradeoff:
         "<benchmarks>/plot_tradeoff/{experiment}.jsonl"
     conda:
         "../envs/rainshaft.yaml"
+    params:
+        code=code_of("plot_tradeoff"),
     message:
         "Drawing distance against diversity of the posterior of {wildcards.experiment}"
     script:
         "../scripts/plot_tradeoff.py"
 
 
-rule plot_comparison:
+rule plot_comparison_maps:
     input:
         config="<results>/data/{dataset}/config/plot.json",
         fields=fields,
-        ensembles=compared_files(rules.apply_threshold.output.synth, rules.make_baseline.output.ensemble),
-        scores=compared_files(rules.evaluate_samples.output.scores, rules.evaluate_baseline.output.scores),
-        statistics=compared_files(
-            rules.evaluate_samples.output.statistics,
-            rules.evaluate_baseline.output.statistics,
-            all_replicates=True,
-        ),
+        ensembles=files_of_shown(rules.make_baseline.output.ensemble, rules.apply_threshold.output.synth),
     output:
-        maps=report(
+        figure=report(
             "<results>/comparison/{dataset}/maps.png",
             caption="../report/comparison_maps.rst",
             category="Comparison",
             labels={"figure": "maps", "dataset": "{dataset}"},
         ),
-        distributions=report(
-            "<results>/comparison/{dataset}/distributions.png",
-            caption="../report/comparison_distributions.rst",
-            category="Comparison",
-            labels={"figure": "distributions and spectra", "dataset": "{dataset}"},
-        ),
-        scores=report(
-            "<results>/comparison/{dataset}/scores.png",
-            caption="../report/comparison_scores.rst",
-            category="Comparison",
-            labels={"figure": "scores", "dataset": "{dataset}"},
-        ),
     log:
-        "<logs>/plot_comparison/{dataset}.log",
+        "<logs>/plot_comparison_maps/{dataset}.log",
     benchmark:
-        "<benchmarks>/plot_comparison/{dataset}.jsonl"
+        "<benchmarks>/plot_comparison_maps/{dataset}.jsonl"
     conda:
         "../envs/rainshaft.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
+        code=code_of("plot_comparison_maps"),
+        names=shown_names,
+    message:
+        "Drawing one heavy day of the experiments on {wildcards.dataset}"
+    script:
+        "../scripts/plot_comparison_maps.py"
+
+
+rule plot_comparison_distributions:
+    input:
+        config="<results>/data/{dataset}/config/plot.json",
+        by_day=files_of_shown(rules.evaluate_baseline.output.by_day, rules.evaluate_samples.output.by_day),
+    output:
+        figure=report(
+            "<results>/comparison/{dataset}/distributions.png",
+            caption="../report/comparison_distributions.rst",
+            category="Comparison",
+            labels={"figure": "distributions and spectra", "dataset": "{dataset}"},
+        ),
+    log:
+        "<logs>/plot_comparison_distributions/{dataset}.log",
+    benchmark:
+        "<benchmarks>/plot_comparison_distributions/{dataset}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        code=code_of("plot_comparison_distributions"),
+        names=shown_names,
+    message:
+        "Drawing rain distributions and spectra of the experiments on {wildcards.dataset}"
+    script:
+        "../scripts/plot_comparison_distributions.py"
+
+
+rule plot_comparison_scores:
+    input:
+        config="<results>/data/{dataset}/config/plot.json",
+        scores=scores_of_dataset(rules.evaluate_baseline.output.scores, rules.evaluate_samples.output.scores),
+    output:
+        figure=report(
+            "<results>/comparison/{dataset}/scores.png",
+            caption="../report/comparison_scores.rst",
+            category="Comparison",
+            labels={"figure": "scores", "dataset": "{dataset}"},
+        ),
+    log:
+        "<logs>/plot_comparison_scores/{dataset}.log",
+    benchmark:
+        "<benchmarks>/plot_comparison_scores/{dataset}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        code=code_of("plot_comparison_scores"),
         families=families,
     message:
-        "Drawing the comparison of the experiments on {wildcards.dataset}"
+        "Drawing the scores of the experiments on {wildcards.dataset}"
     script:
-        "../scripts/plot_comparison.py"
+        "../scripts/plot_comparison_scores.py"
 
 
 FIGURES = [
@@ -160,5 +209,7 @@ FIGURES = [
     *expand(
         rules.plot_tradeoff.output.figure, experiment=[n for n, mode in RUNS if mode == "posterior" and n in FIRST]
     ),
-    *expand(rules.plot_comparison.output, dataset=DATASETS),
+    *expand(rules.plot_comparison_maps.output, dataset=DATASETS),
+    *expand(rules.plot_comparison_distributions.output, dataset=DATASETS),
+    *expand(rules.plot_comparison_scores.output, dataset=DATASETS),
 ]

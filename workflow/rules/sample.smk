@@ -7,7 +7,7 @@ rule sample_fields:
         weights=rules.train_model.output.weights,
         info=rules.train_model.output.info,
         fields=fields,
-        statistics=statistics,
+        normalisation=normalisation,
         dates=dates_file,
     output:
         samples="<results>/{experiment}/samples/{mode}/{shard}.nc",
@@ -22,6 +22,8 @@ rule sample_fields:
         mem_mb=growing(8000),
         runtime=growing(120),
         gpu=lambda wildcards: min(gpus(wildcards), 1),
+    params:
+        code=code_of("sample_fields"),
     message:
         "Sampling {wildcards.experiment} from the {wildcards.mode}, {wildcards.shard}"
     script:
@@ -44,17 +46,22 @@ rule apply_threshold:
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
+    params:
+        code=code_of("apply_threshold"),
     message:
         "Applying the pixel threshold to {wildcards.experiment}, {wildcards.mode}"
     script:
         "../scripts/apply_threshold.py"
 
 
+code_of_baseline = {name: code_of("make_baseline", baselines.module_of(name)) for name in BASELINES}
+
+
 rule make_baseline:
     input:
         config="<results>/data/{dataset}/config/baselines.json",
         fields=fields,
-        statistics=statistics,
+        normalisation=normalisation,
     output:
         ensemble="<results>/data/{dataset}/baselines/{baseline}.nc",
     log:
@@ -66,6 +73,8 @@ rule make_baseline:
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
+    params:
+        code=lambda wildcards: code_of_baseline[wildcards.baseline],
     message:
         "Making the baseline {wildcards.baseline} for {wildcards.dataset}"
     script:

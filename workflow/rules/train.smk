@@ -13,7 +13,7 @@ rule freeze_config:
     conda:
         "../envs/rainshaft.yaml"
     params:
-        text=lambda wildcards: experiment_slice(CONFIG, wildcards.experiment, wildcards.stage),
+        text=lambda wildcards: canonical(experiment_slice(CONFIG, wildcards.experiment, wildcards.stage)),
     message:
         "Freezing what the {wildcards.stage} stage of {wildcards.experiment} depends on"
     shell:
@@ -24,7 +24,7 @@ rule train_model:
     input:
         config="<results>/{experiment}/config/train.json",
         fields=fields,
-        statistics=statistics,
+        normalisation=normalisation,
     output:
         weights="<results>/{experiment}/model.safetensors",
         info="<results>/{experiment}/model.json",
@@ -43,6 +43,7 @@ rule train_model:
         nodes=1,
         processes=lambda wildcards: CONFIG.experiments[wildcards.experiment].train.gpus,
     params:
+        code=code_of("train_model"),
         # no declared output, so that it outlives failed jobs and edits
         checkpoints=lambda wildcards: f"{CONFIG.results}/{wildcards.experiment}/checkpoints",
     message:

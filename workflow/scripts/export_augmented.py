@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from rainshaft.augment import export
-from rainshaft.runtime import job
+from rainshaft.augmentation.export import export
+from rainshaft.jobs.runtime import job
 
 with job(snakemake.log[0], snakemake.threads):
     export(

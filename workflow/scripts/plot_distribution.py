@@ -1,7 +1,8 @@
-from rainshaft.config import Plots
-from rainshaft.plot_distributions import distribution
-from rainshaft.runtime import job
-from rainshaft.stages import read_slice
+from rainshaft.config.sections import Plots
+from rainshaft.figures.distributions import distribution
+from rainshaft.jobs.runtime import job
+from rainshaft.jobs.stages import read_slice
 
 with job(snakemake.log[0], snakemake.threads):
-    distribution(snakemake.input.scores, snakemake.output.figure, Plots(**read_slice(snakemake.input.config)))
+    settings = read_slice(snakemake.input.config, Plots)
+    distribution(snakemake.input.by_day, snakemake.output.figure, settings)

@@ -1,7 +1,8 @@
-from rainshaft.config import Plots
-from rainshaft.plot_tradeoff import tradeoff
-from rainshaft.runtime import job
-from rainshaft.stages import read_slice
+from rainshaft.config.sections import Plots
+from rainshaft.figures.tradeoff import tradeoff
+from rainshaft.jobs.runtime import job
+from rainshaft.jobs.stages import read_slice
 
 with job(snakemake.log[0], snakemake.threads):
-    tradeoff(snakemake.input.table, snakemake.output.figure, Plots(**read_slice(snakemake.input.config)))
+    settings = read_slice(snakemake.input.config, Plots)
+    tradeoff(snakemake.input.table, snakemake.output.figure, settings)

@@ -2,17 +2,19 @@ from pathlib import Path
 
 import xarray as xr
 
-from rainshaft.runtime import job
-from rainshaft.stages import read_slice
-from rainshaft.tradeoff import trace
-from rainshaft.train import choose_device, load_model
+from rainshaft.augmentation.tradeoff import trace
+from rainshaft.config.slices import TradeoffSettings
+from rainshaft.jobs.runtime import job
+from rainshaft.jobs.stages import read_slice
+from rainshaft.models.device import choose_device
+from rainshaft.models.store import load_model
 
 with job(snakemake.log[0], snakemake.threads):
-    settings = read_slice(snakemake.input.config)
+    settings = read_slice(snakemake.input.config, TradeoffSettings)
     trace(
-        load_model(Path(snakemake.input.weights), Path(snakemake.input.info), choose_device(settings["device"])),
+        load_model(Path(snakemake.input.weights), Path(snakemake.input.info), choose_device(settings.device)),
         settings,
-        fields=[Path(path) for path in snakemake.input.fields],
-        statistics=xr.load_dataset(snakemake.input.statistics),
+        paths=[Path(path) for path in snakemake.input.fields],
+        normalisation=xr.load_dataset(snakemake.input.normalisation),
         path=Path(snakemake.output.table),
     )

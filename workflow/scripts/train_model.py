@@ -2,20 +2,25 @@ from pathlib import Path
 
 import xarray as xr
 
-from rainshaft.runtime import job
-from rainshaft.stages import fingerprint
-from rainshaft.train import Task, train
+from rainshaft.jobs.runtime import job
+from rainshaft.jobs.stages import digest
+from rainshaft.jobs.training import Task, train_once
 
 with job(snakemake.log[0], snakemake.threads):
     frozen = Path(snakemake.input.config).read_text()
-    data = xr.load_dataset(snakemake.input.statistics).attrs["data_fingerprint"]
+    data = xr.load_dataset(snakemake.input.normalisation).attrs["data_fingerprint"]
     task = Task(
         config=snakemake.input.config,
-        statistics=snakemake.input.statistics,
+        normalisation=snakemake.input.normalisation,
         fields=list(snakemake.input.fields),
-        checkpoints=f"{snakemake.params.checkpoints}/{fingerprint(frozen, data)}",
-        weights=snakemake.output.weights,
-        info=snakemake.output.info,
+        checkpoints=f"{snakemake.params.checkpoints}/{digest(frozen, snakemake.params.code, data)}",
         train_log=snakemake.output.train_log,
     )
-    train(task, snakemake.resources.processes, snakemake.log[0], snakemake.threads)
+    train_once(
+        task,
+        Path(snakemake.output.weights),
+        Path(snakemake.output.info),
+        snakemake.resources.processes,
+        Path(snakemake.log[0]),
+        snakemake.threads,
+    )

@@ -1,0 +1,83 @@
+"""Make the ensemble file of a baseline.
+
+Input: canonical fields and the normalisation of the dataset. Output: an ensemble of the test days, rain in mm/day, in
+the form of the models' ensembles, so that both are scored in one way. Days are made one at a time; only the analogs
+hold the context of all days in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from rainshaft import __version__
+from rainshaft.baselines.days import Days
+from rainshaft.baselines.interface import Method
+from rainshaft.data.conventions import TEST
+from rainshaft.data.fields import Fields
+from rainshaft.errors import UserError
+from rainshaft.files import write_ensemble
+
+
+def make_baseline(
+    name: str,
+    method: Method,
+    fields: Sequence[Path],
+    normalisation: xr.Dataset,
+    path: Path,
+    members: int,
+    seed: int,
+    config_fingerprint: str,
+) -> None:
+    """Write the ensemble file of a baseline for all test days.
+
+    Parameters
+    ----------
+    name, method
+        The baseline, as in `baselines.table`.
+    fields
+        Canonical fields of all years.
+    normalisation
+        Normalisation of the dataset: which days are for training and test.
+    path
+        The file to write.
+    members
+        Members a day of an ensemble; other baselines have one.
+    seed
+        Seed of what is drawn; a member depends on seed, date and its number alone.
+    config_fingerprint
+        Written into the file.
+
+    Raises
+    ------
+    UserError
+        The dataset has not what the baseline needs, a day is not in the fields, or there are fewer training days than
+        members to choose from them.
+    """
+    has = {
+        "coarse rain": bool(normalisation.attrs["rain_channel"]),
+        "context": bool(normalisation.sizes["context_channel"]),
+        "nothing": True,
+    }
+    if not has[method.needs]:
+        key = {"coarse rain": "quantity: rain", "context": "context: true"}[method.needs]
+        raise UserError(
+            f"baselines.names: found `{name}`, which needs {method.needs}, and the dataset has none; give one of "
+            f"its predictors `{key}`, or take `{name}` out of baselines.names"
+        )
+    with Fields(fields) as opened:
+        days = Days(opened, normalisation)
+        test = normalisation.isel(time=np.flatnonzero(days.split == TEST))
+        rain = method.make(days, members, seed)
+        masked = (np.where(days.valid, fine, np.nan).astype(np.float32) for fine in rain)
+        attributes = {
+            "source": f"rainshaft baseline: {method.source}",
+            "mode": "baseline",
+            "seed": seed,
+            "config_fingerprint": config_fingerprint,
+            "rainshaft_version": __version__,
+        }
+        write_ensemble(path, test, members if method.is_ensemble else 1, masked, attributes)

@@ -1,0 +1,53 @@
+"""Bilinear interpolation of the coarse rain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rainshaft.baselines.interface import Array, Method
+from rainshaft.data.conventions import TEST
+
+if TYPE_CHECKING:
+    from rainshaft.baselines.days import Days
+
+
+def make(days: Days, members: int, seed: int) -> Iterator[Array]:
+    """Interpolate the coarse rain of each test day: one member, whatever `members` and `seed`."""
+    for _, coarse in days.coarse(TEST):
+        yield bilinear(coarse, days.factor)[None]
+
+
+def bilinear(coarse: Array, factor: int) -> Array:
+    """Bilinear interpolation from cell centres to cell centres; outside the outermost centres the value is kept.
+
+    The same as `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`.
+
+    Parameters
+    ----------
+    coarse
+        (h, w).
+    factor
+        Fine cells along one side of a coarse cell.
+
+    Returns
+    -------
+    (h * factor, w * factor).
+    """
+
+    def weights(cells: int) -> Array:
+        centre = np.clip((np.arange(cells * factor) + 0.5) / factor - 0.5, 0, cells - 1)
+        return np.maximum(0, 1 - np.abs(centre[:, None] - np.arange(cells)))
+
+    rows, columns = coarse.shape
+    return weights(rows) @ coarse @ weights(columns).T
+
+
+METHOD = Method(
+    source="bilinear interpolation of the coarse rain",
+    make=make,
+    needs="coarse rain",
+    is_ensemble=False,
+)

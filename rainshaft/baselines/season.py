@@ -1,0 +1,56 @@
+"""The training days of the season of a test day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rainshaft.data.conventions import TEST, TRAIN
+from rainshaft.errors import UserError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+SEASON = 45  # ASSUME days before and after a day of the year that make its season: three months, as is usual
+
+
+def of_season(time: xr.DataArray, split: NDArray[np.str_], members: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Find for each test day the training days of its season.
+
+    The season is `SEASON` days either way in the day of the year, over the turn of the year too. Where it has fewer
+    than `members` training days, all training days take part.
+
+    Parameters
+    ----------
+    time
+        Days of any calendar (T,).
+    split
+        `train`, `validation`, `test` or `unused` (T,).
+    members
+        Days that will be chosen.
+
+    Yields
+    ------
+    Place of the test day in `time`, and those of the training days.
+
+    Raises
+    ------
+    UserError
+        There are fewer than `members` training days.
+    """
+    day, length = time.dt.dayofyear.values, time.dt.days_in_year.values
+    train = np.flatnonzero(split == TRAIN)
+    if len(train) < members:
+        raise UserError(
+            f"baselines.members: found {members}, but the record has only {len(train)} training days, and each member of "
+            "analogs and climatology is another one; write fewer, train on more days, or take the two out of "
+            "baselines.names"
+        )
+    for i in np.flatnonzero(split == TEST):
+        apart = np.abs(day[train] - day[i])
+        circle = np.where(day[train] > day[i], length[train], length[i])  # of the year at whose end the two meet
+        season = train[np.minimum(apart, circle - apart) <= SEASON]
+        yield int(i), season if len(season) >= members else train

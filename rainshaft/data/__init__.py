@@ -1,0 +1,1 @@
+"""From raw files to canonical fields, normalisation and training patches."""

@@ -1,0 +1,20 @@
+"""Conventions of the canonical fields and of what is made from them: names of splits, kinds of days, constants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+SPLITS = (TRAIN, VALIDATION, TEST)
+UNUSED = "unused"  # split of the days of years that the configuration does not name
+
+WET_DAY_MM = 1.0  # mm/day from which a cell has a wet day (ETCCDI)
+EARTH_RADIUS_KM = 6371.0
+
+
+def is_heavy(category: Any) -> NDArray[np.bool_]:
+    """Tell which days are heavy by their category: `heavy-coast` or `heavy-interior`."""
+    return np.char.startswith(np.asarray(category).astype(str), "heavy")

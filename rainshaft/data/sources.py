@@ -1,0 +1,148 @@
+"""Which raw files a dataset names: patterns of the configuration to paths, and what is wrong with them.
+
+This module is imported while the workflow is parsed: it imports no heavy library and opens no file.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from rainshaft.config.slices import PrepareSettings
+from rainshaft.errors import UserError
+
+
+class InputError(UserError):
+    """A raw file cannot be used; one line a fault: file, variable, found, expected, what to do."""
+
+
+def fault(path: Path, variable: str, found: str, expected: str, cure: str) -> InputError:
+    """The one form of a message about a raw file."""
+    return InputError(f"{path}, variable {variable}: found {found}, expected {expected}; {cure}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One variable of the raw files, as the configuration names it."""
+
+    key: str
+    """its key in the configuration"""
+    name: str
+    """what sentences call it"""
+    patterns: tuple[str, ...]
+    variable: str
+    quantity: Literal["rain", "temperature", "other", "elevation", "land"]
+    units: str | None = None
+    context: bool = False
+    """whether it stays whole, on its own grid"""
+
+    @property
+    def static(self) -> bool:
+        """Whether it does not change with time."""
+        return self.quantity in ("elevation", "land")
+
+    @property
+    def files_key(self) -> str:
+        """Key of the patterns in the configuration."""
+        return f"{self.key}.{'file' if self.static else 'files'}"
+
+
+def source_files(dataset: PrepareSettings, years: Iterable[int]) -> list[Path]:
+    """Every raw file that the dataset names for these years, sorted, each once.
+
+    Parameters
+    ----------
+    dataset
+        Its files.
+    years
+        The years that `{year}` stands for.
+
+    Raises
+    ------
+    InputError
+        One line for each pattern that no file matches and each environment variable that is not set.
+    """
+    faults = Faults()
+    found: set[Path] = set()
+    for source in sources_of(dataset):
+        for year in years:
+            with faults.collect():
+                found.update(files_of(source, year))
+    faults.throw()
+    return sorted(found)
+
+
+def sources_of(dataset: PrepareSettings) -> list[Source]:
+    """Rain, predictors, elevation and land, in this order."""
+    rain = dataset.rain
+    sources = [Source("rain", "rain", rain.files, rain.variable, "rain", rain.units)]
+    if dataset.predictors != "coarsened":
+        for i, p in enumerate(dataset.predictors):
+            name = f"predictor {p.variable}"
+            sources.append(Source(f"predictors.{i}", name, p.files, p.variable, p.quantity, p.units, p.context))
+    if dataset.elevation:
+        sources.append(
+            Source("elevation", "elevation", (dataset.elevation.file,), dataset.elevation.variable, "elevation")
+        )
+    if dataset.land:
+        sources.append(Source("land", "land", (dataset.land.file,), dataset.land.variable, "land"))
+    return sources
+
+
+def files_of(source: Source, year: int) -> list[Path]:
+    """The files of one variable for one year."""
+    found: set[Path] = set()
+    for pattern in source.patterns:
+        expanded = _expand(pattern, source.files_key).replace("{year}", str(year))
+        if Path(expanded).is_file():
+            matches = [expanded]
+        else:
+            matches = [m for m in glob.glob(expanded, recursive=True) if Path(m).is_file()]
+        if not matches:
+            raise InputError(
+                f"{source.files_key}: found no file for {pattern!r} (looked for {expanded}), expected at least one; "
+                "correct the pattern or put the files there"
+            )
+        found.update(map(Path, matches))
+    return sorted(found)
+
+
+def _expand(pattern: str, key: str) -> str:
+    """The pattern with `$VAR`, `${VAR}` and `~` filled in."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name in os.environ:
+            return os.environ[name]
+        if name == "RAINSHAFT_DATA":
+            return str(Path("data").absolute())
+        raise InputError(
+            f"{key}: found ${name} in {pattern!r}, expected an environment variable of that name; "
+            f"set it (export {name}=/path/to/data) or write the path itself"
+        )
+
+    return os.path.expanduser(re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, pattern))
+
+
+@dataclass
+class Faults:
+    """Gathers faults, so that a user sees all of them at once."""
+
+    lines: dict[str, None] = field(default_factory=dict)
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        try:
+            yield
+        except InputError as error:
+            self.lines.update(dict.fromkeys(str(error).split("\n")))
+
+    def throw(self) -> None:
+        if self.lines:
+            raise InputError("\n".join(self.lines))

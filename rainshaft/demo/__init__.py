@@ -1,0 +1,1 @@
+"""The synthetic weather of the demo, and its raw files."""

@@ -1,0 +1,1 @@
+"""Scores of ensembles, their table, and the verdict."""

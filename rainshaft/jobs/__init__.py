@@ -1,0 +1,1 @@
+"""What belongs to the workflow: frozen configurations, logs, signals, locks, the cluster."""

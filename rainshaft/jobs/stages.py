@@ -1,0 +1,42 @@
+"""Frozen slices of the configuration: what each stage of the workflow reads.
+
+A slice is written as JSON beside the results. The program of the stage reads this file and nothing else of the
+configuration. So an edit runs those stages again whose slice it changes, and an edit during a run does not leak into
+the jobs that still wait.
+
+This module runs while Snakemake reads the workflow, so it imports no heavy library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rainshaft.config.sections import Section
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+def canonical(content: dict[str, Any]) -> str:
+    """Write a slice as JSON text: equal content is equal text."""
+    return json.dumps(content, indent=2, sort_keys=True) + "\n"
+
+
+def read_slice(path: str | Path, settings: type[AnySection]) -> AnySection:
+    """Read a frozen slice.
+
+    Parameters
+    ----------
+    path
+        The JSON file.
+    settings
+        Its class, from `rainshaft.config.slices`.
+    """
+    return settings(**json.loads(Path(path).read_text(encoding="utf-8")))
+
+
+def digest(*texts: str) -> str:
+    """Give sixteen hexadecimal digits that stand for all the texts."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]

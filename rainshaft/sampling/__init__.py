@@ -1,0 +1,1 @@
+"""Members drawn from a trained model, and the pixel threshold."""

@@ -1,0 +1,75 @@
+"""The pixel threshold: cells with less rain than it are set to exactly 0, before anything is scored.
+
+Input: the ensemble, in one file or in shards of days. Output: the one ensemble file that the user takes away; all
+scores are taken on it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from rainshaft.config.slices import ThresholdSettings
+from rainshaft.data.conventions import VALIDATION
+from rainshaft.data.fields import Fields, dates_of
+from rainshaft.files import write_ensemble
+
+log = logging.getLogger("rainshaft")
+
+BIN_EDGES = np.concatenate([[0.0], np.geomspace(1e-3, 1e3, 2001)])  # mm/day, 0.7 % wide
+DAYS_AT_ONCE = 16
+
+
+def matching_threshold(shards: Sequence[xr.Dataset], paths: Sequence[Path], wet_threshold: float) -> float:
+    """The threshold at which the members are wet as often as the truth on the validation days, mm/day.
+
+    Raising the threshold beyond `wet_threshold` dries cells; below it nothing changes. So the result is the
+    quantile of the members' rain at the observed dry fraction, or 0 where the members are not too wet.
+    """
+    counts, wet, cells = np.zeros(len(BIN_EDGES) - 1), 0, 0
+    with Fields(paths) as fields:
+        for samples in shards:
+            dates = dates_of(samples)
+            validation = np.flatnonzero(samples.split.values == VALIDATION)
+            for start in range(0, len(validation), DAYS_AT_ONCE):
+                part = validation[start : start + DAYS_AT_ONCE]
+                truth = fields.rain(dates[part].tolist())[:, fields.valid]
+                wet += np.count_nonzero(truth > wet_threshold)
+                cells += truth.size
+                counts += np.histogram(samples.pr[part].values[..., fields.valid], BIN_EDGES)[0]
+    drier_than = np.cumsum(counts) / counts.sum()
+    threshold = float(np.interp(1 - wet / cells, drier_than, BIN_EDGES[1:]))
+    return threshold if threshold > wet_threshold else 0.0
+
+
+def apply_threshold(samples: Sequence[Path], settings: ThresholdSettings, paths: Sequence[Path], path: Path) -> None:
+    """Write the ensemble with every cell below the threshold at 0, a few days in memory at a time.
+
+    Parameters
+    ----------
+    samples
+        the shards of the ensemble, in the order of their days
+    settings
+        the frozen `threshold` slice: `pixel_threshold` in mm/day or `auto`, and `wet_threshold` for `auto`
+    """
+    with ExitStack() as stack:
+        shards = [stack.enter_context(xr.open_dataset(file)) for file in samples]
+        threshold = settings.pixel_threshold
+        if threshold == "auto":
+            threshold = matching_threshold(shards, paths, settings.wet_threshold)
+            log.info("pixel_threshold: auto is %.3g mm/day", threshold)
+
+        def thresholded() -> Iterator[np.ndarray]:
+            for shard in shards:
+                for start in range(0, shard.sizes["time"], DAYS_AT_ONCE):
+                    rain = shard.pr[start : start + DAYS_AT_ONCE].values
+                    yield from np.where(rain < threshold, np.float32(0), rain)
+
+        days = xr.concat([shard.drop_vars("pr") for shard in shards], "time", coords="minimal", compat="override")
+        attributes = {**shards[0].attrs, "pixel_threshold": float(threshold)}
+        write_ensemble(path, days, shards[0].sizes["member"], thresholded(), attributes)

@@ -1,0 +1,1 @@
+"""The loss, the optimiser, and the training loop."""

@@ -1,0 +1,13 @@
+import csv
+import json
+from pathlib import Path
+
+from rainshaft.evaluation.verdict import judge
+from rainshaft.files import write_json
+from rainshaft.jobs.runtime import job
+
+with job(snakemake.log[0], snakemake.threads):
+    scores = json.loads(Path(snakemake.input.scores).read_text())
+    with open(snakemake.input.train_log, newline="") as file:
+        history = list(csv.DictReader(file))
+    write_json(judge(scores, history), snakemake.output.verdict)
