@@ -1,6 +1,6 @@
 """What the queue and Snakemake cost on top of the work, on the demo, with and without shared jobs.
 
-    python benchmarks/slurm_overhead.py FOLDER
+    python -m benchmarks.slurm_overhead FOLDER      (in the root of the repository)
 
 Brings up a Slurm cluster on this machine (as the tests do: root, Debian's Slurm), runs the demo twice through
 profiles/slurm in FOLDER, once with every job by itself, and prints a table. `work` is what the rules' own benchmark
@@ -16,10 +16,8 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / name) for name in ("tests", "tests/slurm")]
-
-from cluster import THROUGH_SLURM, Cluster, missing  # noqa: E402
-from project import Project, copy_project  # noqa: E402
+from tests.project import Project, copy_project
+from tests.slurm.cluster import THROUGH_SLURM, Cluster, missing
 
 VARIANTS = {"alone": ["--groups", "make_demo_data=prepare"], "grouped": []}
 COLUMNS = ("jobs", "queue s", "run s", "work s", "overhead s", "overhead s/job", "wall s")
@@ -45,7 +43,7 @@ def measure(folder: Path, arguments: list[str]) -> list[float]:
     finally:
         cluster.stop()
     files = (project.results / "benchmarks").rglob("*.jsonl")
-    local = {"plot_training", "compare_experiments"}
+    local = {"plot_training", "plot_tradeoff", "compare_experiments", "judge_experiment"}
     work = sum(json.loads(file.read_text())["s"] for file in files if not local & {*file.parts, file.stem})
     queue = sum(seconds(job, "SubmitTime", "StartTime") for job in jobs)
     run = sum(seconds(job, "StartTime", "EndTime") for job in jobs)

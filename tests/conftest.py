@@ -1,14 +1,16 @@
 """The tiny workflow, run once for all tests."""
 
 import pytest
-from project import Project, copy_project
+from project import Project, copy_project, recording
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Project:
     """The tiny workflow, run to its end. Do not edit it: use `project`."""
-    project = copy_project(tmp_path_factory.mktemp("workflow") / "finished")
-    project.run()
+    folder = tmp_path_factory.mktemp("workflow")
+    project = copy_project(folder / "finished")
+    (folder / "ran").mkdir()
+    project.run(**recording(folder / "ran"))
     return project
 
 

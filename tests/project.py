@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "rainshaft", "workflow", "profiles", "config")
+TINY = REPOSITORY / ".test/config/config.yaml"
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,15 @@ class Project:
     def command(self, *arguments: str) -> list[str]:
         return [*self.snakemake, *arguments, "--configfile", self.configfile]
 
-    def run(self, *arguments: str, expect: int = 0) -> str:
-        """Run Snakemake to its end; what it printed."""
+    def run(self, *arguments: str, expect: int = 0, **variables: str) -> str:
+        """Run Snakemake to its end, with more variables in its environment; what it printed."""
         done = subprocess.run(
-            self.command(*arguments), cwd=self.folder, capture_output=True, text=True, timeout=600, env=environment()
+            self.command(*arguments),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            env=environment() | variables,
         )
         output = done.stdout + done.stderr
         assert done.returncode == expect, output[-6000:]
@@ -65,12 +72,32 @@ class Project:
         output = self.run("--dry-run", *arguments)
         table = re.search(r"^Job stats:\n.*\n-.*\n((?:\w+ +\d+\n)*)", output, re.MULTILINE)
         counts = dict(line.split() for line in table.group(1).splitlines()) if table else {}
-        return Plan(set(counts) - {"all", "total"}, set(re.findall(r"^Job \d+: (.*)$", output, re.MULTILINE)))
+        return Plan(set(counts) - {"everything", "total"}, set(re.findall(r"^Job \d+: (.*)$", output, re.MULTILINE)))
 
     def copy(self, folder: Path) -> Project:
         """A copy to edit; time stamps and Snakemake's records come along."""
         shutil.copytree(self.folder, folder, symlinks=True)
         return replace(self, folder=folder)
+
+    def change_meaning(self, path: str, function: str) -> None:
+        """Give a function of a module a statement more, one that its results do not show."""
+        self._insert(path, function, "_ = 0")
+
+    def change_words(self, path: str, function: str) -> None:
+        """Give a function of a module a comment and a line of the log more."""
+        self._insert(path, function, 'log.info("another word")  # and why')
+
+    def _insert(self, path: str, function: str, statement: str) -> None:
+        source = (self.folder / path).read_text()
+        (found,) = [
+            node
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == function
+        ]
+        first = found.body[1 if ast.get_docstring(found) is not None else 0]
+        lines = source.splitlines(keepends=True)
+        lines.insert(first.lineno - 1, " " * first.col_offset + statement + "\n")
+        (self.folder / path).write_text("".join(lines))
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Replace the one place where a text stands in a file."""
@@ -84,6 +111,11 @@ def environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith("SNAKEMAKE")}
 
 
+def recording(folder: Path) -> dict[str, str]:
+    """Variables with which every Python process writes what it runs of the library into a folder."""
+    return {"PYTHONPATH": str(Path(__file__).parent / "recorder"), "RAINSHAFT_RECORD": str(folder)}
+
+
 def copy_project(folder: Path) -> Project:
     folder.mkdir(parents=True)
     for part in PARTS:
@@ -92,5 +124,5 @@ def copy_project(folder: Path) -> Project:
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, folder / part)
-    shutil.copy(Path(__file__).parent / "tiny.yaml", folder / "tiny.yaml")
+    shutil.copy(TINY, folder / "tiny.yaml")
     return Project(folder)

@@ -134,7 +134,9 @@ class _Module:
         """What imports run, whether a name of theirs is used or not."""
         first_names = {dotted.partition(".")[0] for dotted in used}
         for local, target in imports.items():
-            if _path(target.partition(".")[0]):
+            if local == "*":
+                yield from _resolved(target)
+            elif _path(target.partition(".")[0]):
                 yield from ((part, "") for part in _modules_along(target))
             elif local not in first_names:  # imported for what its import does
                 yield target, ""
@@ -191,7 +193,9 @@ def _imports_in(node: ast.AST) -> Iterator[tuple[str, str]]:
         if isinstance(inner, ast.Import):
             for alias in inner.names:
                 first = alias.name.partition(".")[0]
-                yield (alias.asname, alias.name) if alias.asname else (first, first)
+                yield alias.asname or alias.name, alias.name
+                if not alias.asname:  # `import a.b` runs a.b, and binds the name a
+                    yield first, first
         elif isinstance(inner, ast.ImportFrom) and inner.module != "__future__":
             if inner.level:
                 raise ValueError(f"line {inner.lineno}: a relative import; write {PACKAGE} and the whole path")

@@ -11,7 +11,7 @@ from project import copy_project
 ACCOUNTING = True
 pytestmark = pytest.mark.skipif(bool(missing(accounting=True)), reason=missing(accounting=True))
 
-CPU_RULES = {"prepare", "fit_statistics", "baselines", "judge", "plot_comparison"}
+CPU_RULES = {"prepare", "fit_normalisation", "baselines", "judge", "compare"}
 
 
 def accounted():
@@ -58,12 +58,12 @@ def test_each_job_asks_for_what_its_rule_says(through_slurm):
     asked = {rule: (job["cpu"], job["mem"], job["TimelimitRaw"]) for rule, job in jobs.items()}
     assert asked == {
         "prepare": ("2", "8000M", "90"),  # two years side by side, after the files are made
-        "fit_statistics": ("1", "4000M", "60"),
+        "fit_normalisation": ("1", "4000M", "60"),
         "baselines": ("2", "8000M", "120"),  # two baselines side by side, then the scores
         "train_model": ("2", "16000M", "240"),
         "sample_fields": ("2", "8000M", "120"),
         "judge": ("2", "8000M", "150"),
-        "plot_comparison": ("1", "4000M", "30"),
+        "compare": ("2", "12000M", "30"),
     }
 
 

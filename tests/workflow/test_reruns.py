@@ -7,20 +7,22 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+COMPARISON = {"plot_comparison_maps", "plot_comparison_distributions", "plot_comparison_scores"}
 AFTER_THRESHOLD = {
     "apply_threshold",
     "evaluate_samples",
+    "judge_experiment",
     "compare_experiments",
     "plot_samples",
     "plot_distribution",
-    "plot_comparison",
+    *COMPARISON,
 }
 AFTER_SAMPLE = {"sample_fields", *AFTER_THRESHOLD}
 TRADEOFF = {"trace_tradeoff", "plot_tradeoff"}
 AFTER_TRAIN = {"train_model", "plot_training", *TRADEOFF, *AFTER_SAMPLE}
 BASELINES = {"make_baseline", "evaluate_baseline"}
-AFTER_STATISTICS = {"fit_statistics", *BASELINES, *AFTER_TRAIN}
-AFTER_PREPARE = {"prepare_year", *AFTER_STATISTICS}
+AFTER_NORMALISATION = {"fit_normalisation", *BASELINES, *AFTER_TRAIN}
+AFTER_PREPARE = {"prepare_year", *AFTER_NORMALISATION}
 FREEZE = {"freeze_config", "freeze_dataset_config"}
 
 
@@ -40,29 +42,30 @@ def test_nothing_runs_again_by_itself(finished):
 
 EDITS = [
     ("pixel_threshold: auto", "pixel_threshold: 1.0", AFTER_THRESHOLD, {"calibrated"}),
-    ("K: 3", "K: 4", AFTER_SAMPLE, None),
-    ("sampling: {K: 3", "sampling: {days: 'split:train', K: 3", AFTER_SAMPLE, None),
-    ("sampling: {K: 3", "sampling: {temperature: 0.9, K: 3", AFTER_SAMPLE | TRADEOFF, None),
-    ("sampling: {K: 3", "sampling: {posterior_scales: 2, K: 3", AFTER_SAMPLE | TRADEOFF, {"gradient-loss"}),
+    ("members: 3", "members: 4", AFTER_SAMPLE, None),
+    ("sampling: {members: 3", "sampling: {days: 'split:train', members: 3", AFTER_SAMPLE, None),
+    ("sampling: {members: 3", "sampling: {temperature: 0.9, members: 3", AFTER_SAMPLE | TRADEOFF, None),
+    ("sampling: {members: 3", "sampling: {posterior_scales: 2, members: 3", AFTER_SAMPLE | TRADEOFF, {"gradient-loss"}),
     ("lambda_grad: 2.0", "lambda_grad: 1.5", AFTER_TRAIN, {"gradient-loss"}),
     ("width: 4", "width: 8", AFTER_TRAIN, None),
     ("epochs: 2", "epochs: 3", AFTER_TRAIN, None),
     ("factor: 4", "factor: 8", {"make_demo_data", *AFTER_PREPARE}, None),
     ("variable: orog}", "variable: sftlf}", AFTER_PREPARE, None),
-    ("test]}", "test, train]}", AFTER_STATISTICS, None),
+    ("test]}", "test, train]}", AFTER_NORMALISATION, None),
     (
         "bootstrap: 10",
         "bootstrap: 20",
-        {"evaluate_baseline", *AFTER_THRESHOLD} - {"apply_threshold", "plot_samples"},
+        {"evaluate_baseline", *AFTER_THRESHOLD} - {"apply_threshold", "plot_samples", "plot_comparison_maps"},
         None,
     ),
     (
         "dpi: 60",
         "dpi: 61",
-        {"plot_samples", "plot_distribution", "plot_training", "plot_comparison", "plot_tradeoff"},
+        {"plot_samples", "plot_distribution", "plot_training", "plot_tradeoff", *COMPARISON},
         None,
     ),
     ("batch_size: 32", "gpus: 2, batch_size: 32", set(), None),
+    ("augmentation: {seeds: 2", "augmentation: {seeds: 3", set(), None),
 ]
 
 
@@ -108,16 +111,49 @@ def test_another_experiment_reruns_no_other(project):
     plan = project.planned()
     assert experiments(plan, "train_model") == {"new-one"}
     assert experiments(plan, "evaluate_samples") == {"new-one"}
-    assert "fit_statistics" not in plan.rules
+    assert "fit_normalisation" not in plan.rules
 
 
-def test_the_code_reruns_by_its_meaning_alone(project):
-    project.edit("rainshaft/loss.py", "size = valid.shape[axis]", "size = valid.shape[axis]  # a comment")
+LOSSES, SCORES = "rainshaft/training/losses.py", "rainshaft/evaluation/scores.py"
+CODE = [  # module, function, what runs again after a change of its meaning
+    (LOSSES, "masked_mean", AFTER_TRAIN),
+    ("rainshaft/sampling/threshold.py", "apply_threshold", AFTER_THRESHOLD),
+    ("rainshaft/evaluation/verdict.py", "judge", {"judge_experiment"}),
+    ("rainshaft/baselines/methods/bilinear.py", "make", {*BASELINES, "compare_experiments", *COMPARISON}),
+    ("rainshaft/figures/maps.py", "sample_maps", {"plot_samples"}),
+    ("rainshaft/figures/scores.py", "comparison_scores", {"plot_comparison_scores"}),
+    ("rainshaft/jobs/runtime.py", "job", set()),
+]
+
+
+@pytest.fixture(scope="module")
+def plans_of_code(finished, tmp_path_factory):
+    """What would run after a change of words and after a change of meaning in each of the functions."""
+
+    def plan(change):
+        module, function, _ = change
+        project = finished.copy(tmp_path_factory.mktemp("code") / "project")
+        project.change_words(module, function)
+        words = project.planned().rules
+        project.change_meaning(module, function)
+        return words, project.planned()
+
+    with ThreadPoolExecutor(2) as pool:
+        return {change[0]: plans for change, plans in zip(CODE, pool.map(plan, CODE), strict=True)}
+
+
+@pytest.mark.parametrize(("module", "function", "expected"), CODE, ids=lambda value: str(value).split("/")[-1])
+def test_the_code_reruns_by_its_meaning_alone(plans_of_code, module, function, expected):
+    words, meaning = plans_of_code[module]
+    assert words == set()
+    assert meaning.rules - FREEZE == expected
+
+
+def test_a_new_score_or_loss_that_nothing_uses_reruns_nothing(project):
+    for module in (LOSSES, SCORES):
+        with open(project.folder / module, "a") as file:
+            file.write("\n\ndef another(values):\n    return values\n")
     assert project.planned().rules == set()
-    project.edit("rainshaft/loss.py", "size = valid.shape[axis]", "size = valid.shape[axis] + 0")
-    plan = project.planned()
-    assert plan.rules - FREEZE == AFTER_TRAIN
-    assert experiments(plan, "train_model") == {"gradient-loss", "calibrated"}
 
 
 def test_touch_and_git_checkout_rerun_nothing(project):
@@ -142,7 +178,7 @@ def test_touch_and_git_checkout_rerun_nothing(project):
     git("init", "-q")
     git("add", "Snakefile", "tiny.yaml", "workflow", "rainshaft", "config", "profiles")
     git("commit", "-q", "-m", "one")
-    project.edit("rainshaft/loss.py", "size = valid.shape[axis]", "size = valid.shape[axis] + 1")
+    project.change_meaning(LOSSES, "masked_mean")
     project.edit("workflow/scripts/train_model.py", "with job", "print()\nwith job")
     git("commit", "-q", "-a", "-m", "two")
     git("checkout", "-q", "HEAD~1")

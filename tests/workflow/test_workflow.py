@@ -30,9 +30,9 @@ def test_everything_is_made(finished):
     table = (results / "comparison/table.md").read_text()
     for name in ("gradient-loss", "calibrated", "bilinear", "quantile-mapping"):
         assert name in table
-    statistics = json.loads((results / "calibrated/evaluation/prior/scores.json").read_text())
+    scores = json.loads((results / "calibrated/evaluation/prior/scores.json").read_text())
     for side in ("samples", "observed"):
-        assert 0 < statistics["all_days"][side]["wet_fraction"] < 1
+        assert 0 < scores["all_days"][side]["wet_fraction"] < 1
     assert json.loads((results / "gradient-loss/evaluation/posterior/verdict.json").read_text())["checks"]
     for name in ("samples.png", "distribution.png"):
         assert (results / f"calibrated/visualizations/prior/{name}").stat().st_size > 5000
@@ -125,7 +125,7 @@ def test_a_killed_training_resumes_to_the_same_weights_and_an_edit_meanwhile_doe
             "experiments.gradient-loss.loss.lamda_grad: unknown key; did you mean lambda_grad?",
         ),
         ("epochs: 2", "epochs: two", "train.epochs: found 'two', expected a whole number"),
-        ("K: 3", "K: 1", "sampling.K: found 1, expected 2 or more"),
+        ("members: 3", "members: 1", "sampling.members: found 1, expected 2 or more"),
     ],
 )
 def test_a_fault_in_the_configuration_ends_in_one_line_before_any_job(finished, tmp_path, old, new, message):
@@ -154,7 +154,9 @@ def test_a_missing_input_ends_in_one_message_before_any_job(finished, tmp_path):
 
 def test_a_file_of_days_that_is_not_there_ends_in_one_line(finished, tmp_path):
     text = (finished.folder / "tiny.yaml").read_text()
-    (tmp_path / "tiny.yaml").write_text(text.replace("sampling: {K: 3", "sampling: {days: 'file:nowhere.txt', K: 3"))
+    (tmp_path / "tiny.yaml").write_text(
+        text.replace("sampling: {members: 3", "sampling: {days: 'file:nowhere.txt', members: 3")
+    )
     output = Project(finished.folder, str(tmp_path / "tiny.yaml")).run("--dry-run", expect=1)
     assert "sampling.days: found `file:nowhere.txt`, but there is no such file" in output
 

@@ -1,0 +1,37 @@
+"""Python imports this when it starts. It notes which definitions of the library a script of the workflow runs."""
+
+import atexit
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+
+ran: set[tuple[str, str]] = set()
+seen = set()
+
+
+def note(frame, event, _):
+    code = frame.f_code
+    if event != "call" or code in seen:
+        return
+    seen.add(code)
+    module = frame.f_globals.get("__name__", "")
+    if module.startswith("rainshaft"):
+        ran.add((module, code.co_qualname.split(".")[0]))
+
+
+def write():
+    sys.setprofile(None)
+    name = Path(sys.argv[0]).name if sys.argv else ""
+    if ".snakemake/scripts" in str(Path(sys.argv[0] if sys.argv else "").absolute()):
+        script = name.removesuffix(".py").split(".", 1)[1]
+        modules = sorted(name for name in sys.modules if name.split(".")[0] == "rainshaft")
+        path = Path(os.environ["RAINSHAFT_RECORD"]) / f"{script}-{os.getpid()}.json"
+        path.write_text(json.dumps({"script": script, "ran": sorted(ran), "modules": modules}))
+
+
+if "RAINSHAFT_RECORD" in os.environ:
+    sys.setprofile(note)
+    threading.setprofile(note)
+    atexit.register(write)

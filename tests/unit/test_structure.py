@@ -1,0 +1,72 @@
+"""The order of the packages: each imports only from those before it, and nothing knows where the clone lies."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ORDER = (
+    "errors",
+    "files",
+    "histogram",
+    "refinements",
+    "locks",
+    "config",
+    "data",
+    "demo",
+    "models",
+    "training",
+    "sampling",
+    "baselines",
+    "evaluation",
+    "augmentation",
+    "figures",
+    "jobs",
+    "cli",
+)
+MODULES = sorted((ROOT / "rainshaft").rglob("*.py"))
+
+
+def package_of(dotted: str) -> str:
+    """`data` for rainshaft.data.fields; empty for rainshaft itself."""
+    return [*dotted.split("."), ""][1]
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names that a module imports from the library, at the top or inside a function."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # of `from rainshaft import files` the part is the name, of `from rainshaft.files import x` the module
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.split(".")[0] == "rainshaft"}
+
+
+def test_the_order_names_every_package():
+    inner = {path.relative_to(ROOT / "rainshaft").parts[0].removesuffix(".py") for path in MODULES}
+    assert inner - {"__init__"} == set(ORDER)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_down(path):
+    own = path.relative_to(ROOT / "rainshaft").parts[0].removesuffix(".py")
+    if own == "__init__":
+        assert not imports(path), "the package itself imports nothing: `import rainshaft` is quick"
+        return
+    place = ORDER.index(own)
+    up = {name for name in imports(path) if package_of(name) in ORDER and ORDER.index(package_of(name)) > place}
+    assert not up
+
+
+def test_only_one_place_tells_python_where_the_library_is():
+    found = set()
+    for folder in ("rainshaft", "workflow", "benchmarks", "docs"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".py", ".smk", ".sh", ".ipynb") or path.name == "Snakefile":
+                text = path.read_text(encoding="utf-8")
+                if "sys.path" in text or "PYTHONPATH" in text:
+                    found.add(path.relative_to(ROOT))
+    assert found == {Path("workflow/rules/library.smk")}
