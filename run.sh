@@ -10,7 +10,7 @@ usage='./run.sh demo [ARGS]   make rain, train, sample, evaluate, compare; ARGS 
 ./run.sh help          this text
 
   PYTHON=/path/to/python3.11   the Python to use
-  TORCH="torch==2.13.0"        what pip installs as PyTorch, options such as --index-url may follow; remembered
+  TORCH="torch==..."           what pip installs as PyTorch, options such as --index-url may follow; remembered
   RAINSHAFT_DATA=/path         the folder with your data; ./data if unset'
 
 die() {
@@ -39,7 +39,7 @@ find_python() { # sets python to the first that will do
 }
 
 stamp() { # what .venv was made from
-    { declare -f install install_lock && echo "$torch" && cat requirements*.lock pyproject.toml && "${PYTHON:-.venv/bin/python}" -V; } 2>&1 | cksum
+    { declare -f install install_lock && echo "$torch" && cat requirements* pyproject.toml && "${PYTHON:-.venv/bin/python}" -V; } 2>&1 | cksum
 }
 
 is_set_up() {
@@ -98,7 +98,7 @@ install() {
         builder=$!
     fi
     # shellcheck disable=SC2086  # options may follow the name; after the lock, so that pip can suit the rest to this torch
-    step "PyTorch" pip_install ${torch:-torch==2.13.0}
+    step "PyTorch" pip_install ${torch:-$(cat requirements-torch.txt)}
     if [ -z "$builder" ]; then
         echo "  no C compiler (cc): RainFARM is left out of the comparison"
     elif wait "$builder"; then

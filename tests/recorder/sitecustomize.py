@@ -9,6 +9,7 @@ from pathlib import Path
 
 ran: set[tuple[str, str]] = set()
 seen = set()
+scripts = [Path(argument) for argument in sys.orig_argv if ".snakemake/scripts" in argument]
 
 
 def note(frame, event, _):
@@ -16,22 +17,20 @@ def note(frame, event, _):
     if event != "call" or code in seen:
         return
     seen.add(code)
-    module = frame.f_globals.get("__name__", "")
-    if module.startswith("rainshaft"):
+    module = frame.f_globals.get("__name__") or ""
+    if module.split(".")[0] == "rainshaft":
         ran.add((module, code.co_qualname.split(".")[0]))
 
 
 def write():
     sys.setprofile(None)
-    name = Path(sys.argv[0]).name if sys.argv else ""
-    if ".snakemake/scripts" in str(Path(sys.argv[0] if sys.argv else "").absolute()):
-        script = name.removesuffix(".py").split(".", 1)[1]
-        modules = sorted(name for name in sys.modules if name.split(".")[0] == "rainshaft")
-        path = Path(os.environ["RAINSHAFT_RECORD"]) / f"{script}-{os.getpid()}.json"
-        path.write_text(json.dumps({"script": script, "ran": sorted(ran), "modules": modules}))
+    script = scripts[0].stem.split(".", 1)[1]  # Snakemake puts a word of its own before the name
+    modules = sorted(name for name in sys.modules if name.split(".")[0] == "rainshaft")
+    path = Path(os.environ["RAINSHAFT_RECORD"]) / f"{script}-{os.getpid()}.json"
+    path.write_text(json.dumps({"script": script, "ran": sorted(ran), "modules": modules}))
 
 
-if "RAINSHAFT_RECORD" in os.environ:
+if scripts and "RAINSHAFT_RECORD" in os.environ:
     sys.setprofile(note)
     threading.setprofile(note)
     atexit.register(write)

@@ -5,9 +5,11 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = [
@@ -41,8 +43,8 @@ class Copy:
         self.folder, self.bin = folder / "copy", folder / "bin"
         self.folder.mkdir()
         self.bin.mkdir()
-        for name in ("run.sh", "requirements.lock", "requirements-rainfarm.lock"):
-            shutil.copy(ROOT / name, self.folder)
+        for path in (ROOT / "run.sh", ROOT / "pyproject.toml", *ROOT.glob("requirements*")):
+            shutil.copy(path, self.folder)
         for tool in TOOLS:
             if found := shutil.which(tool):
                 (self.bin / tool).symlink_to(found)
@@ -123,6 +125,16 @@ def test_old_python_is_refused_by_version(copy: Copy) -> None:
     assert "python3 is 3.8.18" in output
     assert "PYTHON=" in output
     assert not (copy.folder / ".venv").exists()
+
+
+@pytest.mark.parametrize("minor", range(8, 20))
+def test_pythons_are_taken_as_pyproject_says(full_disk: Copy, minor: int) -> None:
+    supported = SpecifierSet(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"])
+    full_disk.python(f"3.{minor}.1", "python-of-mine")
+    (full_disk.bin / "python3.11").unlink()
+    _, output = full_disk.run("setup", PYTHON="python-of-mine")
+    assert ("GB are free" in output) == (f"3.{minor}" in supported)
+    assert ("needs Python" in output) == (f"3.{minor}" not in supported)
 
 
 def test_new_python_is_refused_and_a_fitting_one_preferred(full_disk: Copy) -> None:
@@ -284,7 +296,7 @@ def test_demo_fails_when_the_workflow_fails(copy: Copy) -> None:
 
 def test_test_is_quiet_and_passes_on_what_pytest_returns(copy: Copy) -> None:
     venv = copy.pretend_set_up()
-    for tool in ("ruff", "snakefmt", "snakemake"):
+    for tool in ("ruff", "mypy", "mkdocs", "snakefmt", "snakemake"):
         executable(venv / tool, "echo chatter")
     status, output = copy.run("test", "-k", "loss")
     assert status == 5
@@ -294,7 +306,7 @@ def test_test_is_quiet_and_passes_on_what_pytest_returns(copy: Copy) -> None:
 
 def test_test_shows_what_a_failing_check_said(copy: Copy) -> None:
     venv = copy.pretend_set_up()
-    for tool in ("ruff", "snakemake"):
+    for tool in ("ruff", "mypy", "mkdocs", "snakemake"):
         executable(venv / tool, "echo chatter")
     executable(venv / "snakefmt", "echo would reformat Snakefile; exit 1")
     status, output = copy.run("test")
