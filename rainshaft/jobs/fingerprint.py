@@ -10,7 +10,7 @@ leaves a job alone that uses another formula of that module.
 What cannot change results is left out: comments, layout, docstrings, type hints, the words of log lines and of error
 messages, and the packages in `NO_RESULTS`. Everything else counts.
 
-The syntax tree that Python itself prints differs between versions. `_text` writes the parts that all supported
+The syntax tree that Python itself prints differs between versions. `_meaning` writes the parts that all supported
 versions share, so that Python 3.11, 3.12 and 3.13 give one hash.
 
 This module runs whenever Snakemake reads the workflow. It uses the standard library alone.
@@ -22,7 +22,7 @@ import ast
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 LIBRARY = Path(__file__).resolve().parents[1]
@@ -51,7 +51,7 @@ def code_fingerprint(script: Path, *modules: str) -> str:
     modules
         Modules of the library that the script imports by a name that is known only when it runs.
     """
-    texts = [_text(ast.parse(script.read_text(encoding="utf-8")))]
+    texts = [part.text for parts in _Module.read("", script).definitions.values() for part in parts]
     reached = closure(script, *modules)
     texts += [f"{module}:{name}\n{_definition(module, name)}" for module, name in sorted(reached)]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
@@ -84,7 +84,7 @@ def _used_by(module: str, name: str) -> frozenset[tuple[str, str]]:
 
 @cache
 def _definition(module: str, name: str) -> str:
-    return "\n".join(map(_text, _module(module).definitions[name])) if _path(module) else ""
+    return "\n".join(part.text for part in _module(module).definitions[name]) if _path(module) else ""
 
 
 def _makes_no_results(module: str) -> bool:
@@ -92,43 +92,62 @@ def _makes_no_results(module: str) -> bool:
 
 
 @dataclass
+class _Statement:
+    """One top-level statement: its meaning as text, the dotted names in it, and what it imports."""
+
+    text: str
+    names: set[str]
+    imports: dict[str, str]
+
+    @classmethod
+    def read(cls, node: ast.stmt) -> _Statement:
+        """Read a statement."""
+        names: set[str] = set()
+        imports: dict[str, str] = {}
+        return cls(_meaning(node, names, imports), names, imports)
+
+
+@dataclass
 class _Module:
     """The top-level definitions of a module, and where its names come from."""
 
     name: str
-    definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
+    definitions: dict[str, list[_Statement]] = field(default_factory=dict)
     """name to the statements that define it; `""` to all others"""
     imports: dict[str, str] = field(default_factory=dict)
-    """name in this module to the dotted name in the library"""
+    """name in this module to the dotted name that it stands for"""
 
     @classmethod
     def read(cls, name: str, path: Path) -> _Module:
         """Read a module from its file."""
         module = cls(name, {"": []})
-        for statement in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(statement, ast.Import | ast.ImportFrom):
-                module.imports |= dict(_imports_in(statement))
-            elif not _is_entry_point(statement):
-                for defined in _defined_by(statement) or [""]:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                module.imports |= _imported(node)
+            elif not _is_words(node) and not _is_entry_point(node):
+                statement = _Statement.read(node)
+                for defined in _defined_by(node) or [""]:
                     module.definitions.setdefault(defined, []).append(statement)
         return module
+
+    @cached_property
+    def names(self) -> set[str]:
+        """All dotted names in the module."""
+        return set().union(*(part.names for parts in self.definitions.values() for part in parts))
 
     def uses(self, name: str) -> Iterator[tuple[str, str]]:
         """What a definition of this module names: definitions of the library, and names of other packages."""
         for statement in self.definitions[name]:
-            used = set(_names_in(statement))
-            local = dict(_imports_in(statement))
-            imports = self.imports | local
-            for dotted in used:
+            imports = self.imports | statement.imports
+            for dotted in statement.names:
                 first, _, rest = dotted.partition(".")
                 if first in imports:
                     yield from _resolved(imports[first] + (f".{rest}" if rest else ""))
                 elif self.name and first in self.definitions:
                     yield self.name, first
-            yield from self._run_by_imports(local, used)
+            yield from self._run_by_imports(statement.imports, statement.names)
         if not name:
-            everything = {used for part in self.definitions.values() for one in part for used in _names_in(one)}
-            yield from self._run_by_imports(self.imports, everything)
+            yield from self._run_by_imports(self.imports, self.names)
 
     def _run_by_imports(self, imports: dict[str, str], used: set[str]) -> Iterator[tuple[str, str]]:
         """What imports run, whether a name of theirs is used or not."""
@@ -150,6 +169,7 @@ def _module(name: str) -> _Module:
     return _Module.read(name, path)
 
 
+@cache
 def _path(name: str) -> Path | None:
     """The file of a module of the library; None where there is none of this name."""
     if name.partition(".")[0] != PACKAGE:
@@ -187,19 +207,20 @@ def _resolved(dotted: str) -> Iterator[tuple[str, str]]:
         yield from _resolved(_module(module).imports[name])
 
 
-def _imports_in(node: ast.AST) -> Iterator[tuple[str, str]]:
-    """Local name and dotted name of all that is imported inside a statement."""
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.Import):
-            for alias in inner.names:
+def _imported(node: ast.Import | ast.ImportFrom) -> dict[str, str]:
+    """Local name to dotted name of what a statement imports."""
+    imports = {}
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            imports[alias.asname or alias.name] = alias.name
+            if not alias.asname:  # `import a.b` runs a.b, and binds the name a
                 first = alias.name.partition(".")[0]
-                yield alias.asname or alias.name, alias.name
-                if not alias.asname:  # `import a.b` runs a.b, and binds the name a
-                    yield first, first
-        elif isinstance(inner, ast.ImportFrom) and inner.module != "__future__":
-            if inner.level:
-                raise ValueError(f"line {inner.lineno}: a relative import; write {PACKAGE} and the whole path")
-            yield from ((alias.asname or alias.name, f"{inner.module}.{alias.name}") for alias in inner.names)
+                imports[first] = first
+    elif node.level:
+        raise ValueError(f"line {node.lineno}: a relative import; write {PACKAGE} and the whole path")
+    elif node.module != "__future__":
+        imports = {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    return imports
 
 
 def _defined_by(statement: ast.stmt) -> list[str]:
@@ -222,20 +243,6 @@ def _is_entry_point(statement: ast.stmt) -> bool:
     return bool(names & {"TYPE_CHECKING", "__name__"})
 
 
-def _names_in(node: ast.AST) -> Iterator[str]:
-    """The dotted names in the code, without those that stand only in type hints, log lines or messages."""
-    if isinstance(node, ast.Name):
-        yield node.id
-    elif isinstance(node, ast.Attribute):
-        dotted = _dotted(node)
-        yield from [dotted] if dotted else _names_in(node.value)
-    else:
-        for _, children in _counting(node):
-            for child in children:
-                if isinstance(child, ast.AST):
-                    yield from _names_in(child)
-
-
 def _dotted(node: ast.expr) -> str:
     """`a.b.c` for an attribute of a name; empty for one of another expression."""
     if isinstance(node, ast.Name):
@@ -245,23 +252,30 @@ def _dotted(node: ast.expr) -> str:
     return ""
 
 
-def _text(value: object) -> str:
-    """The syntax tree as text that all supported Pythons write alike, without what cannot change results."""
+def _meaning(value: object, names: set[str], imports: dict[str, str]) -> str:
+    """Write a syntax tree as text that all supported Pythons write alike, without what cannot change results.
+
+    The dotted names in it and what it imports are added to `names` and `imports`.
+    """
     if not isinstance(value, ast.AST):
         return ascii(value)
-    inner = (f"{name}={','.join(map(_text, children))}" for name, children in _counting(value) if children)
-    return f"{type(value).__name__}({';'.join(inner)})"
-
-
-def _counting(node: ast.AST) -> Iterator[tuple[str, list[object]]]:
-    """The fields of a node that may change results, each as a list."""
-    if isinstance(node, ast.Raise):
-        return  # that it raises, counts; its words do not
-    for name, value in ast.iter_fields(node):
-        if name in SKIPPED_FIELDS or (value is None and not isinstance(node, ast.Constant)):
+    dotted = _dotted(value) if isinstance(value, ast.expr) else ""
+    if dotted:
+        names.add(dotted)
+        return dotted
+    if isinstance(value, ast.Raise):
+        return "Raise"  # that it raises, counts; its words do not
+    fields = []
+    for name, content in ast.iter_fields(value):
+        if name in SKIPPED_FIELDS or (content is None and not isinstance(value, ast.Constant)):
             continue
-        children = value if isinstance(value, list) else [value]
-        yield name, [child for child in children if not _is_words(child)]
+        children = content if isinstance(content, list) else [content]
+        for child in children:
+            if isinstance(child, ast.Import | ast.ImportFrom):
+                imports |= _imported(child)
+        if texts := [_meaning(child, names, imports) for child in children if not _is_words(child)]:
+            fields.append(f"{name}={','.join(texts)}")
+    return f"{type(value).__name__}({';'.join(fields)})"
 
 
 def _is_words(statement: object) -> bool:

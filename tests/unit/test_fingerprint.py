@@ -78,12 +78,12 @@ def library(tmp_path, monkeypatch):
         assert not old or text.count(old) == 1
         (folder / path).write_text(text.replace(old, new) if old else text)
         (tmp_path / "script.py").write_text(script)
-        for cached in (fingerprint._module, fingerprint._used_by, fingerprint._definition):
+        for cached in (fingerprint._module, fingerprint._path, fingerprint._used_by, fingerprint._definition):
             cached.cache_clear()
         return fingerprint.code_fingerprint(tmp_path / "script.py")
 
     yield of
-    for cached in (fingerprint._module, fingerprint._used_by, fingerprint._definition):
+    for cached in (fingerprint._module, fingerprint._path, fingerprint._used_by, fingerprint._definition):
         cached.cache_clear()
 
 

@@ -27,7 +27,6 @@ else:
         "installed. Install it where Snakemake is installed: pip install FOLDER_OR_ADDRESS_OF_RAINSHAFT"
     )
 
-if str(LIBRARY) not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        [str(LIBRARY), *filter(None, [os.environ.get("PYTHONPATH")])]
-    )
+variables = os.environ
+paths = [path for path in variables.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", str(LIBRARY))]
+variables["PYTHONPATH"] = os.pathsep.join([str(LIBRARY), *paths])
