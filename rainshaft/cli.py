@@ -10,15 +10,27 @@ from rainshaft.config.reference import reference
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; `arguments` are those of the shell if None. Gives the exit status."""
+    """Run the command.
+
+    Parameters
+    ----------
+    arguments
+        The words after `rainshaft`. If None, they come from the shell.
+
+    Returns
+    -------
+    The exit status.
+    """
     parser = argparse.ArgumentParser(
         prog="rainshaft",
-        description="Sharp ensembles of high-resolution rain from coarse climate fields. The workflow itself is started "
-        "with snakemake, see the README.",
+        description="rainshaft turns coarse climate fields into ensembles of high-resolution rain. Snakemake runs the "
+        "workflow: snakemake --cores all --configfile my.yaml",
     )
     parser.add_argument("--version", action="version", version=f"rainshaft {__version__}")
-    words = parser.add_subparsers(title="words", dest="word", required=True)
-    words.add_parser("config", help="print every key of the configuration with its default, range and meaning")
-    parser.parse_args(arguments)
-    print(reference(), end="")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    config = commands.add_parser(
+        "config", help="print every key of the configuration with its range, default and meaning"
+    )
+    config.set_defaults(run=lambda: print(reference(), end=""))
+    parser.parse_args(arguments).run()
     return 0

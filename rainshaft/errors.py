@@ -1,4 +1,4 @@
-"""Errors that the user can mend: shown as a message, without a traceback."""
+"""Errors that the user can mend. They are shown as a message, without a traceback."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ STOPPED = 75  # exit code of a job that a signal ended: EX_TEMPFAIL of sysexits.
 
 
 class UserError(ValueError):
-    """Something outside the program is not as it should be; the message says what, where, and what to do."""
+    """Something outside the program is wrong. The message says what and where it is, and what to do."""
 
 
 class Interrupted(UserError):
-    """A signal ended the work at a point from which the same command goes on."""
+    """A signal ended the work. The same command goes on from there."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Give `; did you mean X?` for the known word that is most like a word; empty where none is."""
+    """Give `; did you mean X?` for the known word that is most like a word, and nothing if no word is like it."""
     match = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {match[0]}?" if match else ""

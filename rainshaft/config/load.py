@@ -14,7 +14,7 @@ from rainshaft.refinements import refinements
 
 
 class ConfigError(UserError):
-    """The configuration cannot be used; the message has one line for each fault."""
+    """The configuration cannot be used. The message has one line for each fault."""
 
 
 SHARED_SECTIONS = ("model", "loss", "train", "sampling")
@@ -26,24 +26,25 @@ def load(raw: dict[str, Any], baselines: Sequence[str]) -> Config:
     Parameters
     ----------
     raw
-        The YAML file as a dictionary. The top-level sections `model`, `loss`, `train` and `sampling`, and `seed`, are
-        the defaults of every experiment.
+        The YAML file as a dictionary. Its sections `model`, `loss`, `train` and `sampling` and its `seed` are defaults
+        for every experiment. A key that an experiment writes itself replaces the default.
     baselines
-        The names of all baselines that there are.
+        The names of all baselines that exist.
 
     Returns
     -------
-    The configuration; with `replicates` above 1, each experiment stands in it as often, see `Config.families`.
+    The configuration. With `replicates` above 1, it holds every experiment several times, see `Config.families`.
 
     Raises
     ------
     ConfigError
-        One line for each fault: the key, what was found, what is expected.
+        For each fault a line that names the key, what was found and what is expected.
     """
-    _validate(raw)  # first as it stands, so that a fault in a shared section is named once, where it is
+    _validate(raw)  # as it stands, so that a fault in a shared section is named once and not in every experiment
     merged = dict(raw, experiments={name: _with_defaults(raw, entry) for name, entry in raw["experiments"].items()})
     config = _validate(merged)
     _require_known_baselines(config, baselines)
+    # Only the merged experiments tell whether keys of different sections fit together.
     _require_mass_to_conserve(config)
     _require_scales(config)
     _require_no_flipped_winds(config)
@@ -52,57 +53,34 @@ def load(raw: dict[str, Any], baselines: Sequence[str]) -> Config:
 
 
 def _require_known_baselines(config: Config, baselines: Sequence[str]) -> None:
-    """Refuse a baseline that does not exist, and an experiment with the name of one."""
+    """Refuse a baseline that does not exist, and an experiment that has the name of a baseline."""
     for name in config.baselines.names:
         if name not in baselines:
-            raise ConfigError(
-                f"baselines.names: found {name!r}, expected names among {', '.join(baselines)}{nearest(name, baselines)}"
-            )
+            expected = f"expected names among {', '.join(baselines)}"
+            raise ConfigError(f"baselines.names: found {name!r}, {expected}{nearest(name, baselines)}")
     for name in config.experiments:
         if name in baselines:
-            raise ConfigError(f"experiments.{name}: the name is that of a baseline; choose another")
+            raise ConfigError(f"experiments.{name}: a baseline has this name; choose another name")
 
 
 def _require_mass_to_conserve(config: Config) -> None:
-    """Refuse to keep coarse rain that is not there, or to draw what is true; only the merged experiments tell."""
+    """Refuse to keep coarse rain that does not exist, and to draw coarse rain that is known exactly."""
     for name, experiment in config.experiments.items():
-        if experiment.model.conserve == "drawn" and config.datasets[experiment.dataset].predictors == "coarsened":
+        key, dataset = f"experiments.{name}.model.conserve", config.datasets[experiment.dataset]
+        if experiment.model.conserve == "drawn" and dataset.predictors == "coarsened":
             raise ConfigError(
-                f"experiments.{name}.model.conserve: found `drawn`, but the coarse rain of dataset "
-                f"{experiment.dataset!r} is true, the mean of the fine rain (`predictors: coarsened`); write `cells`"
+                f"{key}: found `drawn`, but dataset {experiment.dataset!r} has `predictors: coarsened`, so its coarse "
+                "rain is exactly the mean of the fine rain and needs no drawing; write `cells`"
             )
-        if experiment.model.conserve == "cells" and not config.datasets[experiment.dataset].has_coarse_rain:
+        if experiment.model.conserve == "cells" and not dataset.has_coarse_rain:
             raise ConfigError(
-                f"experiments.{name}.model.conserve: `cells` needs coarse rain, and no predictor of dataset "
-                f"{experiment.dataset!r} has `quantity: rain`; write `none`"
-            )
-
-
-def _require_stopping_metric(config: Config) -> None:
-    """Refuse to choose weights by a term that the loss does not have; only the merged experiments tell."""
-    for name, experiment in config.experiments.items():
-        if experiment.train.early_stopping_metric == "val_L_crps" and not experiment.loss.lambda_crps:
-            raise ConfigError(
-                f"experiments.{name}.train.early_stopping_metric: found `val_L_crps`, but with loss.lambda_crps 0 "
-                "there is no such term; write `val_loss`, or give lambda_crps a weight"
-            )
-
-
-def _require_no_flipped_winds(config: Config) -> None:
-    """Refuse to mirror the components of a vector, whose sign would then be wrong; only the merged experiments tell."""
-    for name, experiment in config.experiments.items():
-        predictors = config.datasets[experiment.dataset].predictors
-        winds = [] if predictors == "coarsened" else [p.variable for p in predictors if p.variable in WINDS]
-        if winds and experiment.train.flips:
-            raise ConfigError(
-                f"experiments.{name}.train.flips: found true, but predictor {winds[0]} of dataset "
-                f"{experiment.dataset!r} is a component of the wind, which a mirrored patch would turn round; write "
-                "`flips: false`"
+                f"{key}: found `cells`, which needs coarse rain, but dataset {experiment.dataset!r} has no predictor "
+                "with `quantity: rain`; write `none`"
             )
 
 
 def _require_scales(config: Config) -> None:
-    """Refuse more posterior scales than the network of the dataset has; only the merged experiments tell."""
+    """Refuse more posterior scales than the network has."""
     for name, experiment in config.experiments.items():
         wanted, factor = experiment.sampling.posterior_scales, config.datasets[experiment.dataset].factor
         model = experiment.model
@@ -114,24 +92,45 @@ def _require_scales(config: Config) -> None:
             )
 
 
+def _require_no_flipped_winds(config: Config) -> None:
+    """Refuse to mirror a component of the wind, because its sign would then be wrong."""
+    for name, experiment in config.experiments.items():
+        predictors = config.datasets[experiment.dataset].predictors
+        winds = [] if predictors == "coarsened" else [p.variable for p in predictors if p.variable in WINDS]
+        if winds and experiment.train.flips:
+            raise ConfigError(
+                f"experiments.{name}.train.flips: found true, but predictor {winds[0]} of dataset "
+                f"{experiment.dataset!r} is a component of the wind, which would point the wrong way in a mirrored "
+                "patch; write `flips: false`"
+            )
+
+
+def _require_stopping_metric(config: Config) -> None:
+    """Refuse to choose weights by a term that the loss does not have."""
+    for name, experiment in config.experiments.items():
+        if experiment.train.early_stopping_metric == "val_L_crps" and not experiment.loss.lambda_crps:
+            raise ConfigError(
+                f"experiments.{name}.train.early_stopping_metric: found `val_L_crps`, but the loss has no such term "
+                "when loss.lambda_crps is 0; write `val_loss`, or give lambda_crps a weight"
+            )
+
+
 def _with_defaults(raw: dict[str, Any], experiment: dict[str, Any]) -> dict[str, Any]:
-    """The experiment with the file's shared sections and seed under its own."""
-    shared = {s: {**(raw.get(s) or {}), **experiment.get(s, {})} for s in SHARED_SECTIONS}
+    """Give an experiment the shared sections and the seed of the file, except for what it writes itself."""
+    shared = {section: {**raw.get(section, {}), **experiment.get(section, {})} for section in SHARED_SECTIONS}
     seed = {"seed": raw["seed"]} if "seed" in raw else {}
     return {**seed, **experiment, **shared}
 
 
 def _replicated(config: Config) -> Config:
-    """Each experiment as often as `replicates` says, with a name and a seed of its own."""
+    """Repeat each experiment as often as `replicates` says, each time with another name and seed."""
     if config.replicates == 1:
         return config
     numbers = range(1, config.replicates + 1)
     families = {name: tuple(f"{name}-s{number}" for number in numbers) for name in config.experiments}
     taken = [(name, family) for family, names in families.items() for name in names if name in families]
     if taken:
-        lines = [
-            f"experiments.{name}: the name is taken by a replicate of {family!r}; rename it" for name, family in taken
-        ]
+        lines = [f"experiments.{name}: a replicate of {family!r} has this name; rename it" for name, family in taken]
         raise ConfigError("\n".join(lines))
     experiments = {
         name: config.experiments[family].model_copy(update={"seed": config.experiments[family].seed + i})

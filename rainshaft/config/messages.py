@@ -1,16 +1,23 @@
-"""What pydantic says against a configuration, in the words of the user."""
+"""The faults of a configuration in the words of its user: the key, what was found, what is expected, what to do."""
 
 from __future__ import annotations
 
 import typing
 from typing import Any
 
-from rainshaft.config.sections import Config, Section
+from rainshaft.config.sections import FORMS, NAME, Config, Section
 from rainshaft.errors import nearest
 
 
 def fault_lines(faults: list[Any]) -> list[str]:
-    """The faults in the user's words, one line a key; a key of several types is a fault once, not once a type."""
+    """Give one line for each key that is at fault.
+
+    Parameters
+    ----------
+    faults
+        What pydantic's `ValidationError.errors()` lists. A key that may have several types stands in it several times,
+        once for each type that did not fit.
+    """
     found: dict[str, list[Any]] = {}
     for fault in faults:
         where = ".".join(str(key) for key in fault["loc"] if not _is_union_branch(key))
@@ -19,26 +26,43 @@ def fault_lines(faults: list[Any]) -> list[str]:
     for where, here in found.items():
         inside = any(other.startswith(f"{where}.") for other in found)
         if where and inside and all(fault["type"] == "literal_error" for fault in here):
-            continue  # `predictors` may be a word or a list: the fault is inside the list
+            continue  # `predictors` may be a word or a list; this list has a fault inside, which has its own line
         lines.append(_line(where, here))
     return lines
 
 
 def _line(where: str, faults: list[Any]) -> str:
-    """One key and all that pydantic says against it, in one line."""
+    """One key and everything that pydantic says against it, in one line."""
     first = faults[0]
-    kind, context = first["type"], first.get("ctx", {})
     if where.endswith(".[key]"):
-        where = where.removesuffix(".[key]")
-        return f"{where}: a name is lower-case letters, digits and single hyphens, for example `my-run`"
-    if kind == "extra_forbidden":
-        return f"{where}: unknown key{nearest(where.split('.')[-1], _keys_beside(first['loc'])) or '; remove it'}"
-    if kind == "missing":
-        return f"{where}: missing; it has no default"
-    if kind == "value_error":
-        return f"{where}: {context['error']}" if where else str(context["error"])
+        return f"{where.removesuffix('.[key]')}: found the key {first['input']!r}, expected {FORMS[NAME]}"
+    if first["type"] == "extra_forbidden":
+        known = _keys_beside(first["loc"])
+        hint = nearest(where.split(".")[-1], known) or f"; the keys here are {', '.join(known)}"
+        return f"{where}: unknown key{hint}"
+    if first["type"] == "missing":
+        return f"{where}: missing; it has no default, so write a value"
+    if first["type"] == "value_error":  # the message of a check in `sections` begins with the key
+        return f"{where}.{first['ctx']['error']}" if where else str(first["ctx"]["error"])
     expected = dict.fromkeys(_expected(fault) for fault in faults)
-    return f"{where}: found {first['input']!r}, expected {' or '.join(expected)}"
+    return f"{where}: found {_shown(first['input'])}, expected {' or '.join(expected)}{_cure(first)}"
+
+
+def _shown(value: Any) -> str:
+    """A value as it stands in a YAML file."""
+    if value is None:
+        return "nothing"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _cure(fault: Any) -> str:
+    """What to write for a number that YAML takes for a text, such as 1e-3 without a point; empty for other faults."""
+    if fault["type"] != "float_type" or not isinstance(fault["input"], str):
+        return ""
+    try:
+        return f"; write {float(fault['input'])}"
+    except ValueError:
+        return ""
 
 
 def _expected(fault: Any) -> str:
@@ -49,7 +73,7 @@ def _expected(fault: Any) -> str:
         "float_type": "a number",
         "bool_type": "true or false",
         "string_type": "a text",
-        "tuple_type": "a list",
+        "tuple_type": "a list such as [a, b]",
         "dict_type": "a section with keys",
         "model_type": "a section with keys",
         "too_short": f"at least {context.get('min_length')} entry",
@@ -58,13 +82,13 @@ def _expected(fault: Any) -> str:
         "greater_than_equal": f"{context.get('ge')} or more",
         "less_than": f"less than {context.get('lt')}",
         "less_than_equal": f"{context.get('le')} or less",
-        "string_pattern_mismatch": f"text like {context.get('pattern')}",
+        "string_pattern_mismatch": FORMS.get(context.get("pattern", "")),
     }
     return words.get(fault["type"]) or fault["msg"]
 
 
 def _is_union_branch(key: int | str) -> bool:
-    """Whether pydantic put the name of a type, not a key of the user, into the location."""
+    """Whether pydantic put the name of a type into the location, where a user sees only keys."""
     return isinstance(key, str) and (key in ("float", "constrained-int") or ("[" in key and key != "[key]"))
 
 
@@ -74,13 +98,13 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     for key in location[:-1]:
         if _is_union_branch(key):
             continue
-        inner = _models_in(model.model_fields[key].annotation) if key in getattr(model, "model_fields", {}) else []
-        model = inner[0] if inner else model  # a list index or a user's name stays at the model found before
+        inner = sections_in(model.model_fields[key].annotation) if key in getattr(model, "model_fields", {}) else []
+        model = inner[0] if inner else model  # a number in a list or a name that the user chose leads no further
     return list(model.model_fields)
 
 
-def _models_in(annotation: Any) -> list[type[Section]]:
-    """Every section that a type annotation holds, in order."""
+def sections_in(annotation: Any) -> list[type[Section]]:
+    """List every section that a type annotation holds, in order."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return [annotation]
-    return [model for part in typing.get_args(annotation) for model in _models_in(part)]
+    return [model for part in typing.get_args(annotation) for model in sections_in(part)]

@@ -1,4 +1,8 @@
-"""The keys of the configuration: defaults, ranges, units and descriptions, each in one place."""
+"""The keys of the configuration: each with its default, range, unit and meaning, in one place.
+
+The texts below the keys are what users read in `config/README.md` and in their editor. A message that a check raises
+begins with the key that is at fault.
+"""
 
 from __future__ import annotations
 
@@ -8,92 +12,102 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StrictBool, Stri
 
 from rainshaft.errors import nearest
 
-SLUG = r"[a-z0-9]+(?:-[a-z0-9]+)*"
+WINDS = ("u", "v", "u10", "v10", "ua", "va", "uas", "vas")  # names of wind components in ERA5 and CMIP
 
-WINDS = ("u", "v", "u10", "v10", "ua", "va", "uas", "vas")  # as ERA5 and CMIP call the components
+RESERVED_NAMES = ("data", "comparison", "logs", "benchmarks")  # folders that the workflow makes beside the experiments
 
-RESERVED_NAMES = ("data", "comparison", "logs", "benchmarks")
+NAME = r"^[a-z0-9]+(?:-[a-z0-9]+)*$"
+DAYS = r"^(heavy_only|split:(train|validation|test)|file:.+)$"
+FORMS = {
+    NAME: "a name of lower-case letters, digits and single hyphens, for example `my-run`",
+    DAYS: "`heavy_only`, `split:train`, `split:validation`, `split:test` or `file:PATH`",
+}
+"""pattern of a text -> what it asks for, in words"""
 
-Name = Annotated[str, Field(pattern=f"^{SLUG}$")]
+Name = Annotated[str, Field(pattern=NAME)]
 
-Number = StrictFloat  # takes 2 and 2.0, and makes both 2.0; "2" and true are no numbers
+Number = StrictFloat  # takes 2 and 2.0, and makes both 2.0; it refuses "2" and true
 
 
 class Section(BaseModel):
-    """A section of the configuration: no unknown keys, no silent conversion, no change after loading."""
+    """A section of the configuration. It refuses unknown keys, converts no types, and cannot change after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class RainFiles(Section):
-    """The observed rain on the fine grid: what the model learns to make."""
+    """These files hold the observed rain on the fine grid, which the model learns to make."""
 
     files: tuple[str, ...] = Field(min_length=1)
-    """netCDF files; `*` matches any text, `{year}` stands for the year, `$VAR` for an environment variable"""
+    """These netCDF files hold the rain. `*` matches any text, `{year}` stands for the year, and `$VAR` stands for an
+    environment variable."""
     variable: str
-    """name of the rain variable in them"""
+    """The rain variable has this name in the files."""
     units: str | None = None
-    """units to assume where the file states none, for example `mm/day`"""
+    """These units are assumed where a file states none, for example `mm/day`."""
 
 
 class PredictorFiles(Section):
-    """One coarse predictor."""
+    """These files hold one coarse predictor."""
 
     files: tuple[str, ...] = Field(min_length=1)
-    """netCDF files; `*`, `{year}` and `$VAR` as in `rain.files`"""
+    """These netCDF files hold the predictor. `*`, `{year}` and `$VAR` work as in `rain.files`."""
     variable: str
-    """name of the variable in them; also the name of the predictor"""
+    """The variable has this name in the files. It is also the name of the predictor."""
     quantity: Literal["rain", "temperature", "other"] = "other"
-    """`rain` is converted to mm/day and becomes the coarse rain that the model refines; `temperature` to K"""
+    """`rain` is converted to mm/day and becomes the coarse rain that the model refines. `temperature` is converted to
+    K. `other` is taken as it is."""
     units: str | None = None
-    """units to assume where the file states none"""
+    """These units are assumed where a file states none."""
     context: StrictBool = False
-    """give the network the whole field, on its own grid of any kind, as the large-scale weather of the day, instead of
-    its values over the target; one grid for all such predictors"""
+    """`true` gives the network the whole field, as the large-scale weather of the day. The field stays on its own grid
+    and may reach far beyond the rain. All context predictors of a dataset share one grid. `false` gives the network
+    only the values over the area of the rain."""
 
     @model_validator(mode="after")
     def _rain_is_no_context(self) -> PredictorFiles:
         if self.context and self.quantity == "rain":
             raise ValueError(
-                "found `quantity: rain` with `context: true`, but coarse rain is refined cell by cell; remove "
+                "context: found true with `quantity: rain`, but the model refines coarse rain cell by cell; remove "
                 "`context`, or write `quantity: other` for rain that only describes the weather"
             )
         return self
 
 
 class StaticFile(Section):
-    """A map that does not change with time."""
+    """The file holds a map that does not change with time."""
 
     file: str
-    """netCDF file on the grid of the rain; `$VAR` stands for an environment variable"""
+    """This netCDF file holds the map on the grid of the rain. `$VAR` stands for an environment variable."""
     variable: str
-    """name of the variable in it"""
+    """The map has this name in the file."""
 
 
 class Synthetic(Section):
-    """Makes the raw files of this dataset from a seed, for the demo and the tests."""
+    """The raw files of the dataset are made from a seed, for the demo and the tests."""
 
     seed: StrictInt = Field(1, ge=0)
-    """same seed, same files"""
+    """One seed always gives one set of files."""
     height: StrictInt = Field(64, ge=16)
-    """rows of the fine grid"""
+    """The fine grid has this many rows."""
     width: StrictInt = Field(64, ge=16)
-    """columns of the fine grid"""
+    """The fine grid has this many columns."""
 
 
 class Split(Section):
-    """Which days are for training, validation and test."""
+    """The split says which days train the model, which days choose its weights, and which days score it."""
 
     by: Literal["years", "blocks"] = "years"
-    """`years`: whole years; `blocks`: runs of `block_days` days, dealt out in turn (for short records)"""
+    """`years` splits by whole years. `blocks` deals out runs of `block_days` days in turn, which suits short
+    records."""
     train: tuple[StrictInt, ...] = ()
-    """years to learn from, with `by: years`"""
+    """The model learns from these years, with `by: years`."""
     validation: tuple[StrictInt, ...] = ()
-    """years to choose by (early stopping, `pixel_threshold: auto`), with `by: years`"""
+    """Early stopping and `pixel_threshold: auto` use these years, with `by: years`."""
     test: tuple[StrictInt, ...] = ()
-    """years for the scores, with `by: years`"""
+    """The scores are taken on these years, with `by: years`."""
     block_days: StrictInt = Field(10, ge=1)
-    """length of a block, with `by: blocks`"""
+    """A block has this many days, with `by: blocks`."""
     cycle: tuple[Literal["train", "validation", "test"], ...] = (
         "train",
         "validation",
@@ -104,74 +118,97 @@ class Split(Section):
         "train",
         "test",
     )
-    """what the blocks are for, in turn, with `by: blocks`"""
+    """Blocks are used for these parts in turn, and then from the start again, with `by: blocks`."""
 
     @model_validator(mode="after")
     def _each_part_has_days(self) -> Split:
         if self.by == "blocks":
             missing = [part for part in ("train", "validation", "test") if part not in self.cycle]
             if missing:
-                raise ValueError(f"cycle has no {' and no '.join(missing)} block")
+                raise ValueError(
+                    f"cycle: found no {' and no '.join(missing)} block, expected at least one block for each of train, "
+                    f"validation and test; add {' and '.join(missing)}"
+                )
             return self
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         for part, years in parts.items():
             if not years:
-                raise ValueError(f"{part} names no year")
+                raise ValueError(f"{part}: found no year, expected at least one; write a list of years")
         seen: dict[int, str] = {}
         for part, years in parts.items():
             for year in years:
                 if seen.setdefault(year, part) != part:
-                    raise ValueError(f"year {year} is in {seen[year]} and in {part}")
+                    raise ValueError(
+                        f"{part}: found {year}, which is also in {seen[year]}, but the parts must not share days; "
+                        "remove it from one of them"
+                    )
         return self
 
 
 class Dataset(Section):
-    """One record of rain with its predictors."""
+    """A dataset is a record of observed rain with its predictors."""
 
     description: str = ""
-    """a few words that stand below the table of the comparison"""
+    """These words explain the dataset below the table of the comparison."""
     years: tuple[StrictInt, ...] = Field(min_length=1)
-    """the years to prepare; each is one job"""
+    """These years are prepared. Each one is a job."""
     factor: StrictInt = Field(ge=2, le=64)
-    """fine cells along one side of a coarse cell; any integer"""
+    """A coarse cell is this many fine cells wide and high."""
     rain: RainFiles
     predictors: Literal["coarsened"] | tuple[PredictorFiles, ...] = "coarsened"
-    """`coarsened`: block means of the fine rain (perfect-model set-up), or a list of files"""
+    """`coarsened` takes block means of the fine rain as the only predictor (a perfect-model set-up). A list names
+    files."""
     elevation: StaticFile | None = None
-    """height of the ground in m"""
+    """This map gives the height of the ground in m."""
     land: StaticFile | None = None
-    """1 or 100 % on land, 0 on sea; without it, land is where rain is observed and elevation, if given, is above 0 m"""
+    """This map is 1 (or 100 %) on land and 0 on sea. Without it, a cell is land where rain is observed and where the
+    elevation, if given, is above 0 m."""
     split: Split
     heavy_percentile: Number = Field(90, gt=0, lt=100)
-    """percentile of the daily maxima from which a cell is heavy; training tells heavy days by the coarse rain in the
-    same way"""
+    """A cell is heavy when its rain reaches this percentile of the daily maxima of the training days, and at least
+    1 mm/day. Training batches judge a day by its highest coarse rain instead, with this percentile of the daily maxima
+    of the coarse rain."""
     heavy_min_cells: StrictInt = Field(20, ge=1)
-    """heavy cells that make a day heavy"""
+    """A day is heavy when at least this many cells are heavy."""
     extreme_percentile: Number = Field(99, gt=0, lt=100)
-    """percentile of the daily maxima over which a single cell makes a day heavy"""
+    """A day is also heavy when a single cell reaches this percentile of the daily maxima."""
     coast_km: Number = Field(30, gt=0)
-    """a heavy day is coastal when its heavy cells lie nearer to the coast than this on average, km"""
+    """A heavy day is coastal when its heavy cells are on average nearer to the coast than this, in km."""
     dry_wet_fraction: Number = Field(0.05, ge=0, le=1)
-    """a day is dry when less than this share of the cells has 1 mm/day or more; training counts the coarse cells"""
+    """A day is dry when less than this share of its cells has 1 mm/day or more. Training batches count coarse cells."""
     synthetic: Synthetic | None = None
-    """make the raw files from a seed instead of reading the user's"""
+    """This section makes the raw files from a seed. Leave it out to read files of your own."""
 
     @model_validator(mode="after")
-    def _years_and_predictors_fit(self) -> Dataset:
+    def _years_fit(self) -> Dataset:
+        if len(set(self.years)) != len(self.years):
+            raise ValueError(f"years: found a year twice in {list(self.years)}; write each year once")
         if self.split.by == "years":
             used = {*self.split.train, *self.split.validation, *self.split.test}
             if unknown := sorted(used - set(self.years)):
-                raise ValueError(f"split names {unknown}, not in years {list(self.years)}")
-        if len(set(self.years)) != len(self.years):
-            raise ValueError("years names a year twice")
-        if self.predictors != "coarsened":
-            if not self.predictors:
-                raise ValueError("predictors is empty; name files or write `coarsened`")
-            names = [p.variable for p in self.predictors]
-            if len(set(names)) != len(names):
-                raise ValueError(f"predictors names a variable twice: {names}")
-            if sum(p.quantity == "rain" for p in self.predictors) > 1:
-                raise ValueError("predictors has more than one with `quantity: rain`")
+                raise ValueError(
+                    f"split: found {unknown}, expected years among {list(self.years)}; add them to `years`, or remove "
+                    "them from the split"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _predictors_fit(self) -> Dataset:
+        if self.predictors == "coarsened":
+            return self
+        if not self.predictors:
+            raise ValueError("predictors: found an empty list; name files, or write `coarsened`")
+        names = [p.variable for p in self.predictors]
+        if len(set(names)) != len(names):
+            raise ValueError(
+                f"predictors: found the variables {names}, expected each name once, since it is also the name of the "
+                "predictor; rename a variable in its files"
+            )
+        if (count := sum(p.quantity == "rain" for p in self.predictors)) > 1:
+            raise ValueError(
+                f"predictors: found {count} with `quantity: rain`, expected at most one; write `quantity: other` for "
+                "the others"
+            )
         return self
 
     @property
@@ -186,157 +223,189 @@ class Dataset(Section):
 
 
 class Model(Section):
-    """The conditional VAE."""
+    """These keys set the size and the structure of the conditional VAE."""
 
     width: StrictInt = Field(16, ge=4, le=512)
-    """channels at the fine scale; the coarser scales have twice as many"""
+    """The network has this many channels at the finer half of its scales. It has twice as many at the coarser half."""
     d_z: tuple[Annotated[StrictInt, Field(ge=1)], ...] = Field((4, 2, 2, 1), min_length=1)
-    """channels of the latent maps of a network, from its coarsest scale to the finest; the last one holds for all
-    further scales, and numbers beyond the finest for none"""
+    """These are the numbers of latent channels at the scales of a network, from the coarsest to the finest. The last
+    number holds for all further scales. Numbers beyond the finest scale are ignored."""
     coarser_scales: StrictInt = Field(0, ge=0, le=6)
-    """how many scales begin the hierarchy on grids coarser than the coarse one, each by 2, so that members differ over
-    larger areas; with `conserve: drawn` as many as leave some 2 x 2 cells on the coarsest"""
+    """The network gets this many extra scales that are coarser than the coarse grid. Each one has half as many cells
+    along a side as the next finer one. They let members differ over larger areas. With `conserve: drawn`, choose as
+    many as leave about 2 x 2 cells at the coarsest scale."""
     prior: Literal["learned", "standard"] = "learned"
-    """`learned`: p(z|x) is a network; `standard`: N(0, I)"""
+    """`learned` predicts the distribution of the latents from the predictors. `standard` takes N(0, 1) for every
+    day."""
     conserve: Literal["cells", "drawn", "none"] = "cells"
-    """`cells`: each coarse cell keeps the mass of the coarse rain exactly, but for the little rain that
-    `sampling.pixel_threshold` then takes away; `drawn` where the coarse rain is biased: a network of its own draws it
-    anew, and this is kept; `none` where there is no coarse rain: no mass is kept"""
+    """`cells` keeps the coarse rain: the members have exactly its mean in each coarse cell, before
+    `sampling.pixel_threshold` removes a little. `drawn` suits biased coarse rain: a first network draws new coarse
+    rain, and the second network keeps that. `none` keeps no mean, and is needed where no predictor is coarse rain."""
 
 
 class Loss(Section):
-    """Weights of the loss. Terms are over the mean rain of training days, L_crps_log over the std of log1p(rain)."""
+    """These keys weigh the terms of the loss.
+
+    A term in mm/day is divided by the mean rain of the training days, so that one weight suits wet and dry regions.
+    L_mass is divided by the square of that mean, and L_crps_log by the standard deviation of log1p(rain).
+    """
 
     scale: Number = Field(10.0, gt=0)
-    """rain at which a cell has a weight of 1 in L_rec, mm/day"""
+    """A cell with this much observed rain, in mm/day, has weight 1 in L_rec. The weight is proportional to the rain,
+    between `w_min` and `w_max`."""
     w_min: Number = Field(1.0, ge=0)
-    """least weight of a cell in L_rec"""
+    """No cell weighs less than this in L_rec."""
     w_max: Number = Field(1.0, gt=0)
-    """largest weight of a cell in L_rec; with w_min = w_max = 1 all count alike"""
+    """No cell weighs more than this in L_rec, before `tail_boost`. With `w_min` and `w_max` at 1, all cells weigh
+    1."""
     tail_boost: Number = Field(1.0, ge=1)
-    """factor on the weight of cells at or above P99 of the wet training values of the fine rain"""
+    """The weight in L_rec is multiplied by this where the observed rain reaches its 99th percentile (of the training
+    values of 1 mm/day or more)."""
     lambda_rec: Number = Field(1.0, ge=0)
-    """weight of L_rec, the intensity-weighted CRPS of members drawn from the posterior"""
+    """This is the weight of L_rec, the intensity-weighted CRPS of members drawn from the posterior."""
     lambda_mass: Number = Field(0.0, ge=0)
-    """weight of L_mass, the squared bias of all rain in a batch; what is kept has none"""
+    """This is the weight of L_mass, the squared bias of the mean rain of a batch. Use it with `model.conserve: drawn`
+    or `none`. With `cells` the network cannot change its mean, so the term has no effect."""
     lambda_grad: Number = Field(0.2, ge=0)
-    """weight of L_grad, the gradient loss (Mathieu et al. 2016)"""
+    """This is the weight of L_grad, the error of the absolute differences between neighbouring cells (Mathieu et al.
+    2016)."""
     beta_kl: Number = Field(1.0, ge=0)
-    """weight of L_kl, the KL divergence per valid cell"""
+    """This is the weight of L_kl, the KL divergence of the posterior from the prior for each valid cell."""
     warmup_epochs: Number = Field(2, ge=0)
-    """epochs over which beta_kl grows from 0 to its value"""
+    """`beta_kl` grows from 0 to its value over this many epochs."""
     lambda_crps: Number = Field(1.0, ge=0)
-    """weight of the CRPS of members drawn from the prior"""
+    """This is the weight of the CRPS of members drawn from the prior. With 0, all terms whose names begin with L_crps
+    are left out."""
     crps_alpha: Number = Field(1.0, ge=0, le=1)
-    """1 is the fair CRPS; below it is almost fair (Lang et al. 2024, alpha): members differ less and are smoother, and
-    the ranks of the observation less flat"""
+    """1 gives the fair CRPS. A smaller value gives the almost fair CRPS (Lang et al. 2024, alpha): members become more
+    alike and smoother, and the rank histogram becomes less flat."""
     crps_pool: Number = Field(0.3, ge=0)
-    """weight of the same score on block means, within lambda_crps"""
+    """This is the weight of the CRPS of block means. It is multiplied by `lambda_crps`."""
     pool_sizes: tuple[Annotated[StrictInt, Field(ge=2)], ...] = Field((2, 4, 8), min_length=1)
-    """sides of these blocks, ascending, in fine cells, or in coarse ones for the coarse rain of `conserve: drawn`; the
-    scores of all sizes are summed, and blocks larger than the patch are left out"""
+    """These are the sides of the blocks in ascending order. They count fine cells, or coarse cells in the network that
+    draws coarse rain (`conserve: drawn`). The scores of all sizes are added. Blocks that are larger than the patch are
+    left out."""
     crps_grad: Number = Field(2.0, ge=0)
-    """weight of the same score on differences of neighbours, within lambda_crps"""
+    """This is the weight of the CRPS of differences between neighbouring cells. It is multiplied by `lambda_crps`."""
     crps_log: Number = Field(1.0, ge=0)
-    """weight of the same score on log1p(mm/day), within lambda_crps: where it rains lightly, and where not at all"""
+    """This is the weight of the CRPS of log1p(mm/day), to which light rain and dry cells add more. It is multiplied by
+    `lambda_crps`."""
     crps_spectrum: Number = Field(0.1, ge=0)
-    """weight of the same score on the spectrum of the gradient, within lambda_crps"""
+    """This is the weight of the CRPS of the spectrum of the gradient. It is multiplied by `lambda_crps`."""
     members: StrictInt = Field(2, ge=1, le=16)
-    """members drawn from the prior for the CRPS and L_mass; with 1 they are the MAE and the plain square"""
+    """This many members are drawn from the prior for the CRPS and L_mass. With 1 member the CRPS becomes the absolute
+    error and L_mass the squared bias."""
     posterior_members: StrictInt = Field(2, ge=1, le=16)
-    """members drawn from the posterior for L_rec and L_grad; with 1 L_rec is the MAE, least for smooth members"""
+    """This many members are drawn from the posterior for L_rec and L_grad. With 1 member L_rec becomes the absolute
+    error, which favours smooth members."""
 
     @model_validator(mode="after")
     def _values_fit(self) -> Loss:
         if self.w_min > self.w_max:
-            raise ValueError(f"w_min {self.w_min} is above w_max {self.w_max}")
+            raise ValueError(f"w_min: found {self.w_min}, expected at most w_max, which is {self.w_max}; change one")
         if list(self.pool_sizes) != sorted(set(self.pool_sizes)):
-            raise ValueError(f"pool_sizes: found {list(self.pool_sizes)}, expected ascending sizes, each once")
+            raise ValueError(
+                f"pool_sizes: found {list(self.pool_sizes)}, expected ascending sizes; write "
+                f"{sorted(set(self.pool_sizes))}"
+            )
         return self
 
 
 class Train(Section):
-    """The training loop."""
+    """These keys control the training."""
 
     epochs: StrictInt = Field(12, ge=1)
-    """most epochs; an epoch draws as many patches as tile the training days once"""
+    """Training takes at most this many epochs. An epoch draws as many patches as cover all training days once."""
     coarse_epochs: StrictInt = Field(24, ge=1)
-    """most epochs of the network that draws the coarse rain, with `conserve: drawn`; it sees whole days, which are few,
-    so that too many epochs overfit"""
+    """The network that draws the coarse rain takes at most this many epochs, with `conserve: drawn`. It learns from
+    whole days, which are few, so too many epochs overfit."""
     batch_size: StrictInt = Field(16, ge=1)
-    """patches a step"""
+    """A training step uses this many patches."""
     patch: StrictInt = Field(64, ge=8)
-    """side of the square patches in fine cells, rounded down to whole coarse cells and to the domain; for the coarse
-    rain of `conserve: drawn` in coarse cells, mostly the whole domain"""
+    """A patch is a square with this side. The side counts fine cells, and is rounded down to whole coarse cells and to
+    the domain. It counts coarse cells in the network that draws the coarse rain, whose patch is mostly the whole
+    domain."""
     lr: Number = Field(8e-3, gt=0, le=1)
-    """highest learning rate (Muon and AdamW, cosine decay)"""
+    """This is the highest learning rate of Muon and of AdamW. It falls along a cosine during the training."""
     lr_warmup_epochs: Number = Field(1, ge=0)
-    """epochs over which the learning rate grows from 0"""
+    """The learning rate grows from 0 over this many epochs."""
     weight_decay: Number = Field(0.01, ge=0)
-    """weight decay of both"""
+    """This is the weight decay of Muon and of AdamW."""
     ema: Number = Field(0.98, ge=0, lt=1)
-    """decay, a step, of the moving average of the weights that is validated and kept; 0: the last weights themselves"""
+    """The weights are averaged over the steps with this decay per step. The averaged weights are validated and kept.
+    With 0 the last weights are validated and kept."""
     grad_clip: Number = Field(1.0, gt=0)
-    """largest norm of the gradient"""
+    """A gradient with a larger norm is scaled down to this norm."""
     amp: StrictBool = True
-    """bfloat16 autocast on a GPU; a CPU always computes in float32"""
+    """`true` computes in bfloat16 on a GPU (autocast). A CPU always computes in float32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto`: a GPU if there is one"""
+    """`auto` takes a GPU if there is one, and otherwise the CPU."""
     gpus: StrictInt = Field(1, ge=1, le=64)
-    """GPUs of one node that train a model together (DistributedDataParallel), a share of the batch each; the result is
-    the same but for rounding, so an edit trains nothing anew"""
+    """This many GPUs of one node train a model together (DistributedDataParallel). Each takes a share of the batch, so
+    `batch_size` must be a multiple of `gpus`. Results change by rounding only, so a new value trains nothing anew."""
     min_heavy_fraction: Number = Field(0.1, ge=0, le=1)
-    """least share of a batch drawn from days with heavy coarse rain; without coarse rain all days count alike"""
+    """At least this share of a batch comes from days with heavy coarse rain. Without coarse rain, all days are drawn
+    equally often."""
     max_dry_fraction: Number = Field(0.1, ge=0, le=1)
-    """largest share of a batch drawn from days whose coarse rain is dry; above 0 it is at least one patch"""
+    """At most this share of a batch comes from days with dry coarse rain. Any value above 0 gives at least one
+    patch."""
     flips: StrictBool = True
-    """mirror patches in both directions at random, the static maps and the context with them; not where a predictor has
-    a direction, such as a component of the wind, which stays as it was"""
+    """`true` mirrors patches at random in both directions, together with the static maps and the context. Write `false`
+    where a predictor has a direction, for example a component of the wind, because mirroring does not turn it."""
     early_stopping_patience: StrictInt = Field(10, ge=1)
-    """epochs without a better early_stopping_metric after which training stops; for the coarse rain the same share of
-    its epochs"""
+    """Training stops after this many epochs without a better `early_stopping_metric`. Patience is given for `epochs`.
+    It is scaled to `coarse_epochs` for the network that draws the coarse rain."""
     early_stopping_metric: Literal["val_loss", "val_L_rec", "val_L_crps", "val_L_grad"] = "val_loss"
-    """column of train_log.csv whose lowest value marks the best weights"""
+    """The weights of the epoch with the lowest value in this column of train_log.csv are kept."""
 
     @model_validator(mode="after")
     def _gpus_share_the_batch(self) -> Train:
         if self.batch_size % self.gpus:
-            raise ValueError(f"batch_size {self.batch_size} does not divide by gpus {self.gpus}")
+            raise ValueError(
+                f"gpus: found {self.gpus}, expected a number that divides batch_size, which is {self.batch_size}; "
+                "change one of them"
+            )
         return self
 
 
 class Sampling(Section):
-    """What is drawn from the trained model, and the pixel threshold."""
+    """These keys say what is drawn from the trained model, and which cells are set to 0."""
 
     mode: Literal["prior", "posterior", "both"] = "both"
-    """`prior`: members from the coarse fields alone; `posterior`: variations of an observed day"""
+    """`prior` draws members from the predictors alone, to downscale. `posterior` draws variations of observed days, to
+    augment training data. `both` draws both."""
     members: StrictInt = Field(10, ge=2)
-    """members a day"""
-    days: str = Field("heavy_only", pattern=r"^(heavy_only|split:(train|validation|test)|file:.+)$")
-    """days to draw besides the test days: `heavy_only`, `split:NAME`, or `file:PATH` with one date a line"""
+    """This many members are drawn for each day."""
+    days: str = Field("heavy_only", pattern=DAYS)
+    """The test days and some validation days are always drawn. In addition, `heavy_only` draws all heavy days.
+    `split:train`, `split:validation` or `split:test` draws all days of that part. `file:PATH` draws the dates in a
+    file, which has one date (YYYY-MM-DD) on each line."""
     min_threshold: Number = Field(0.0, ge=0, le=1)
-    """posterior members with less than this share of the observed mass are dropped"""
+    """A member of the posterior is dropped when it has less than this share of the observed rain of its day."""
     temperature: Number = Field(1.0, gt=0, le=2)
-    """factor on the standard deviation of the latents"""
+    """The standard deviation of the latents is multiplied by this. Members are more alike below 1 and more varied above
+    1."""
     posterior_scales: Annotated[StrictInt, Field(ge=1)] | Literal["all"] = "all"
-    """in posterior mode, how many of the scales, coarse to fine, see the observed day; the finer ones are drawn from
-    the prior: fewer give more varied members. There is one more than `factor` has primes: 4 for 8 = 2 x 2 x 2; before
-    them `model.coarser_scales`, and with `conserve: drawn` the one of the coarse rain"""
+    """In posterior mode, this many of the coarsest scales see the observed day. The finer scales are drawn from the
+    prior, so a smaller number gives more varied members. The number of scales is one more than the number of prime
+    factors of `factor`, for example 4 for 8 = 2 x 2 x 2. `model.coarser_scales` come on top, and `conserve: drawn` adds
+    one more."""
     pixel_threshold: Number | Literal["auto"] = 0.1
-    """cells below this are set to 0, mm/day; `auto`: match the observed wet fraction of the validation days"""
+    """Cells with less rain than this, in mm/day, are set to 0. `auto` takes the value with which the members are wet as
+    often as the observations on validation days."""
     batch_size: StrictInt = Field(8, ge=1)
-    """days a batch; the members do not depend on it"""
+    """This many days are drawn at once. The members do not depend on it."""
     tile: StrictInt = Field(512, ge=8)
-    """side of the tiles in which a large domain is drawn, fine cells (coarse ones for the coarse rain of `conserve:
-    drawn`), rounded down to whole cells of the coarsest scale; smaller ones take less memory and more time, and give
-    the same members but for rounding"""
+    """A large domain is drawn in square tiles with this side. The side counts fine cells, or coarse cells in the
+    network that draws the coarse rain (`conserve: drawn`). It is rounded down to whole cells of the coarsest scale.
+    Smaller tiles take less memory and more time. They change members by rounding only."""
     shards: StrictInt = Field(1, ge=1, le=1000)
-    """jobs that share the days, each with a GPU of its own; the members do not depend on it"""
+    """This many jobs share the days. Each can use a GPU of its own. The members do not depend on it."""
 
     @model_validator(mode="after")
     def _threshold_is_not_negative(self) -> Sampling:
         if self.pixel_threshold != "auto" and self.pixel_threshold < 0:
-            raise ValueError(f"pixel_threshold {self.pixel_threshold} is negative")
+            raise ValueError(f"pixel_threshold: found {self.pixel_threshold}, expected 0 or more or 'auto'")
         return self
 
     @property
@@ -346,14 +415,14 @@ class Sampling(Section):
 
 
 class Experiment(Section):
-    """One model: a dataset, and what differs from the defaults."""
+    """An experiment is a model to train. It names its dataset and the keys that differ from the top level."""
 
     dataset: Name
-    """key of `datasets`"""
+    """The model learns from this entry of `datasets`."""
     description: str = ""
-    """a few words that stand below the table of the comparison"""
+    """These words explain the experiment below the table of the comparison."""
     seed: StrictInt = Field(1, ge=0)
-    """seed of training and sampling; that of the file if not given"""
+    """This is the seed of training and sampling. Without it, the `seed` at the top level is used."""
     model: Model = Model()
     loss: Loss = Loss()
     train: Train = Train()
@@ -361,70 +430,73 @@ class Experiment(Section):
 
 
 class Baselines(Section):
-    """What a user would pick instead, scored beside the experiments."""
+    """Baselines are simple methods that are scored beside the experiments."""
 
     names: tuple[Name, ...] = ("bilinear", "quantile-mapping", "rainfarm", "analogs", "climatology")
-    """`climatology`, observed rain of random training days of the same season, is what is known without predictors;
-    `analogs`, that of the training days of the season whose context is most alike, is left out where no predictor is
-    context; the others refine coarse rain and are left out where no predictor is rain. `rainfarm` needs pysteps and is
-    left out, with a word, where it is not installed"""
+    """These baselines are scored. `climatology` takes the observed rain of random training days of the season, so it
+    shows what is known without predictors. `analogs` takes the observed rain of the training days of the season whose
+    context is most similar, so it needs a predictor with `context: true`. `bilinear`, `quantile-mapping` and `rainfarm`
+    refine coarse rain, so they need coarse rain. `rainfarm` also needs the package pysteps. A baseline is left out
+    where something that it needs is missing."""
     members: StrictInt = Field(10, ge=2)
-    """members a day of those that make an ensemble"""
+    """A baseline that makes an ensemble has this many members."""
 
 
 class Augmentation(Section):
-    """The trial of synthetic days as training data: a small deterministic network, with them and without."""
+    """The trial of augmentation trains small deterministic networks with and without synthetic days."""
 
     seeds: StrictInt = Field(3, ge=2, le=20)
-    """networks of each kind"""
+    """This many networks are trained with synthetic days, and as many without, each with its own seed."""
     steps: StrictInt = Field(600, ge=1)
-    """batches of 16 patches that each network sees"""
+    """Each network sees this many batches of 16 patches."""
     width: StrictInt = Field(32, ge=4, le=256)
-    """channels of its layers"""
+    """The layers of a network have this many channels."""
     blocks: StrictInt = Field(4, ge=1, le=32)
-    """residual blocks"""
+    """A network has this many residual blocks."""
 
 
 class Evaluation(Section):
-    """The scores. One set for all experiments, so that they can be compared."""
+    """These keys define the scores. All experiments share them, so that they can be compared."""
 
     wet_threshold: Number = Field(0.1, gt=0)
-    """rain above which a cell is wet, mm/day"""
+    """A cell is wet when it has more rain than this, in mm/day."""
     fss_thresholds: tuple[Number, ...] = (1.0, 10.0, 50.0)
-    """thresholds of the fractions skill score, mm/day"""
+    """The fractions skill score looks at rain of at least these amounts, in mm/day."""
     fss_scales: tuple[StrictInt, ...] = (1, 5, 17)
-    """windows of the fractions skill score, fine cells"""
+    """The fractions skill score looks at square windows with these sides, in fine cells."""
     bootstrap: StrictInt = Field(200, ge=10)
-    """resamplings of the days for the intervals"""
+    """The days are resampled this many times to find the intervals of the scores."""
 
 
 class Plots(Section):
-    """The figures."""
+    """These keys shape the figures."""
 
     days: StrictInt = Field(3, ge=1, le=12)
-    """days in the sample maps"""
+    """The sample maps show this many days."""
     members: StrictInt = Field(3, ge=1, le=8)
-    """members in the sample maps"""
+    """The sample maps show this many members."""
     dpi: StrictInt = Field(130, ge=50, le=600)
-    """resolution of the figures"""
+    """The figures have this many dots per inch."""
 
 
 class Config(Section):
-    """The whole file."""
+    """A configuration describes datasets and the experiments on them."""
 
     results: str = "results"
-    """folder for all that the workflow writes"""
+    """The workflow writes everything into this folder."""
     seed: StrictInt = Field(1, ge=0)
-    """seed of training, sampling and baselines"""
+    """This is the seed of training, sampling and baselines."""
     replicates: StrictInt = Field(1, ge=1, le=20)
-    """how often each experiment is trained and sampled, with the seeds `seed`, `seed + 1`, ...; with more than 1,
-    experiment `NAME` becomes `NAME-s1`, `NAME-s2`, ..., and the comparison shows means over them"""
+    """Each experiment is trained and sampled this many times, with the seeds `seed`, `seed + 1`, and so on. With more
+    than 1, experiment `NAME` becomes `NAME-s1`, `NAME-s2`, and so on, and the comparison shows means over them."""
+    datasets: dict[Name, Dataset] = Field(min_length=1)
+    """Each entry is a record of observed rain with its predictors. Its key is a name that you choose."""
+    experiments: dict[Name, Experiment] = Field(min_length=1)
+    """Each entry is a model to train. Its key is a name that you choose."""
     model: Model = Model()
     loss: Loss = Loss()
     train: Train = Train()
     sampling: Sampling = Sampling()
-    datasets: dict[Name, Dataset] = Field(min_length=1)
-    experiments: dict[Name, Experiment] = Field(min_length=1)
     baselines: Baselines = Baselines()
     augmentation: Augmentation = Augmentation()
     evaluation: Evaluation = Evaluation()
@@ -433,17 +505,17 @@ class Config(Section):
 
     @property
     def families(self) -> dict[str, tuple[str, ...]]:
-        """The experiments of the file, and the replicates of each: its own name alone where there is one."""
+        """The experiments of the file, each with its replicates. Without replicates, that is its own name."""
         return self._families or {name: (name,) for name in self.experiments}
 
     @model_validator(mode="after")
     def _names_fit(self) -> Config:
         for name, experiment in self.experiments.items():
             if name in RESERVED_NAMES:
-                raise ValueError(f"experiments.{name}: the name is taken by a folder of the results; choose another")
+                raise ValueError(f"experiments.{name}: the results have a folder of this name; choose another name")
             if experiment.dataset not in self.datasets:
                 raise ValueError(
                     f"experiments.{name}.dataset: no dataset is called {experiment.dataset!r}"
-                    + nearest(experiment.dataset, self.datasets)
+                    + (nearest(experiment.dataset, self.datasets) or f"; the datasets are {', '.join(self.datasets)}")
                 )
         return self

@@ -1,6 +1,7 @@
 """What each stage of the workflow reads of the configuration.
 
-A stage gets these keys and no others. So an edit of another key cannot change its results, and need not run it again.
+A stage gets the keys of its class and no others. So an edit of another key cannot change its results, and the stage
+need not run again.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class PrepareSettings(Section):
 
 
 class NormalisationSettings(Section):
-    """Of a dataset: which days are for what, and which days are heavy or dry."""
+    """Of a dataset: which days train, validate and test, and which days are heavy or dry."""
 
     years: tuple[int, ...]
     split: Split
@@ -79,12 +80,12 @@ class DrawSettings(Section):
     members: int = Field(ge=1)
     temperature: Number
     batch_size: int
-    """days a batch"""
+    """This many days are drawn at once."""
     tile: int
-    """side of a tile, fine cells"""
+    """This is the side of a tile in fine cells."""
     device: Literal["auto", "cpu", "cuda"]
     posterior_scales: Annotated[StrictInt, Field(ge=1)] | Literal["all"] = "all"
-    """of the posterior alone"""
+    """Only the posterior uses it."""
 
 
 class SampleSettings(DrawSettings):
@@ -92,15 +93,15 @@ class SampleSettings(DrawSettings):
 
     days: str
     min_threshold: Number = 0.0
-    """of the posterior alone"""
+    """Only the posterior uses it."""
 
 
 class ThresholdSettings(Section):
-    """Of an experiment: what is set to 0 in its members."""
+    """Of an experiment: which cells of its members are set to 0."""
 
     pixel_threshold: Number | Literal["auto"]
     wet_threshold: Number | None
-    """for `auto`, else None"""
+    """Only `pixel_threshold: auto` uses it. For a number it is None."""
 
 
 class TradeoffSettings(Section):
@@ -125,7 +126,7 @@ class TrialSettings(Section):
 
 
 class EvaluateSettings(Evaluation):
-    """What scores depend on; one for all, so that experiments and baselines can be compared."""
+    """What the scores depend on. Experiments and baselines share it, so that they can be compared."""
 
     seed: int
 
@@ -133,44 +134,51 @@ class EvaluateSettings(Evaluation):
 def dataset_slice(config: Config, name: str, stage: str) -> dict[str, Any]:
     """Give what one stage of a dataset reads, as plain JSON types."""
     dataset = config.datasets[name]
-    slices: dict[str, tuple[type[Section], list[Section]]] = {
-        "raw": (RawSettings, [dataset]),
-        "prepare": (PrepareSettings, [dataset]),
-        "normalisation": (NormalisationSettings, [dataset]),
-        "baselines": (BaselineSettings, [config.baselines, config]),
-        "evaluate": (EvaluateSettings, [config.evaluation, config]),
-        "plot": (Plots, [config.plots]),
-    }
-    return _picked(*slices[stage])
+    match stage:
+        case "raw":
+            return _picked(RawSettings, dataset)
+        case "prepare":
+            return _picked(PrepareSettings, dataset)
+        case "normalisation":
+            return _picked(NormalisationSettings, dataset)
+        case "baselines":
+            return _picked(BaselineSettings, config.baselines, seed=config.seed)
+    return _shared_slice(config, stage)
 
 
 def experiment_slice(config: Config, name: str, stage: str) -> dict[str, Any]:
     """Give what one stage of an experiment reads, as plain JSON types."""
     experiment = config.experiments[name]
-    sampling, train, evaluation = experiment.sampling, experiment.train, config.evaluation
-    slices: dict[str, tuple[type[Section], list[Section]]] = {
-        "train": (TrainSettings, [experiment]),
-        "sample": (SampleSettings, [sampling, train, experiment]),
-        "threshold": (ThresholdSettings, [sampling, evaluation]),
-        "tradeoff": (TradeoffSettings, [sampling, train, evaluation, experiment]),
-        "trial": (TrialSettings, [config.augmentation, train]),
-        "evaluate": (EvaluateSettings, [evaluation, config]),
-        "plot": (Plots, [config.plots]),
-    }
-    content = _picked(*slices[stage])
-    if stage == "train":
-        del content["train"]["gpus"]  # it changes rounding alone, so an edit of it trains nothing anew
-    if stage == "sample" and sampling.mode == "prior":
-        del content["posterior_scales"], content["min_threshold"]
-    if stage == "threshold" and sampling.pixel_threshold != "auto":
-        content["wet_threshold"] = None
-    return content
+    sampling, train, seed = experiment.sampling, experiment.train, experiment.seed
+    match stage:
+        case "train":
+            # without `gpus`, which changes results by rounding only, so that an edit of it trains nothing anew
+            return _picked(TrainSettings, experiment, train=train.model_dump(mode="json", exclude={"gpus"}))
+        case "sample":
+            drawn = _picked(SampleSettings, sampling, seed=seed, device=train.device)
+            unused = {"posterior_scales", "min_threshold"} if sampling.mode == "prior" else set()
+            return {key: value for key, value in drawn.items() if key not in unused}
+        case "threshold":
+            wet = config.evaluation.wet_threshold if sampling.pixel_threshold == "auto" else None
+            return _picked(ThresholdSettings, sampling, wet_threshold=wet)
+        case "tradeoff":
+            wet = config.evaluation.wet_threshold
+            return _picked(TradeoffSettings, sampling, seed=seed, device=train.device, wet_threshold=wet)
+        case "trial":
+            return _picked(TrialSettings, config.augmentation, flips=train.flips)
+    return _shared_slice(config, stage)
 
 
-def _picked(settings: type[Section], sources: list[Section]) -> dict[str, Any]:
-    """The keys of a slice, each from the first source that has it."""
-    picked = {}
-    for key in settings.model_fields:
-        source = next(source for source in sources if key in type(source).model_fields)
-        picked[key] = source.model_dump(mode="json", include={key})[key]
-    return picked
+def _shared_slice(config: Config, stage: str) -> dict[str, Any]:
+    """Give what a stage reads that treats all experiments and baselines alike."""
+    match stage:
+        case "evaluate":
+            return _picked(EvaluateSettings, config.evaluation, seed=config.seed)
+        case "plot":
+            return _picked(Plots, config.plots)
+    raise ValueError(f"no stage is called {stage!r}")
+
+
+def _picked(settings: type[Section], section: Section, **elsewhere: Any) -> dict[str, Any]:
+    """Take the keys of a slice from a section, and those that stand elsewhere from the arguments."""
+    return section.model_dump(mode="json", include=set(settings.model_fields)) | elsewhere

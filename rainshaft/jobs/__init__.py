@@ -1,1 +1,1 @@
-"""What belongs to the workflow: frozen configurations, logs, signals, locks, the cluster."""
+"""Frozen slices, fingerprints, logs, signals and the cluster: what belongs to the workflow and not to the science."""

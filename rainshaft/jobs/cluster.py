@@ -1,4 +1,4 @@
-"""What a killed run leaves on a Slurm cluster: its jobs, which would write the same files as those of the next run."""
+"""Jobs that a killed run leaves on a Slurm cluster. They would write into the files of the next run."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from pathlib import Path
 
 from rainshaft.errors import UserError
 
-SECONDS_TO_END = 180  # Slurm gives a cancelled job KillWait seconds, 30 as a rule, before it kills it
+SECONDS_TO_END = 180  # Slurm kills a cancelled job after KillWait seconds, which is 30 by default
 
 
 def jobs_in_queue(folder: Path) -> list[str] | None:
-    """Slurm's numbers of the jobs that Snakemake has in the queue for a working directory; None without an answer.
+    """List the jobs that Snakemake has in the queue for a working directory.
 
-    The Slurm plugin of Snakemake sets `rule_NAME...` as the comment of its jobs.
+    Snakemake's plugin for Slurm sets `rule_NAME...` as the comment of its jobs.
+
+    Returns
+    -------
+    Slurm's numbers of the jobs, without the job that asks. The list is empty where there is no Slurm, and None if Slurm
+    does not answer.
     """
     if not shutil.which("squeue"):
         return []
@@ -34,23 +39,31 @@ def jobs_in_queue(folder: Path) -> list[str] | None:
 
 
 def cancel_jobs(folder: Path) -> list[str]:
-    """Cancel the jobs of this folder that are in the queue; their numbers. A training among them saves a checkpoint.
+    """Cancel the jobs of a folder that are in the queue. A training among them saves a checkpoint first.
 
-    Only for who holds the lock of the folder: then no other run is alive that these jobs could belong to.
+    Call it only while this process holds the lock of the folder. Then no other run is alive that could own the jobs.
+
+    Returns
+    -------
+    Slurm's numbers of the jobs.
     """
-    found = jobs_in_queue(folder) or []  # without an answer no job can be submitted either
+    found = jobs_in_queue(folder) or []  # a Slurm that does not answer takes no new jobs either
     if found:
         subprocess.run(["scancel", *found], check=False)
     return found
 
 
 def cancel_left_jobs(folder: Path) -> int:
-    """Cancel the jobs of earlier runs of this folder and wait for their end; how many there were.
+    """Cancel the jobs of earlier runs of a folder, and wait until they have ended.
+
+    Returns
+    -------
+    How many jobs there were.
 
     Raises
     ------
     UserError
-        If they do not end.
+        The jobs do not end.
     """
     left = cancel_jobs(folder)
 
@@ -62,8 +75,8 @@ def cancel_left_jobs(folder: Path) -> int:
     while still := left and not_ended():
         if time.monotonic() > end:
             raise UserError(
-                f"jobs {', '.join(sorted(still))} of an earlier run of this folder do not end after scancel; "
-                "when squeue does not list them any more, run the same command again"
+                f"jobs {', '.join(sorted(still))} of an earlier run of this folder are still in the queue "
+                f"{SECONDS_TO_END} seconds after scancel; run the command again when squeue does not list them any more"
             )
         time.sleep(0.5)
     return len(left)

@@ -1,4 +1,4 @@
-"""What every job of the workflow needs around its science: threads, a log, signals, errors in the user's words."""
+"""What every job of the workflow needs besides its science: threads, a log, signals, and errors as plain messages."""
 
 from __future__ import annotations
 
@@ -17,22 +17,28 @@ log = logging.getLogger("rainshaft")
 
 @contextmanager
 def job(log_path: str | Path, threads: int, part_of_another: bool = False) -> Iterator[None]:
-    """Run a job: log to a file and the terminal, keep dask and torch to the job's threads, show errors clearly.
+    """Run the body as a job: with a log, with as many threads as the job may use, and with clear errors.
 
-    An error that the user can mend (`UserError`) ends the job with its message, any other with its traceback; both
-    stand in the log. SIGTERM, with which a scheduler ends a job, unwinds it, so that no temporary file stays behind.
+    An error that the user can mend (`UserError`) ends the job with its message. Any other error ends it with its
+    traceback. Both are in the log. A scheduler ends a job with SIGTERM. The job then leaves by an exception, so that it
+    removes its temporary files.
 
     Parameters
     ----------
+    log_path
+        The log is written to this file and to the terminal.
+    threads
+        Dask and torch use this many threads.
     part_of_another
-        this is one of the processes that a job started: only the first speaks, and adds to the log of the job
+        Whether this is one of several processes that a job started. They add to the log of the job, and only the first
+        of them says what it does.
     """
     path = Path(log_path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if not part_of_another:
-        path.write_text("")
+        path.write_text("", encoding="utf-8")
     speaks = not part_of_another or os.environ.get("RANK", "0") == "0"
-    handlers: list[logging.Handler] = [logging.FileHandler(path), logging.StreamHandler(sys.stderr)]
+    handlers: list[logging.Handler] = [logging.FileHandler(path, encoding="utf-8"), logging.StreamHandler(sys.stderr)]
     level = logging.INFO if speaks else logging.CRITICAL
     logging.basicConfig(level=level, format="%(message)s", handlers=handlers, force=True)
     limit_threads(threads)
@@ -52,8 +58,8 @@ def job(log_path: str | Path, threads: int, part_of_another: bool = False) -> It
 
 
 def limit_threads(threads: int) -> None:
-    """Give dask and torch exactly this many threads: two jobs that each take all cores run many times slower."""
-    os.environ |= {"DASK_SCHEDULER": "threads", "DASK_NUM_WORKERS": str(threads)}  # read when dask is imported
+    """Give dask and torch exactly this many threads, because two jobs that both take all cores slow each other down."""
+    os.environ |= {"DASK_SCHEDULER": "threads", "DASK_NUM_WORKERS": str(threads)}  # dask reads them at its import
     if "dask" in sys.modules:
         sys.modules["dask"].config.refresh()
     if "torch" in sys.modules:

@@ -1,24 +1,24 @@
-"""What a killed run left in the queue, with a pretended squeue; on a real one in tests/slurm."""
+"""What a killed run left in the queue, with a pretended squeue. The tests in tests/slurm use a real one."""
 
 import errno
 import fcntl
 import os
-from pathlib import Path
 
 import pytest
 
+from rainshaft.errors import UserError
 from rainshaft.jobs import cluster
 from rainshaft.locks import Lock
 
 
 @pytest.fixture
 def answers(tmp_path, monkeypatch):
-    """Make squeue give these answers, one a call, None for a failure; returns the calls of scancel."""
+    """Make squeue print these rows, one list for each call, and fail where a list is None; gives the log of scancel."""
 
     def give(*lists):
-        for number, jobs in enumerate(lists):
-            rows = "" if jobs is None else "".join(f"{job}|rule_train_model|{tmp_path}\n" for job in jobs)
-            (tmp_path / f"answer{number}").write_text("exit 1" if jobs is None else f"printf '{rows}'")
+        for number, rows in enumerate(lists):
+            text = "" if rows is None else "".join(f"{row}\n" for row in rows)
+            (tmp_path / f"answer{number}").write_text("exit 1" if rows is None else f"printf '{text}'")
         (tmp_path / "squeue").write_text(
             f"#!/bin/sh\ncd {tmp_path}; n=$(ls | grep -c asked); touch asked$n; . ./answer$n\n"
         )
@@ -31,17 +31,41 @@ def answers(tmp_path, monkeypatch):
     return give
 
 
-def test_jobs_count_as_there_until_squeue_says_otherwise(answers, tmp_path):
-    cancelled = answers(["7", "8"], ["7"], None, [])
+@pytest.fixture
+def row(tmp_path):
+    """A row of squeue for a job of this folder."""
+    return lambda number: f"{number}|rule_train_model|{tmp_path}"
+
+
+def test_only_jobs_of_snakemake_in_this_folder_count_and_not_the_job_that_asks(answers, row, tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "9")
+    answers([row(7), row(9), f"10|rule_train_model|{tmp_path}/other", f"11|interactive|{tmp_path}"])
+    assert cluster.jobs_in_queue(tmp_path) == ["7"]
+
+
+def test_without_slurm_the_queue_is_empty(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert cluster.jobs_in_queue(tmp_path) == []
+
+
+def test_jobs_count_as_there_until_squeue_says_otherwise(answers, row, tmp_path):
+    cancelled = answers([row(7), row(8)], [row(7)], None, [])
     assert cluster.cancel_left_jobs(tmp_path) == 2
     assert cancelled.read_text() == "7 8\n"
-    assert len(list(Path(tmp_path).glob("asked*"))) == 4
+    assert len(list(tmp_path.glob("asked*"))) == 4
 
 
 def test_no_answer_at_the_start_is_no_cluster(answers, tmp_path):
     cancelled = answers(None)
     assert cluster.cancel_left_jobs(tmp_path) == 0
     assert not cancelled.exists()
+
+
+def test_jobs_that_do_not_end_stop_the_run_with_their_numbers(answers, row, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "SECONDS_TO_END", -1)
+    answers([row(7)], [row(7)])
+    with pytest.raises(UserError, match="jobs 7 of an earlier run of this folder are still in the queue"):
+        cluster.cancel_left_jobs(tmp_path)
 
 
 def test_a_lock_without_locks_is_taken_but_not_sure(tmp_path, monkeypatch):

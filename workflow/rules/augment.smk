@@ -5,7 +5,6 @@
 
 rule export_augmented:
     input:
-        config="<results>/{experiment}/config/augment.json",
         ensemble=rules.apply_threshold.output.synth,
         fields=fields,
     output:
