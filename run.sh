@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 usage='./run.sh demo [ARGS]   make rain, train, sample, evaluate, compare; ARGS go to snakemake (for example -n)
 ./run.sh test [ARGS]   lint, types and tests; ARGS go to pytest (for example -k loss)
 ./run.sh docs          build the documentation into site/, strictly
-./run.sh setup         only what both do first: install into .venv (a minute; nothing when it is there)
+./run.sh setup         only the first step of the others: install into .venv (a minute; nothing if it is there)
 ./run.sh help          this text
 
   PYTHON=/path/to/python3.11   the Python to use
@@ -23,10 +23,10 @@ first_import='import importlib, pkgutil, rainshaft, snakemake.cli, snakemake_exe
 for module in pkgutil.walk_packages(rainshaft.__path__, "rainshaft."):
     importlib.import_module(module.name)'
 log=.venv/setup.log
-builder="" # process that builds pysteps
+builder="" # the process that builds pysteps
 lock_folder=""
 
-find_python() { # sets python to the first that will do
+find_python() { # sets `python` to the first one of a supported version
     local name version found="" names=(python3.11 python3.12 python3.13 python3)
     [ -z "${PYTHON:-}" ] || names=("$PYTHON")
     for name in "${names[@]}"; do
@@ -38,7 +38,7 @@ find_python() { # sets python to the first that will do
         "install one (on a cluster: module load python) or say where it is: PYTHON=/path/to/python3.11 ./run.sh ..."
 }
 
-stamp() { # what .venv was made from
+stamp() { # a number for all that .venv was made from
     { declare -f install install_lock && echo "$torch" && cat requirements* pyproject.toml && "${PYTHON:-.venv/bin/python}" -V; } 2>&1 | cksum
 }
 
@@ -47,7 +47,7 @@ is_set_up() {
     [ "$(cat .venv/stamp 2>/dev/null)" = "$(stamp)" ]
 }
 
-step() { # step WORDS COMMAND...: one line with the seconds; on failure the end of the log and what it means
+step() { # step WORDS COMMAND...: prints one line with the seconds; on failure the end of the log and its likely cause
     local words=$1 start=$SECONDS reason="the end of the log is above"
     shift
     if "$@" >>"$log" 2>&1; then
@@ -67,7 +67,7 @@ step() { # step WORDS COMMAND...: one line with the seconds; on failure the end 
 
 pip_install() { .venv/bin/python -m pip install --no-compile "$@"; }
 
-find_uv() { # for its speed: yours, or that of the lock; without it pip does all
+find_uv() { # uv installs much faster than pip; takes yours or the one of the lock, and does without if there is none
     uv=$(command -v uv) && return
     awk '/^uv==/ { on = 1 } on { print } on && !/\\$/ { exit }' requirements.lock >.venv/uv.lock
     if pip_install --no-deps --require-hashes -r .venv/uv.lock; then uv=.venv/bin/uv; fi
@@ -87,17 +87,18 @@ install() {
     [ ! -e .venv ] || [ -e "$log" ] || [ -z "$(ls -A .venv)" ] || die ".venv was not made by run.sh: move it away first"
     echo "setting up in .venv"
     mkdir -p .venv
-    find .venv/ -mindepth 1 ! -path .venv/setup.log -delete # a half-made one cannot be told from a whole one
+    find .venv/ -mindepth 1 ! -path .venv/setup.log -delete # a half-made environment looks like a whole one
     date >"$log"
     echo "$torch" >.venv/torch
     step "virtual environment" "$python" -m venv .venv
     find_uv >>"$log" 2>&1
     step "requirements.lock" install_lock requirements.lock
-    if command -v cc >/dev/null; then # built while torch is unpacked
+    if command -v cc >/dev/null; then # pysteps is built while torch is unpacked
         install_lock requirements-rainfarm.lock --no-deps >.venv/rainfarm.log 2>&1 &
         builder=$!
     fi
-    # shellcheck disable=SC2086  # options may follow the name; after the lock, so that pip can suit the rest to this torch
+    # options may follow the name of torch, so it is not quoted
+    # shellcheck disable=SC2086
     step "PyTorch" pip_install ${torch:-$(cat requirements-torch.txt)}
     if [ -z "$builder" ]; then
         echo "  no C compiler (cc): RainFARM is left out of the comparison"
@@ -108,11 +109,11 @@ install() {
     fi
     builder=""
     step "rainshaft itself" pip_install --no-deps --no-build-isolation --editable .
-    # keeps the bytecode, also where the site switches that off: else every job would compile all that it imports
+    # Keep the bytecode, also where the site switches that off. Without it every job would compile all that it imports.
     step "first import" env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -c "$first_import"
 }
 
-lock() { # one set-up at a time
+lock() { # lets one set-up work at a time
     local words="waiting for another set-up in this folder"
     if command -v flock >/dev/null; then
         exec 9>>.venv.lock
@@ -134,12 +135,12 @@ unlock() {
 }
 
 setup() {
-    unset PYTHONPATH PYTHONHOME # what a module system puts there would shadow .venv
+    unset PYTHONPATH PYTHONHOME # a module system may put packages there that would hide those of .venv
     export PYTHONNOUSERSITE=1 PATH="$PWD/.venv/bin:$PATH"
     if is_set_up; then return; fi
     trap unlock EXIT
     lock
-    if ! is_set_up; then # another run.sh may have done it meanwhile
+    if ! is_set_up; then # while it waited, another run.sh may have done it
         install
         stamp >.venv/stamp
     fi
@@ -148,7 +149,7 @@ setup() {
 }
 
 # ------------------------------------------------------------------------------------------------------------ words
-results_of() { # the folder of the configuration that snakemake gets with these arguments
+results_of() { # prints the results folder of the configuration that snakemake gets with these arguments
     python - "$@" <<'EOF'
 import argparse, yaml
 
@@ -170,7 +171,7 @@ demo() {
     snakemake --quiet host reason progress --cores all "$@"
     local results comparison report
     results=$(results_of "$@") comparison=$results/comparison report=$results/report.html
-    [ -e "$comparison/table.md" ] || return 0 # only a part was asked for
+    [ -e "$comparison/table.md" ] || return 0 # the arguments asked for a part only
     if [ ! -e "$report" ] || [ -n "$(find "$results" \( -name '*.png' -o -name table.md \) -newer "$report" -print -quit)" ]; then
         snakemake --quiet all --report "$report" "$@"
     fi
@@ -179,7 +180,7 @@ demo() {
     printf '\nfigures     %s\ncomparison  %s\nreport      %s\n' "$results/*/visualizations/" "$comparison/" "$report"
 }
 
-check() { # check WORDS COMMAND...: one line; the output only if it fails
+check() { # check WORDS COMMAND...: prints one line, and the output only if the command fails
     local words=$1 start=$SECONDS output
     shift
     output=$("$@" 2>&1) || die "$words failed" "$output"
@@ -198,7 +199,7 @@ tests() {
 word=${1:-help}
 shift || true
 case $word in
-    demo | test | docs | setup) setup ;; # alone on its line: `setup && ...` would switch `set -e` off in it
+    demo | test | docs | setup) setup ;; # not `setup && ...`, which would switch `set -e` off inside
     help | -h | --help) echo "$usage" ;;
     *) die "unknown word '$word'" "$usage" ;;
 esac

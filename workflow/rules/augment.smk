@@ -1,6 +1,7 @@
-# Synthetic heavy days for the training set of another model, and what they are worth to one. Made when asked for:
-# snakemake --cores all results/{experiment}/augmented/{mode}.md
-# And, for each experiment that draws from the posterior, what its temperature and its scales trade.
+# Synthetic heavy days for the training set of another model, and a trial of what they are worth to it. Both are made only
+# when you ask for them: snakemake --cores all results/{experiment}/augmented/{mode}.md
+#
+# Each experiment that draws from the posterior also gets a figure: nearness to the observed day against diversity.
 
 
 rule export_augmented:

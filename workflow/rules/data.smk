@@ -1,4 +1,4 @@
-# From raw files to canonical fields and the normalisation of the training days.
+# From raw files to canonical fields, and from these to the normalisation of the training days.
 
 
 localrules:

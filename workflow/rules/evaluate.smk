@@ -1,4 +1,4 @@
-# Scores, taken on the very files that users get, and the verdict on them.
+# Scores of the files that users take away, the verdict on them, and the table of all.
 
 
 rule evaluate_samples:

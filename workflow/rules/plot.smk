@@ -1,4 +1,4 @@
-# Figures.
+# Figures of one experiment, and figures that compare all of a dataset.
 
 
 localrules:

@@ -1,4 +1,4 @@
-# From a model to the ensembles that users take away, and the baselines beside them.
+# From a model to the ensembles that users take away. The baselines are ensembles of other methods for comparison.
 
 
 rule sample_fields:

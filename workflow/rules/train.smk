@@ -44,7 +44,7 @@ rule train_model:
         processes=lambda wildcards: CONFIG.experiments[wildcards.experiment].train.gpus,
     params:
         code=code_of("train_model"),
-        # no declared output, so that it outlives failed jobs and edits
+        # Snakemake deletes declared outputs of failed jobs. Checkpoints must stay, so they are none.
         checkpoints=lambda wildcards: f"{CONFIG.results}/{wildcards.experiment}/checkpoints",
     message:
         "Training {wildcards.experiment}"

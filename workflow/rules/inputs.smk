@@ -1,0 +1,106 @@
+# Functions that find the input of one rule or of a few.
+from rainshaft.data.sources import source_files
+
+
+def raw_files(wildcards):
+    """The files from which a year is prepared: those of the user, or the folder of the synthetic ones."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    if dataset.synthetic:
+        return rules.make_demo_data.output.raw
+    try:
+        settings = PrepareSettings(**dataset_slice(CONFIG, wildcards.dataset, "prepare"))
+        return [str(path) for path in source_files(settings, [int(wildcards.year)])]
+    except UserError as error:
+        sys.exit(f"The input cannot be used:\n{error}")
+
+
+def shards(wildcards):
+    """The shards of an ensemble, in the order of their days."""
+    modes = CONFIG.experiments[wildcards.experiment].sampling.modes
+    if wildcards.mode not in modes:
+        sys.exit(
+            f"experiments.{wildcards.experiment}.sampling.mode: found `{modes[0]}`, but the {wildcards.mode} was asked "
+            f"for; write `{wildcards.mode}` or `both`"
+        )
+    count = CONFIG.experiments[wildcards.experiment].sampling.shards
+    return [f"<results>/{wildcards.experiment}/samples/{wildcards.mode}/{i}-of-{count}.nc" for i in range(1, count + 1)]
+
+
+def dates_file(wildcards):
+    """The file with the dates to draw, where `sampling.days` names one. After an edit of it the members are drawn anew."""
+    kind, _, path = CONFIG.experiments[wildcards.experiment].sampling.days.partition(":")
+    if kind != "file":
+        return []
+    if not Path(path).exists():  # without this, Snakemake would take the old members
+        sys.exit(f"sampling.days: found `file:{path}`, but there is no such file; write one date a line in it")
+    return [path]
+
+
+def baselines_of(dataset):
+    """The baselines for which a dataset has what they need."""
+    settings = CONFIG.datasets[dataset]
+    has = {"coarse rain": settings.has_coarse_rain, "context": settings.has_context, "nothing": True}
+    return [name for name in BASELINES if has[baselines.method_of(name).needs]]
+
+
+def of_baselines(pattern):
+    """A path for every baseline of every dataset."""
+    return [path for name in DATASETS for path in expand(pattern, dataset=name, baseline=baselines_of(name))]
+
+
+def compared(wildcards):
+    """Experiment -> mode, for the experiments of a dataset.
+
+    The prior is compared where it is drawn, because it has not seen the truth.
+    """
+    mine = {name: e for name, e in CONFIG.experiments.items() if e.dataset == wildcards.dataset}
+    return {name: e.sampling.modes[0] for name, e in mine.items()}
+
+
+def families(wildcards):
+    """Experiment of the file -> its replicates, for the experiments of a dataset."""
+    mine = compared(wildcards)
+    return {family: list(names) for family, names in CONFIG.families.items() if names[0] in mine}
+
+
+def shown(wildcards):
+    """Name in the figures -> wildcards of its files, for the baselines and the first replicate of each experiment."""
+    dataset = wildcards.dataset
+    entries = {name: {"dataset": dataset, "baseline": name} for name in baselines_of(dataset)}
+    for family, names in families(wildcards).items():
+        mode = CONFIG.experiments[names[0]].sampling.modes[0]
+        label = (
+            f"{family} (posterior)" if mode == "posterior" else family
+        )  # the reader must know that it has seen the truth
+        entries[label] = {"experiment": names[0], "mode": mode}
+    return entries
+
+
+def shown_names(wildcards):
+    """The names in the figures, in the order of `files_of_shown`."""
+    return list(shown(wildcards))
+
+
+def files_of_shown(of_baseline, of_experiment):
+    """An input function: a file for each entry of `shown`."""
+
+    def files(wildcards):
+        return [
+            (of_baseline if "baseline" in names else of_experiment).format(**names)
+            for names in shown(wildcards).values()
+        ]
+
+    return files
+
+
+def scores_of_dataset(of_baseline, of_experiment):
+    """An input function: the scores of all baselines and of all experiments with all replicates."""
+
+    def files(wildcards):
+        dataset = wildcards.dataset
+        of_baselines = [of_baseline.format(dataset=dataset, baseline=name) for name in baselines_of(dataset)]
+        return of_baselines + [
+            of_experiment.format(experiment=name, mode=mode) for name, mode in compared(wildcards).items()
+        ]
+
+    return files
