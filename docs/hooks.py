@@ -1,4 +1,4 @@
-"""What the documentation needs beside mkdocs.yml: API pages of whole packages, and no requests to other servers."""
+"""What the API pages need beside mkdocs.yml: every module of a package, and results that are described in sentences."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,6 @@ import griffe
 
 LIBRARY = Path(__file__).parents[1] / "rainshaft"
 MODULES = re.compile(r"^<!-- modules of rainshaft\.(\w+) -->$", re.MULTILINE)
-SCRIPTS = re.compile(r"<script[^>]*>(?:(?!</script>).)*</script>", re.DOTALL)
 RETURNED = re.compile(r"^(Returns|Yields)\n-+\n((?:\S.*(?:\n|\Z))+)(?![ \t])", re.MULTILINE)
 
 
@@ -21,11 +20,6 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         return "\n\n".join(f"::: {name}" for name in names)
 
     return MODULES.sub(modules, markdown)
-
-
-def on_page_content(html: str, page: Any, **_: Any) -> str:
-    """Take out the scripts that the conversion of a notebook adds: they ask other servers, which no page here does."""
-    return SCRIPTS.sub("", html) if page.file.src_uri.endswith(".ipynb") else html
 
 
 class TypedReturns(griffe.Extension):
