@@ -187,10 +187,15 @@ check() { # check WORDS COMMAND...: prints one line, and the output only if the 
     printf '%-16s %4d s\n' "$words" $((SECONDS - start))
 }
 
+documentation() { # not --quiet, which hides the warnings that --strict counts
+    NO_MKDOCS_2_WARNING=1 mkdocs build --strict "$@"
+}
+
 tests() {
     check "ruff check" ruff check .
     check "ruff format" ruff format --check .
     check "mypy" mypy
+    check "docs" documentation --site-dir "$(mktemp -d)"
     check "snakefmt" snakefmt --check Snakefile workflow
     check "snakemake --lint" snakemake --lint
     exec python -m pytest "$@"
@@ -206,5 +211,5 @@ esac
 case $word in
     demo) demo "$@" ;;
     test) tests "$@" ;;
-    docs) exec env NO_MKDOCS_2_WARNING=1 mkdocs build --strict "$@" ;; # with --quiet no warning would count
+    docs) documentation "$@" ;;
 esac
