@@ -171,14 +171,14 @@ def test_mountains_shape_the_rain_and_the_coarse_fields_do_not_tell_all(raw, rai
 
 def test_warm_moist_days_have_smaller_cells():
     ground = weather.geography(1, 64, 64, 8)
-    days = weather.days_of(1, 2003)
+    days = weather.weather_of(1, 2003)
     mountains = np.fft.rfft2(ground.elevation)
 
     def neighbours(summer, warmth, moisture):
         state = {"summer": summer, "warmth": warmth, "moisture": moisture, "eastward": 1.0, "northward": 0.0}
         fixed = {name: np.full(20, value) for name, value in state.items()} | {"regime": np.full(20, weather.SHOWERY)}
         fixed |= {"strength": np.zeros(20), "band": np.zeros((20, 4))}
-        made = weather.Days(**(vars(days) | fixed))
+        made = weather.WeatherYear(**(vars(days) | fixed))
         drawn = [weather._rain_of_day(np.random.default_rng(d), made, d, ground, mountains) for d in range(20)]
         wet = np.log1p(np.stack(drawn))
         return np.corrcoef(wet[:, :, 2:].ravel(), wet[:, :, :-2].ravel())[0, 1]

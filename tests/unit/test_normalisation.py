@@ -143,6 +143,13 @@ def test_fingerprint_sees_every_field(in_weather, tmp_path, name):
     assert before.attrs["data_fingerprint"] != after.attrs["data_fingerprint"]
 
 
+def test_fingerprint_sees_the_dates(tmp_path):
+    split = BLOCKS.model_copy(update={"block_days": 5})
+    same, other = (make_fields(tmp_path / f"{year}.nc", showers(40), f"{year}-01-01") for year in (2001, 2002))
+    prints = [fit_normalisation([path], settings(split)).attrs["data_fingerprint"] for path in (same, other)]
+    assert prints[0] != prints[1]
+
+
 def test_cells_that_are_not_valid_take_no_part(tmp_path):
     rain, valid = showers(40), np.ones((8, 12))
     valid[2:5, 3:] = 0
