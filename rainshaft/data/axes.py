@@ -55,6 +55,11 @@ class Grid:
         return step(self.y), step(self.x)
 
     @property
+    def resolution(self) -> str:
+        """Size of a cell in words."""
+        return "{:g} x {:g}".format(*np.round(self.steps, 6))
+
+    @property
     def extent(self) -> str:
         """Outer edges in words."""
         (dy, dx), form = self.steps, "{} {:g} to {:g}, {} {:g} to {:g}"

@@ -48,12 +48,12 @@ def read_content(records: Sequence[tuple[VariableYear, xr.DataArray]]) -> dict[s
     """
 
     def summary(data: xr.DataArray) -> xr.Dataset:
-        days = {"finite": xr.ufuncs.isfinite(data).sum(("lat", "lon")), "negative": (data < 0).sum(("lat", "lon"))}
+        days = {"finite": _is_finite(data).sum(("lat", "lon")), "negative": (data < 0).sum(("lat", "lon"))}
         return xr.Dataset(days | {"low": data.min(("lat", "lon")), "high": data.max(("lat", "lon"))})
 
     asked = {record.source.key: summary(data) for record, data in records}
     rain, data = records[0]
-    asked[rain.source.key] = asked[rain.source.key].assign(days_with_rain=xr.ufuncs.isfinite(data).sum("time"))
+    asked[rain.source.key] = asked[rain.source.key].assign(days_with_rain=_is_finite(data).sum("time"))
     try:
         (content,) = dask.compute(asked)
     except (RuntimeError, OSError):
@@ -61,6 +61,10 @@ def read_content(records: Sequence[tuple[VariableYear, xr.DataArray]]) -> dict[s
             record.find_unreadable()
         raise
     return content
+
+
+def _is_finite(data: xr.DataArray) -> xr.DataArray:
+    return xr.apply_ufunc(np.isfinite, data, dask="allowed")
 
 
 # ------------------------------------------------------------------------------------------------ cells

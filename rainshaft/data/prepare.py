@@ -160,8 +160,8 @@ def _headers(
 
 def _context_note(record: VariableYear) -> str:
     """How large the field is."""
-    cells, steps = "{} x {}".format(*record.grid.shape), "{:g} x {:g}".format(*np.round(record.grid.steps, 6))
-    return record.source.note(f"used as context, {cells} cells of {steps}.")
+    rows, columns = record.grid.shape
+    return record.source.note(f"used as context, {rows} x {columns} cells of {record.grid.resolution}.")
 
 
 # ------------------------------------------------------------------------------------------ content of a year
@@ -185,7 +185,7 @@ def _fields(dataset: PrepareSettings, year: int, plan: _Plan) -> xr.Dataset:
     predictors = [record.lazy(MEMORY_CHUNK_BYTES) for record, _ in plan.predictors]
     context = [record.lazy(MEMORY_CHUNK_BYTES) for record in plan.context]
     records = [plan.rain, *(record for record, _ in plan.predictors), *plan.context]
-    mask, said = _check(list(zip(records, [rain, *predictors, *context], strict=True)))
+    mask, notes = _check(list(zip(records, [rain, *predictors, *context], strict=True)))
     ground = _ground(plan, mask)
 
     rows, columns = plan.coarse.crop
@@ -201,7 +201,7 @@ def _fields(dataset: PrepareSettings, year: int, plan: _Plan) -> xr.Dataset:
     fields = xr.Dataset(
         {
             "pr": pr.astype("float32"),
-            "predictors": _stacked(coarse, ("channel", "y", "x"), plan.coarse.shape, pr["time"]),
+            "predictors": _stacked(coarse, ("channel", "y", "x"), plan.coarse.grid.shape, pr["time"]),
             "channel_units": ("channel", np.array([units for _, units in channels], dtype=str)),
             "context": _context_fields(plan.context, context, pr["time"]),
             "context_units": ("context_channel", np.array([r.units for r in plan.context], dtype=str)),
@@ -221,7 +221,7 @@ def _fields(dataset: PrepareSettings, year: int, plan: _Plan) -> xr.Dataset:
             "factor": dataset.factor,
             "rain_channel": rain_channel,
             "grid_kind": plan.rain.grid.kind,
-            "ingest": json.dumps(list(dict.fromkeys([*plan.notes, *said, *ground.notes]))),
+            "ingest": json.dumps(list(dict.fromkeys([*plan.notes, *notes, *ground.notes]))),
         },
     )
     return _describe(fields, plan.rain)
@@ -247,17 +247,17 @@ def _ground(plan: _Plan, mask: Mask) -> _Ground:
     elevation = np.zeros(grid.shape)
     land = mask.observed  # ASSUME rain without values is over the sea
     if "elevation" in plan.maps:
-        elevation, said = read_elevation(plan.maps["elevation"], grid)
+        elevation, changes = read_elevation(plan.maps["elevation"], grid)
         land = land & (elevation > 0)  # ASSUME no land below sea level
-        notes += said
+        notes += changes
     if "land" in plan.maps:
-        land, said = read_land(plan.maps["land"], grid)
-        notes += said
+        land, changes = read_land(plan.maps["land"], grid)
+        notes += changes
     return _Ground(elevation, land, coast_distance(land, grid), notes)
 
 
 def _block_means(pr: xr.DataArray, factor: int) -> xr.DataArray:
-    """The coarse rain of a perfect-model set-up: means over the valid cells of each block, 0 where there are none."""
+    """The coarse rain of a perfect-model set-up: means over the valid cells of each block, 0 where no cell is valid."""
     blocks = pr.coarsen(lat=factor, lon=factor).mean().fillna(0)
     return blocks.rename(lat="y", lon="x").drop_vars(["y", "x"], errors="ignore")
 

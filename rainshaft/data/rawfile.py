@@ -177,8 +177,8 @@ def _understand(
         notes.append("double precision stored as single precision.")
     if header.data.dims != dims:
         notes.append(f"dimensions {', '.join(map(str, header.data.dims))} put into the order time, y, x.")
-    said = (*dropped, *placement.notes, *units.notes, *map(header.source.note, notes))
-    return header, dims, placement, units, said
+    all_notes = (*dropped, *placement.notes, *units.notes, *map(header.source.note, notes))
+    return header, dims, placement, units, all_notes
 
 
 def _without_other_dimensions(header: Header, roles: dict[str, str]) -> tuple[Header, list[str]]:

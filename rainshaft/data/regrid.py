@@ -35,9 +35,9 @@ class Coarse:
     notes: tuple[str, ...]
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns of coarse cells."""
-        return len(self.y), len(self.x)
+    def grid(self) -> Grid:
+        """The coarse cells."""
+        return Grid(self.fine.kind, self.y, self.x)
 
     @property
     def coordinates(self) -> dict[str, tuple[str, Axis, dict[str, Any]]]:
@@ -154,7 +154,7 @@ def _nested(predictor: VariableYear, own: Grid, coarse: Coarse) -> Mapping | Non
     note = (
         "its cells are the coarse cells, used as they are."
         if (rows, columns) == (1, 1)
-        else f"means over blocks of {rows} x {columns} cells of its {_steps(own.steps)} grid."
+        else f"means over blocks of {rows} x {columns} cells of its {own.resolution} grid."
     )
     part = Grid(own.kind, own.y[window[0]], own.x[window[1]])
     return Mapping("nest", window, part, coarse, predictor.source.note(note), (rows, columns))
@@ -162,12 +162,12 @@ def _nested(predictor: VariableYear, own: Grid, coarse: Coarse) -> Mapping | Non
 
 def _regridded(predictor: VariableYear, own: Grid, coarse: Coarse) -> Mapping:
     """Average cells that are finer than the coarse ones by area, and interpolate between others."""
-    _require_cover(predictor, own, coarse)
-    window = _cells_around(own.y, coarse.y), _cells_around(own.x, coarse.x)
-    steps = step(coarse.y), step(coarse.x)
-    is_finer = own.steps[0] * own.steps[1] < 0.99 * steps[0] * steps[1]
+    target = coarse.grid
+    _require_cover(predictor, own, target)
+    window = _cells_around(own.y, target.y), _cells_around(own.x, target.x)
+    is_finer = own.steps[0] * own.steps[1] < 0.99 * target.steps[0] * target.steps[1]
     method: Literal["conservative", "linear"] = "conservative" if is_finer else "linear"
-    note = f"regridded ({method}) from its {_steps(own.steps)} grid to the coarse grid of {_steps(steps)}."
+    note = f"regridded ({method}) from its {own.resolution} grid to the coarse grid of {target.resolution}."
     part = Grid(own.kind, own.y[window[0]], own.x[window[1]])
     return Mapping(method, window, part, coarse, predictor.source.note(note))
 
@@ -244,13 +244,12 @@ def _nest(axis: Axis, target: Axis) -> tuple[int, int] | None:
     return (start, size) if np.abs(centres - target).max() <= ALIGNED * step(target) else None
 
 
-def _require_cover(predictor: VariableYear, own: Grid, coarse: Coarse) -> None:
+def _require_cover(predictor: VariableYear, own: Grid, coarse: Grid) -> None:
     """Refuse a predictor that ends before the middle of an outer coarse cell."""
     for axis, target in ((own.y, coarse.y), (own.x, coarse.x)):
         half = step(axis) / 2 * (1 + 1e-6)
         if axis.max() + half < target.max() or axis.min() - half > target.min():
-            domain = Grid(own.kind, coarse.y, coarse.x).extent
-            expected = f"at least the domain of the rain, {domain}"
+            expected = f"at least the domain of the rain, {coarse.extent}"
             raise predictor.fault(None, own.extent, expected, "use files that cover it")
 
 
@@ -284,11 +283,6 @@ def _require_factor(predictor: VariableYear, own: Grid, fine: Grid, factor: int)
 def _padded(axis: Axis) -> Axis:
     """The axis with one more cell at each end."""
     return np.concatenate([[2 * axis[0] - axis[1]], axis, [2 * axis[-1] - axis[-2]]])
-
-
-def _steps(steps: tuple[float, float]) -> str:
-    """The size of a cell in words."""
-    return "{:g} x {:g}".format(*np.round(steps, 6))
 
 
 def _removed(shape: tuple[int, int], crops: list[slice]) -> list[int]:

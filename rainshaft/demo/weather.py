@@ -84,7 +84,7 @@ def geography(seed: int, height: int, width: int, factor: int) -> Geography:
     rng = np.random.default_rng([seed, 0])
     torus = (_fast_size(height + 36), _fast_size(width + 36))
     flat = np.zeros(torus, "f4")
-    ground = Geography((height, width), factor, flat, flat, flat)
+    ground = Geography((height, width), factor, flat, flat, flat)  # tells the random fields the size of the torus
     rows = (np.arange(torus[0]) - torus[0] // 2)[:, None] * CELL_KM[0]
     columns = (np.arange(torus[1]) - torus[1] // 2)[None, :] * CELL_KM[1]
     size = min(height * CELL_KM[0], width * CELL_KM[1])  # the land's shape scales with the domain

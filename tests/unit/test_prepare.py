@@ -835,7 +835,7 @@ def test_missing_variable_names_those_there(tmp_path):
     message = refused(check_sources, settings(tmp_path, rain_file().rename(pr="precip")))
     assert "precip" in message
     assert "rain.variable" in message
-    (tmp_path / "rain.nc").write_text("date,rain\n")
+    (tmp_path / "rain.nc").write_text("date,rain\n", encoding="utf-8")
     assert "netCDF" in refused(check_sources, settings(tmp_path))
 
 
