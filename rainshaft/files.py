@@ -1,4 +1,8 @@
-"""Files that are whole or absent: temporary name, fsync, rename."""
+"""Files that are whole or absent, and the netCDF files that the library writes.
+
+A file is written under a temporary name, brought to the disk (fsync) and then renamed. So a job that is killed leaves
+the old file or none.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
 
-CHUNK_BYTES = 1_000_000  # of a chunk on disk, uncompressed
+DISK_CHUNK_BYTES = 1_000_000  # of a chunk of a netCDF file, before compression; sets the days in a chunk
+PROBE_BYTES = 1_000_000  # written to find out whether a disk is full
 RAIN_ATTRIBUTES = {
     "standard_name": "lwe_precipitation_rate",
     "long_name": "daily precipitation",
@@ -56,11 +61,11 @@ def atomic(path: str | Path) -> Iterator[Path]:
 def _no_room(folder: Path) -> str:
     """Say in words that a disk or quota is full; empty if there is room.
 
-    netCDF and PyTorch tell of it in words of their own (`HDF error`), so it is found by writing a little more.
+    netCDF and PyTorch hide the reason behind an error of their own (`HDF error`). So we try to write a little more.
     """
     try:
         with tempfile.TemporaryFile(dir=folder) as probe:
-            probe.write(bytes(CHUNK_BYTES))
+            probe.write(bytes(PROBE_BYTES))
             probe.flush()
             os.fsync(probe.fileno())
     except OSError as error:
@@ -78,13 +83,17 @@ def _sync(path: Path) -> None:
 
 
 def write_json(content: Any, path: str | Path) -> None:
-    """Write JSON with sorted keys, so that equal content is an equal file."""
+    """Write JSON with sorted keys, so that equal content makes an equal file."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+        text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
+        temporary.write_text(text, encoding="utf-8")
 
 
 def netcdf_encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """Encoding for CF netCDF4: compressed and checksummed data, no fill value on coordinates, float64 days as time."""
+    """Give the encoding for CF netCDF4.
+
+    Data are compressed and have checksums, coordinates have no fill value, and time is in float64 days.
+    """
     encoding: dict[str, dict[str, Any]] = {}
     for name, variable in dataset.variables.items():
         if name == "time":
@@ -93,8 +102,8 @@ def netcdf_encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
             encoding[str(name)] = {"dtype": "float32", "_FillValue": float("nan")}
             if variable.ndim:
                 encoding[str(name)] |= {"zlib": True, "complevel": 1, "shuffle": True, "fletcher32": True}
-            if variable.ndim > 1 and variable.dims[0] == "time":  # a day is what training and scores read
-                days = min(variable.shape[0], max(1, CHUNK_BYTES // (4 * max(1, variable[0].size))))
+            if variable.ndim > 1 and variable.dims[0] == "time":  # training and scores read whole days
+                days = min(variable.shape[0], max(1, DISK_CHUNK_BYTES // (4 * max(1, variable[0].size))))
                 encoding[str(name)]["chunksizes"] = (days, *variable.shape[1:])
         elif variable.dtype.kind in "fiu":
             encoding[str(name)] = {"_FillValue": None}
@@ -102,7 +111,7 @@ def netcdf_encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
 
 
 def write_netcdf(dataset: xr.Dataset, path: str | Path) -> None:
-    """Write a dataset as CF netCDF4; dask arrays are computed chunk by chunk."""
+    """Write a dataset as CF netCDF4. Dask arrays are computed chunk by chunk."""
     dataset = dataset.drop_encoding()
     dataset.attrs = {"Conventions": "CF-1.11", **dataset.attrs}
     with atomic(path) as temporary:
@@ -121,16 +130,18 @@ def write_ensemble(
 
     Parameters
     ----------
+    path
+        The file to write.
     days
-        the coordinates: `time` with `split` and `category`, and `lat`, `lon`
+        Has the coordinates `time` with `split` and `category`, `lat` and `lon`.
     members
-        members a day
+        Members of a day.
     fields
-        for each of the days in turn its members in mm/day, (member, lat, lon), NaN where not valid
+        The members of one day after the other (member, lat, lon) in mm/day, NaN where a cell is not valid.
     attributes
-        global attributes
+        Global attributes.
     beside
-        variables to write beside the rain, held in memory
+        Variables to write beside the rain; they are held in memory.
     """
     import netCDF4
     import numpy as np

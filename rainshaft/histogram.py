@@ -1,7 +1,8 @@
-"""Histograms of rain intensity: what stands in for all values of a long record when they do not fit in memory.
+"""Histograms of rain intensity. They stand for all values of a long record, which do not fit in memory.
 
-Inputs: rain in mm/day. Outputs: counts in fixed bins 0.5 % wide, and quantiles, means and distances read off them.
-Counts of two records add up to the counts of both. Everything below 0.05 mm/day is one bin that counts as dry.
+Input: rain in mm/day. Output: counts in fixed bins that are 0.5 % wide, and quantiles, sums and distances of
+distributions from these counts. The counts of two records add up to the counts of both. All values below 0.05 mm/day
+are in one bin, which counts as dry.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
+Counts = NDArray[np.integer] | NDArray[np.floating]
+"""values in each bin (len(EDGES) - 1); weighted counts need not be whole numbers"""
 
 RATIO = 1.005
 _LOWEST, _HIGHEST = -600, 1525  # powers of RATIO: 0.050 and 2009 mm/day, above the world record of a day (1825 mm)
 EDGES = np.concatenate([[0.0], RATIO ** np.arange(_LOWEST, _HIGHEST + 1.0)])
-"""Edges of the bins, mm/day; the last bin also takes all that is above it."""
+"""edges of the bins, mm/day; the last bin also takes all that is above it"""
 
 
 def histogram(rain: Array) -> NDArray[np.int64]:
@@ -27,7 +30,7 @@ def histogram(rain: Array) -> NDArray[np.int64]:
 
     Returns
     -------
-    Counts (len(EDGES) - 1).
+    Number of values in each bin (len(EDGES) - 1).
     """
     wet = rain[rain >= EDGES[1]]
     index = np.log(wet, dtype=np.float64)
@@ -39,36 +42,37 @@ def histogram(rain: Array) -> NDArray[np.int64]:
     return counts
 
 
-def cumulative(counts: Array) -> Array:
-    """Share of the values below each edge, from 0 to 1."""
+def cumulative(counts: Counts) -> Array:
+    """Give the share of the values below each edge, from 0 to 1 (len(EDGES)); NaN without values."""
     below = np.concatenate([[0.0], np.cumsum(counts, dtype=np.float64)])
     return below / below[-1] if below[-1] > 0 else np.full_like(below, np.nan)
 
 
-def quantile(counts: Array, share: float | Array) -> Array:
-    """Rain below which a share (< 1) of the values lies, mm/day; exactly 0 where that is in the dry bin."""
+def quantile(counts: Counts, share: float | Array) -> Array:
+    """Give the rain below which a share (< 1) of the values lies, mm/day; exactly 0 where that is in the dry bin."""
     below = cumulative(counts)
     value = np.interp(share, below, EDGES)
     return np.where(np.asarray(share) <= below[1], 0.0, value)
 
 
-def total_above(counts: Array, threshold: float) -> float:
-    """Sum of the values above a threshold, mm/day; the dry bin adds nothing."""
+def total_above(counts: Counts, threshold: float) -> float:
+    """Give the sum of the values above a threshold, mm/day; the dry bin adds nothing."""
     centres = 0.5 * (EDGES[:-1] + EDGES[1:])
     centres[0] = 0.0
     below = np.concatenate([[0.0], np.cumsum(counts * centres)])
     return float(below[-1] - np.interp(threshold, EDGES, below))
 
 
-def ks_above(first: Array, second: Array, threshold: float) -> float:
-    """Kolmogorov-Smirnov distance of the values above a threshold: the largest gap of their distributions.
+def ks_above(first: Counts, second: Counts, threshold: float) -> float:
+    """Give the Kolmogorov-Smirnov distance of the values above a threshold, mm/day.
 
-    1 where just one of the two has such values, NaN where neither has.
+    It is the largest gap between their cumulative distributions. It is 1 where only one of the two has such values, and
+    NaN where neither has.
     """
     threshold = max(threshold, EDGES[1])
     inside = threshold < EDGES
 
-    def beyond(counts: Array) -> Array | None:
+    def beyond(counts: Counts) -> Array | None:
         below = cumulative(counts)
         at = np.interp(threshold, EDGES, below)
         return (below[inside] - at) / (1 - at) if at < 1 - 1e-12 else None

@@ -1,4 +1,4 @@
-"""Locks that end with the process that holds them, even one that is killed: a lock on an open file (flock)."""
+"""Locks that end with the process that holds them, even if it is killed: a lock on an open file (flock)."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ class Lock:
     Parameters
     ----------
     path
-        A file that holds nothing but who has the lock. It stays behind; only the lock on it counts.
+        A file that holds the name of the process that has the lock. The file stays behind; only the lock on it counts.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self.file: IO[str] | None = None
-        self.is_sure = True  # that no other process has it
+        self.is_sure = True
+        """whether no other process can have the lock too"""
 
     def take(self, wait: bool = False) -> bool:
-        """Take the lock, at once or when it is free; whether it was to be had.
+        """Take the lock, at once or when it is free; tell whether that succeeded.
 
-        On a file system without locks it is always to be had, with a warning.
+        On a file system without locks it always succeeds, with a warning.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(self.path, "a+")  # noqa: SIM115  it lives as long as the lock
+        file = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115  it lives as long as the lock
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
@@ -60,5 +61,5 @@ class Lock:
 
     @property
     def holder(self) -> str:
-        """Who has it, in words."""
-        return self.path.read_text() or "another process"
+        """The process that has the lock, in words."""
+        return self.path.read_text(encoding="utf-8") or "another process"

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
-UNUSED = "unused"  # split of the days of years that the configuration does not name
+UNUSED = "unused"  # the split of days whose year the configuration does not name
+
+COARSE_CATEGORIES = ("heavy", "moderate", "dry")  # kinds of days by their coarse rain
 
 WET_DAY_MM = 1.0  # mm/day from which a cell has a wet day (ETCCDI)
 EARTH_RADIUS_KM = 6371.0

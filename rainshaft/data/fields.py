@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import operator
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,15 +22,17 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rainshaft.errors import UserError
-from rainshaft.files import CHUNK_BYTES
+from rainshaft.files import DISK_CHUNK_BYTES
 
 DAILY = ("pr", "predictors", "context")  # the variables with a value for each day
 GRID = ("lat", "lon", "y", "x", "channel", "channel_units", "v", "u", "context_channel", "context_units")
 
+Values = NDArray[np.float32]
+
 
 def dates_of(time: xr.DataArray | xr.Dataset) -> NDArray[np.str_]:
     """Give the date (YYYY-MM-DD) of each day of something with a `time` axis, in any calendar."""
-    return np.array(time.indexes["time"].strftime("%Y-%m-%d"), dtype=str)
+    return time["time"].dt.strftime("%Y-%m-%d").values.astype(np.str_)
 
 
 class Fields:
@@ -53,13 +56,7 @@ class Fields:
         self.years = [xr.open_dataset(path) for path in self.paths]
         self._rain: dict[int, Any] = {}
         try:
-            for path, year in zip(self.paths, self.years, strict=True):
-                for name in GRID:
-                    if not np.array_equal(year[name].values, self.years[0][name].values):
-                        raise UserError(
-                            f"{path}: {name} differs from that in {self.paths[0]}, expected one grid and one set of "
-                            "predictors for all years; look at the raw files of that year"
-                        )
+            self._require_one_grid()
         except BaseException:
             self.close()
             raise
@@ -70,8 +67,18 @@ class Fields:
             str(date): (file, i) for file, year in enumerate(self.years) for i, date in enumerate(dates_of(year))
         }
         self.factor = int(self.years[0].attrs["factor"])
+        """fine cells along one side of a coarse cell"""
         self.rain_channel = str(self.years[0].attrs["rain_channel"])
         """name of the predictor that is coarse rain; empty where there is none"""
+
+    def _require_one_grid(self) -> None:
+        for path, year in zip(self.paths, self.years, strict=True):
+            for name in GRID:
+                if not np.array_equal(year[name].values, self.years[0][name].values):
+                    raise UserError(
+                        f"{path}: {name} differs from that in {self.paths[0]}, expected one grid and one set of "
+                        "predictors for all years; look at the raw files of that year"
+                    )
 
     def __enter__(self) -> Fields:
         return self
@@ -113,6 +120,11 @@ class Fields:
         """`latitude/longitude`, `rotated` or `projected`."""
         return str(self.years[0].attrs["grid_kind"])
 
+    @property
+    def rain_channel_index(self) -> int | None:
+        """Which channel of the predictors is coarse rain; None where there is none."""
+        return list(self.ground.channel.values).index(self.rain_channel) if self.rain_channel else None
+
     def require(self, dates: Iterable[str], what: str) -> None:
         """Raise a UserError unless all these days are here; `what` says in words whose days they are."""
         if missing := [date for date in dates if date not in self._places]:
@@ -128,7 +140,7 @@ class Fields:
             return parts[0]
         return xr.concat(parts, "time", data_vars=list(DAILY), coords="minimal", compat="override", join="override")
 
-    def rain(self, dates: Sequence[str]) -> NDArray[np.float32]:
+    def rain(self, dates: Sequence[str]) -> Values:
         """Read the observed rain of these days, in this order: (day, lat, lon) in mm/day, NaN where there is none."""
         places = [self._places[date] for date in dates]
         runs: list[tuple[int, int, int]] = []  # file, first, stop: days that lie together are read at once
@@ -146,10 +158,32 @@ class Fields:
             here = [str(date) for date in dates_of(year) if date in wanted]
             yield from (here[start : start + size] for start in range(0, len(here), size))
 
+    def slabs(self, values: int) -> Iterator[tuple[slice, Values, Values, Values]]:
+        """Go through all days, few at a time, so that a long record needs no more memory than a short one.
+
+        Parameters
+        ----------
+        values
+            Fine cells and values of context to hold at once; a slab has at least one day.
+
+        Yields
+        ------
+        Place of the days in the record, rain (day, lat, lon), predictors (day, channel, y, x) and context
+        (day, context_channel, v, u).
+        """
+        a_day = self.valid.size + math.prod(self.ground.sizes[name] for name in ("context_channel", "v", "u"))
+        first = 0
+        for dates in self.batches(self.dates, max(1, values // a_day)):
+            slab = self.read(dates)
+            place = slice(first, first + len(dates))
+            yield place, slab["pr"].values, slab["predictors"].values, slab["context"].values
+            first += len(dates)
+
     def _rain_of(self, file: int) -> Any:
         """The rain of one file without xarray, which takes long for single days here and there."""
         if file not in self._rain:
             self._rain[file] = netCDF4.Dataset(self.paths[file])["pr"]
             self._rain[file].set_auto_mask(False)
-            self._rain[file].set_var_chunk_cache(CHUNK_BYTES)  # netCDF's own 64 MB a file would hold the whole record
+            # netCDF keeps 64 MB a file unless it is told otherwise, and would hold the whole record
+            self._rain[file].set_var_chunk_cache(DISK_CHUNK_BYTES)
         return self._rain[file]

@@ -1,6 +1,12 @@
-"""How long a classic netCDF file must be by its header: the netCDF library reads one that is cut short without a word.
+"""How long a classic netCDF file must be by its header.
 
-Layout: NetCDF Classic Format Specification (CDF-1, CDF-2, CDF-5).
+The netCDF library reads a classic file that is cut short without an error, and returns zeros for the part that is
+missing. So the length is computed from the header and compared with that of the file. `scipy.io.netcdf_file` notices a
+short file of the formats CDF-1 and CDF-2, but cannot read CDF-5, which is used for large variables. That is why we have
+a reader of headers of our own.
+
+Layout: NetCDF Classic Format Specification (CDF-1, CDF-2, CDF-5),
+https://docs.unidata.ucar.edu/netcdf-c/current/file_format_specifications.html
 """
 
 from __future__ import annotations
@@ -13,7 +19,7 @@ import numpy as np
 
 
 def netcdf3_size(path: Path) -> int | None:
-    """Bytes that a netCDF3 file must have by its header; None for other formats."""
+    """Give the bytes that a classic netCDF file must have by its header; None for another format."""
     with open(path, "rb") as file:
         magic = file.read(4)
         if magic[:3] != b"CDF" or len(magic) < 4 or magic[3] not in (1, 2, 5):
@@ -22,7 +28,7 @@ def netcdf3_size(path: Path) -> int | None:
 
 
 class _Classic:
-    """Reads the header of a classic netCDF file."""
+    """Reads the header of a classic netCDF file; each method goes on from where the last one stopped."""
 
     SIZES = (0, 1, 1, 2, 4, 4, 8, 1, 2, 4, 8, 8)  # bytes, by the number of the type
 
@@ -32,6 +38,7 @@ class _Classic:
         self.begin_form = ">i" if version == 1 else ">q"
 
     def size(self) -> int:
+        """Bytes of the whole file: where its last variable ends."""
         records = self.number(self.count_form)
         lengths = [self.dimension() for _ in range(self.elements())]
         self.attributes()
@@ -40,33 +47,38 @@ class _Classic:
         in_records = [size for size, _, is_record in variables if is_record]
         record = in_records[0] if len(in_records) == 1 else sum(s + -s % 4 for s in in_records)
         for size, begin, is_record in variables:
-            if is_record and records <= 0:  # none yet, or a stream that does not say
+            if is_record and records <= 0:  # there is none yet, or a program that streams did not write the number
                 continue
             end = max(end, begin + size + (record * (records - 1) if is_record else 0))
         return end
 
     def number(self, form: str) -> int:
+        """Read a number."""
         return struct.unpack(form, self.file.read(struct.calcsize(form)))[0]
 
     def elements(self) -> int:
+        """Read how many elements the list has that begins here."""
         self.number(">i")  # tag
         return self.number(self.count_form)
 
     def skip(self, size: int) -> None:
+        """Go on by so many bytes, rounded up to four."""
         self.file.seek(size + -size % 4, 1)
 
     def dimension(self) -> int:
+        """Read a dimension; its length, 0 for that of the records."""
         self.skip(self.number(self.count_form))
         return self.number(self.count_form)
 
     def attributes(self) -> None:
+        """Go past a list of attributes."""
         for _ in range(self.elements()):
             self.skip(self.number(self.count_form))
             size = self.SIZES[self.number(">i")]
             self.skip(size * self.number(self.count_form))
 
     def variable(self, lengths: list[int]) -> tuple[int, int, bool]:
-        """Bytes of the variable (of one record), where it begins, and whether it is in records."""
+        """Read a variable: its bytes (of one record), where it begins, and whether it is in records."""
         self.skip(self.number(self.count_form))
         shape = [lengths[self.number(self.count_form)] for _ in range(self.number(self.count_form))]
         self.attributes()

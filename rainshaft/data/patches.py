@@ -18,8 +18,8 @@ import xarray as xr
 from torch import Tensor
 
 from rainshaft.config.sections import Train
+from rainshaft.data.conventions import COARSE_CATEGORIES
 from rainshaft.data.fields import Fields, dates_of
-from rainshaft.data.normalisation import COARSE_CATEGORIES
 
 SHARE_OF_DEVICE = 0.5  # of the free device memory that the data may take
 VALIDATION_PATCHES = 128  # at most: enough for a steady mean, few enough for a short epoch

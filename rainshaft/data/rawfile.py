@@ -1,114 +1,140 @@
-"""One variable of one raw file, understood."""
+"""One variable of one raw file, understood: its grid, its units and its days. The data are still on the disk.
+
+Input: a netCDF file as people have it. Output: the data in canonical order (north first, west first) and units, read
+when asked for.
+"""
 
 from __future__ import annotations
 
-import re
-import struct
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
-from rainshaft.data.axes import SAME_GRID, WHOLE, Grid, Window, as_slice, axis_roles, grid_of, step
-from rainshaft.data.netcdf3 import netcdf3_size
-from rainshaft.data.sources import InputError, Source, fault
-from rainshaft.data.units import conversion
+from rainshaft.data.axes import WHOLE, Grid, Indices, Placement, Window, as_slice, axis_roles, place
+from rainshaft.data.header import Header, open_header
+from rainshaft.data.sources import InputError, Source
+from rainshaft.data.times import Dates, dates_of, with_time_axis
+from rainshaft.data.units import Conversion, conversion
 
 
 @dataclass(frozen=True)
-class Raw:
-    """The header of one variable in one file; `data` is still on the disk, in the file's order and units."""
+class RawFile:
+    """A variable of a file, without the days."""
 
-    source: Source
-    path: Path
-    file: xr.Dataset
-    """open until it is closed"""
-    data: xr.DataArray
+    header: Header
     dims: tuple[str, ...]
-    """names in the file of time, y, x (static: y, x)"""
-    order: tuple[np.ndarray, np.ndarray]
-    """indices along y and x that bring the file into canonical order"""
-    grid: Grid
-    raw_units: str
-    units: str
-    slope: float
-    offset: float
+    """names in the file of time (if it has any), y and x"""
+    placement: Placement
+    conversion: Conversion
     notes: tuple[str, ...]
-    dates: xr.DataArray | None = None
-    days: np.ndarray | None = None
-    """dates as numbers yyyymmdd"""
-    calendar: str = ""
+    """sentences about what is changed"""
 
-    def lazy(self, times: np.ndarray | None, chunk_bytes: float, window: Window = WHOLE) -> xr.DataArray:
-        """The chosen days and cells in canonical order and units, as a dask array in chunks of days."""
-        picks: dict[str, Any] = {d: as_slice(o[w]) for d, o, w in zip(self.dims[-2:], self.order, window, strict=True)}
-        if times is not None:
-            picks[self.dims[0]] = as_slice(times)
-        data = self.data.isel(picks)
-        cells = data.sizes[self.dims[-2]] * data.sizes[self.dims[-1]]
-        chunks = {d: -1 for d in data.dims}
-        if times is not None:
-            chunks[self.dims[0]] = max(1, int(chunk_bytes / (8 * cells)))
-        data = data.chunk(chunks).transpose(*self.dims)
-        data = (data * self.slope + self.offset).astype("float32")
-        names = ("lat", "lon") if times is None else ("time", "lat", "lon")
-        return xr.DataArray(data.data, dims=names)
+    @property
+    def grid(self) -> Grid:
+        """Its grid in canonical order."""
+        return self.placement.grid
 
-    def require_place_on(self, grid: Grid | None) -> None:
-        """Raise unless this map has a value for each cell of the rain."""
-        if grid is not None and self._place(grid) is None:
-            raise fault(
-                self.path,
-                self.source.variable,
-                f"{self.grid.shape[0]} x {self.grid.shape[1]} cells ({self.grid.extent})",
-                f"the grid of the rain, {grid.shape[0]} x {grid.shape[1]} cells ({grid.extent})",
-                "put it on that grid",
-            )
+    def unreadable(self, where: str, error: Exception) -> InputError:
+        """Give an error about data that cannot be read; `where` says from which day on."""
+        found = f"data that cannot be read{where} ({error})"
+        return self.header.fault(found, "data as written", "the file is damaged; copy it again")
 
-    def values(self, grid: Grid, notes: dict[str, None]) -> np.ndarray:
-        """A static map on the grid of the rain: elevation in m, or the share of land."""
-        window = self._place(grid) or WHOLE
+    def _picks(self, window: Window) -> dict[str, Any]:
+        """The cells of a window, for `isel` in the order of the file."""
+        orders = zip(self.dims[-2:], self.placement.order, window, strict=True)
+        return {dim: as_slice(order[part]) for dim, order, part in orders}
+
+    def _canonical(self, data: xr.DataArray, chunks: dict[str, int]) -> Any:
+        """Data of the file as a dask array in canonical order and units; dimensions without a size are one chunk."""
+        whole = {str(dim): -1 for dim in data.dims}
+        data = data.chunk(whole | chunks).transpose(*self.dims)
+        return (data * self.conversion.slope + self.conversion.offset).astype("float32").data
+
+
+@dataclass(frozen=True)
+class StaticMap(RawFile):
+    """A variable that does not change with time."""
+
+    def window_on(self, grid: Grid) -> Window:
+        """Find the cells of the rain in this map.
+
+        Raises
+        ------
+        InputError
+            If it does not have them.
+        """
+        window = self.grid.window_of(grid)
+        if window is None:
+            raise self.header.fault(self.grid.size, f"the grid of the rain, {grid.size}", "put it on that grid")
+        return window
+
+    def read(self, grid: Grid) -> NDArray[np.float64]:
+        """Read the values in the cells of the rain (lat, lon).
+
+        Raises
+        ------
+        InputError
+            If it does not have these cells, or the file is damaged.
+        """
+        data = self.header.data.isel(self._picks(self.window_on(grid)))
         try:
-            data = self.lazy(None, 1e9, window).values.astype("float64")
+            return np.asarray(self._canonical(data, {}).compute(), dtype="float64")
         except (RuntimeError, OSError) as error:
-            raise unreadable(self, "", error) from None
-        variable, quantity = self.source.variable, self.source.quantity
-        if quantity == "elevation":
-            missing = int(np.isnan(data).sum())
-            if missing:
-                notes[f"Elevation: {missing} cells without a value set to 0 m."] = None  # ASSUME they are sea
-            data = np.nan_to_num(data)
-            if np.abs(data).max() > 12000 or (data == -9999).any():  # ASSUME no ground there: a usual mark of no value
-                found = f"{data[np.unravel_index(np.abs(data).argmax(), data.shape)]:g} m"
-                raise fault(self.path, variable, found, "heights of the ground in m", "check its units and fill value")
-            return data
-        low, high = np.nanmin(data), np.nanmax(data)
-        percent = self.raw_units.strip() in ("%", "percent") or high > 1.5
-        if low < 0 or high > (100.5 if percent else 1.5):
-            raise fault(self.path, variable, f"values from {low:g} to {high:g}", "0 to 1 or 0 to 100 %", "correct them")
-        if percent:
-            notes["Land: percent; cells with more than 50 % count as land."] = None
-        return data / 100 if percent else data
-
-    def _place(self, grid: Grid) -> Window | None:
-        """Where in this map the cells of the rain are."""
-        if self.grid.kind != grid.kind:
-            return None
-        window = []
-        for mine, wanted in ((self.grid.y, grid.y), (self.grid.x, grid.x)):
-            start = int(np.abs(mine - wanted[0]).argmin())
-            part = mine[start : start + len(wanted)]
-            if len(part) != len(wanted) or np.abs(part - wanted).max() > SAME_GRID * step(wanted):
-                return None
-            window.append(slice(start, start + len(wanted)))
-        return window[0], window[1]
+            raise self.unreadable("", error) from None
 
 
-def open_raw(source: Source, path: Path, centre: float | None) -> Raw:
-    """Read the header of a file.
+@dataclass(frozen=True)
+class DailyFile(RawFile):
+    """A variable with a value for each day."""
+
+    dates: Dates
+
+    def lazy(self, times: Indices, chunk_bytes: float, window: Window = WHOLE) -> xr.DataArray:
+        """Give the chosen days and cells (time, lat, lon) as a dask array in chunks of days."""
+        time, y, x = self.dims
+        data = self.header.data.isel({**self._picks(window), time: as_slice(times)})
+        days = max(1, int(chunk_bytes / (8 * data.sizes[y] * data.sizes[x])))
+        return xr.DataArray(self._canonical(data, {time: days}), dims=("time", "lat", "lon"))
+
+
+class OpenFiles:
+    """Raw files that stay open until the end of a block. Each is opened once, since it may hold several years."""
+
+    def __init__(self) -> None:
+        self._daily: dict[tuple[Path, str], DailyFile] = {}
+        self._maps: dict[tuple[Path, str], StaticMap] = {}
+
+    def daily(self, source: Source, path: Path, centre: float | None) -> DailyFile:
+        """Open a file with days, or give the one that is open; arguments and errors as in `open_daily`."""
+        key = path, source.key
+        if key not in self._daily:
+            self._daily[key] = open_daily(source, path, centre)
+        return self._daily[key]
+
+    def map(self, source: Source, path: Path, centre: float | None) -> StaticMap:
+        """Open a file with a map, or give the one that is open; arguments and errors as in `open_map`."""
+        key = path, source.key
+        if key not in self._maps:
+            self._maps[key] = open_map(source, path, centre)
+        return self._maps[key]
+
+    def __enter__(self) -> OpenFiles:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for raw in (*self._daily.values(), *self._maps.values()):
+            raw.header.file.close()
+
+
+def open_map(source: Source, path: Path, centre: float | None) -> StaticMap:
+    """Read the header of a variable that does not change with time.
 
     Parameters
     ----------
@@ -124,158 +150,65 @@ def open_raw(source: Source, path: Path, centre: float | None) -> Raw:
     InputError
         If the file cannot be read or understood.
     """
-    ds = _open_dataset(source, path)
-    try:
-        return _understand(source, path, ds, centre)
-    except BaseException:
-        ds.close()
-        raise
+    with open_header(source, path) as header:
+        return StaticMap(*_understand(header, centre))
 
 
-def _understand(source: Source, path: Path, ds: xr.Dataset, centre: float | None) -> Raw:
-    """Find the variable, its axes, units and days in an open file."""
-    variable = source.variable
-    if variable not in ds.variables:
-        present = ", ".join(str(v) for v in ds.data_vars) or "none"
-        raise fault(
-            path, variable, f"the variables {present}", "a variable of this name", f"correct {source.key}.variable"
-        )
-    data, notes = ds[variable], []
-    if data.dtype.kind not in ("fiub" if source.quantity == "land" else "fiu"):
-        raise fault(path, variable, f"values of type {data.dtype}", "numbers", f"correct {source.key}.variable")
+def open_daily(source: Source, path: Path, centre: float | None) -> DailyFile:
+    """Read the header of a variable with a value for each day; arguments and errors as in `open_map`."""
+    with open_header(source, path) as header:
+        header, dims, placement, units, notes = _understand(header, centre)
+        dates = dates_of(header, dims[0])
+        return DailyFile(header, dims, placement, units, (*notes, *dates.notes), dates)
 
-    roles = axis_roles(ds, data)
-    for dim in [d for d in data.dims if d not in roles or (source.static and roles[d] == "T")]:
+
+def _understand(
+    header: Header, centre: float | None
+) -> tuple[Header, tuple[str, ...], Placement, Conversion, tuple[str, ...]]:
+    """Find the axes, the grid and the units: what a `RawFile` is made of."""
+    roles = axis_roles(header)
+    header, dropped = _without_other_dimensions(header, roles)
+    if not header.source.static and "T" not in [roles.get(str(d)) for d in header.data.dims]:
+        header, roles = with_time_axis(header, roles)
+    dims = _dimensions(header, roles)
+    placement, units = place(header, dims[-2], dims[-1], centre), conversion(header)
+    notes = []
+    if header.data.encoding.get("dtype") == np.dtype("float64"):
+        notes.append("double precision stored as single precision.")
+    if header.data.dims != dims:
+        notes.append(f"dimensions {', '.join(map(str, header.data.dims))} put into the order time, y, x.")
+    all_notes = (*dropped, *placement.notes, *units.notes, *map(header.source.note, notes))
+    return header, dims, placement, units, all_notes
+
+
+def _without_other_dimensions(header: Header, roles: dict[str, str]) -> tuple[Header, list[str]]:
+    """Drop dimensions of length 1 that are no axis that we need."""
+    data, source, notes = header.data, header.source, []
+    for dim in map(str, header.data.dims):
+        if dim in roles and not (source.static and roles[dim] == "T"):
+            continue
         if data.sizes[dim] > 1:
-            raise fault(
-                path,
-                variable,
-                f"a dimension {dim} of length {data.sizes[dim]} that is no axis of time, latitude or longitude"
-                if dim not in roles
-                else f"{data.sizes[dim]} times",
-                "time, latitude and longitude" if not source.static else "one map that does not change with time",
+            raise header.fault(
+                f"{data.sizes[dim]} times"
+                if dim in roles
+                else f"a dimension {dim} of length {data.sizes[dim]} that is no axis of time, latitude or longitude",
+                "one map that does not change with time" if source.static else "time, latitude and longitude",
                 "select one entry of it first; if it is an axis, give it a coordinate with standard_name and units",
             )
         data = data.isel({dim: 0}, drop=True)
-        notes.append(f"{source.name}: dimension {dim} of length 1 dropped.")
-    if not source.static and "T" not in [roles.get(d) for d in data.dims]:
-        data, roles = _with_time_dimension(source, path, ds, data, roles)
-    dims = {roles[d]: str(d) for d in data.dims if d in roles}
+        notes.append(source.note(f"dimension {dim} of length 1 dropped."))
+    return replace(header, data=data), notes
+
+
+def _dimensions(header: Header, roles: dict[str, str]) -> tuple[str, ...]:
+    """The dimensions in canonical order: time, y, x, or y, x for a map."""
+    dims = {roles[str(d)]: str(d) for d in header.data.dims if str(d) in roles}
     missing = [word for role, word in (("Y", "latitude (or y)"), ("X", "longitude (or x)")) if role not in dims]
-    if missing or len(dims) != data.ndim:
-        raise fault(
-            path,
-            variable,
-            f"dimensions {', '.join(map(str, data.dims))} without one for {' and '.join(missing) or 'each axis'}",
+    if missing or len(dims) != header.data.ndim:
+        names = ", ".join(map(str, header.data.dims))
+        raise header.fault(
+            f"dimensions {names} without one for {' and '.join(missing) or 'each axis'}",
             "one axis each for latitude and longitude with a coordinate variable of one dimension",
             "add them, or put the data on a regular grid first",
         )
-
-    grid, order = grid_of(source, path, ds, data, dims, centre, notes)
-    raw_units, units, slope, offset = conversion(source, path, data, notes)
-    if data.encoding.get("dtype") == np.dtype("float64"):
-        notes.append(f"{source.name}: double precision stored as single precision.")
-    order_of_dims = (dims["Y"], dims["X"]) if source.static else (dims["T"], dims["Y"], dims["X"])
-    if tuple(data.dims) != order_of_dims:
-        notes.append(f"{source.name}: dimensions {', '.join(map(str, data.dims))} put into the order time, y, x.")
-    raw = Raw(source, path, ds, data, order_of_dims, order, grid, raw_units, units, slope, offset, ())
-    if not source.static:
-        dates, calendar = _dates(source, path, ds, data[dims["T"]], notes)
-        days = (dates.dt.year * 10000 + dates.dt.month * 100 + dates.dt.day).values.astype("int64")
-        raw = replace(raw, dates=dates, days=days, calendar=calendar)
-    return replace(raw, notes=tuple(note[:1].upper() + note[1:] for note in notes))
-
-
-def _open_dataset(source: Source, path: Path) -> xr.Dataset:
-    try:
-        needed = netcdf3_size(path)
-        if needed is not None and path.stat().st_size < needed:
-            found = f"{path.stat().st_size} bytes"
-            raise fault(
-                path, source.variable, found, f"{needed} bytes by its header", "the file is cut short; copy it again"
-            )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", xr.SerializationWarning)
-            raw = xr.open_dataset(path, engine="netcdf4", decode_cf=False, cache=False)
-            for name in raw.variables:
-                if re.match(r"day as %Y%m%d", str(raw[name].attrs.get("units", ""))):
-                    raw = raw.assign_coords({name: _absolute_days(raw[name])})
-            return xr.decode_cf(raw, decode_timedelta=False)
-    except InputError:
-        raise
-    except FileNotFoundError:
-        cure = f"correct {source.files_key} or put the file there"
-        raise fault(path, source.variable, "no such file", "a netCDF file", cure) from None
-    except (OSError, RuntimeError, struct.error) as error:
-        cure = "it is cut short or no netCDF file; copy it again"
-        raise fault(path, source.variable, f"a file that cannot be opened ({error})", "a netCDF file", cure) from None
-    except (ValueError, KeyError, OverflowError) as error:
-        found = f"a header that cannot be decoded ({str(error).splitlines()[0]})"
-        raise fault(
-            path, source.variable, found, "a netCDF file by the CF conventions", "correct its attributes"
-        ) from None
-
-
-def _absolute_days(stamps: xr.DataArray) -> xr.DataArray:
-    """Days written as numbers like 20200131.5, as CDO does, as days since 1850."""
-    import cftime
-
-    calendar = stamps.attrs.get("calendar", "standard")
-    whole = np.floor(stamps.values + 1e-6).astype(int)
-    units = "days since 1850-01-01"
-    dates = [cftime.datetime(d // 10000, d // 100 % 100, d % 100, calendar=calendar) for d in whole]
-    days = cftime.date2num(dates, units, calendar) + (stamps.values - whole)
-    return stamps.copy(data=days).assign_attrs(units=units)
-
-
-def _with_time_dimension(
-    source: Source, path: Path, ds: xr.Dataset, data: xr.DataArray, roles: dict[str, str]
-) -> tuple[xr.DataArray, dict[str, str]]:
-    """A file of one day often has its time as a scalar."""
-    scalars = [n for n, v in ds.variables.items() if v.dtype.kind in "MO" and v.size == 1 and "bound" not in str(n)]
-    if len(scalars) != 1:
-        raise fault(
-            path,
-            source.variable,
-            f"dimensions {', '.join(map(str, data.dims))} and no axis of time",
-            "a time axis with units like `days since 1950-01-01`",
-            "add it",
-        )
-    name = str(scalars[0])
-    stamp = ds[name].reset_coords(drop=True).squeeze()
-    return data.drop_vars(name, errors="ignore").expand_dims({name: [stamp.values[()]]}), {**roles, name: "T"}
-
-
-def _dates(
-    source: Source, path: Path, ds: xr.Dataset, stamps: xr.DataArray, notes: list[str]
-) -> tuple[xr.DataArray, str]:
-    """Date of each stamp, and the calendar."""
-    calendar = None
-    if stamps.dtype.kind in "MO" and not stamps.isnull().any():
-        try:
-            calendar = "standard" if stamps.dtype.kind == "M" else stamps.dt.calendar
-        except (AttributeError, TypeError):
-            calendar = None
-    if calendar is None:
-        found = f"a time axis {stamps.name} with units {stamps.attrs.get('units', stamps.encoding.get('units'))!r}"
-        raise fault(path, source.variable, found, "units like `days since 1950-01-01`", "correct the attribute")
-    exact = stamps.dt.round("s")  # days as floats miss midnight by a hair
-    bounds = stamps.attrs.get("bounds", stamps.encoding.get("bounds"))
-    if bounds in ds.variables and ds[bounds].dtype.kind == stamps.dtype.kind and ds[bounds].shape == (stamps.size, 2):
-        start, end = (ds[bounds][:, i].dt.round("s") for i in (0, 1))
-        a_day = (end.values - start.values) == np.timedelta64(1, "D")
-        if np.all(a_day) and np.all(exact.values == end.values) and np.all(exact.values == exact.dt.floor("D").values):
-            notes.append(f"{source.name}: stamps at the end of the day counted to the day before, by their bounds.")
-            exact = exact.copy(data=start.values)
-    dates = exact.dt.floor("D")
-    hours = sorted({f"{h:02d}:{m:02d}" for h, m in zip(exact.dt.hour.values, exact.dt.minute.values, strict=True)})
-    if hours != ["00:00"]:
-        shown = hours[0] if len(hours) == 1 else f"{len(hours)} different hours"
-        notes.append(f"{source.name}: stamps at {shown} taken as dates.")
-    return dates, calendar
-
-
-def unreadable(raw: Raw, where: str, error: Exception) -> InputError:
-    """A message on data that cannot be read; `where` says from which day on."""
-    found = f"data that cannot be read{where} ({error})"
-    return fault(raw.path, raw.source.variable, found, "data as written", "the file is damaged; copy it again")
+    return tuple(dims[role] for role in ("YX" if header.source.static else "TYX"))

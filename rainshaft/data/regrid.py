@@ -1,39 +1,46 @@
 """How the fine grid, the coarse grid and the grids of the predictors lie to each other; distance to the coast.
 
-A coarse cell is a block of `factor` x `factor` fine cells. Predictors are used as they are where their cells are the
-coarse cells, averaged where whole cells of theirs make up each coarse cell, and regridded otherwise.
+A coarse cell is a block of `factor` x `factor` fine cells. A predictor is used as it is where its cells are the coarse
+cells, averaged where whole cells of it make up each coarse cell, and regridded otherwise.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from rainshaft.data.axes import Grid, Window, step
+from rainshaft.data.axes import Axis, Grid, Window, step
 from rainshaft.data.conventions import EARTH_RADIUS_KM
 from rainshaft.data.units import length_in
 from rainshaft.data.year import VariableYear
 
-ALIGNED = 0.01  # of a coarse cell: centres closer than this are the same
+ALIGNED = 0.01  # of a coarse cell: centres closer than this are equal
 
 
 @dataclass(frozen=True)
 class Coarse:
     """The coarse grid and the part of the fine grid that it covers."""
 
-    y: np.ndarray
-    x: np.ndarray
+    y: Axis
+    x: Axis
     fine: Grid
     crop: Window
+    """the fine cells that make up whole coarse cells"""
     factor: int
     notes: tuple[str, ...]
 
     @property
-    def coordinates(self) -> dict[str, Any]:
+    def grid(self) -> Grid:
+        """The coarse cells."""
+        return Grid(self.fine.kind, self.y, self.x)
+
+    @property
+    def coordinates(self) -> dict[str, tuple[str, Axis, dict[str, Any]]]:
         """Fine and coarse axes with their attributes."""
         y_attrs, x_attrs = self.fine.y_attrs, self.fine.x_attrs
         return {
@@ -48,8 +55,7 @@ class Coarse:
 class Mapping:
     """How one predictor gets to the coarse grid."""
 
-    method: str
-    """nest, linear or conservative"""
+    method: Literal["nest", "linear", "conservative"]
     window: Window
     """the cells of its own grid that are needed"""
     source: Grid
@@ -57,9 +63,10 @@ class Mapping:
     target: Coarse
     note: str
     blocks: tuple[int, int] = (1, 1)
+    """own cells along the sides of a coarse cell, for `nest`"""
 
     def apply(self, data: xr.DataArray) -> xr.DataArray:
-        """From (time, lat, lon) within the window to (time, y, x) on the coarse grid."""
+        """Bring data (time, lat, lon) within the window to the coarse grid (time, y, x)."""
         data = data.rename(lat="y", lon="x")
         if self.method == "nest":
             return data.coarsen(y=self.blocks[0], x=self.blocks[1]).mean() if self.blocks != (1, 1) else data
@@ -85,36 +92,30 @@ def coarse_grid(rain: VariableYear, predictors: list[VariableYear], factor: int)
         If there is no room for two coarse cells along each side.
     """
     fine = rain.grid
+    expected = f"at least {2 * factor} along each side for factor {factor}"
+    if min(fine.shape) < 2 * factor:
+        cure = f"use factor {min(fine.shape) // 2} or less, or a larger domain"
+        raise rain.fault(None, f"{fine.shape[0]} x {fine.shape[1]} cells", expected, cure)
     candidates = [_axes_like(p.grid, fine) for p in predictors if p.grid.kind == fine.kind]
-    axes, crops, notes = [], [], []
+    axes, crops = [], []
     for i, axis in enumerate((fine.y, fine.x)):
-        if len(axis) < 2 * factor:
-            raise rain.fault(
-                None,
-                f"{fine.shape[0]} x {fine.shape[1]} cells",
-                f"at least {2 * factor} along each side for factor {factor}",
-                f"use factor {min(fine.shape) // 2} or less, or a larger domain",
-            )
         offset = _offset(axis, factor, [c[i] for c in candidates])
         count = (len(axis) - offset) // factor
-        axes.append(axis[offset : offset + count * factor].reshape(count, factor).mean(axis=1))
+        axes.append(_block_centres(axis, offset, factor))
         crops.append(slice(offset, offset + count * factor))
-    shape = tuple(c.stop - c.start for c in crops)
+    shape = tuple(crop.stop - crop.start for crop in crops)
+    if min(shape) < 2 * factor:
+        found = f"{fine.shape[0]} x {fine.shape[1]} cells, {shape[0]} x {shape[1]} of them in whole coarse cells"
+        raise rain.fault(None, found, expected, "use a smaller factor or a larger domain")
+    notes = []
     if shape != fine.shape:
-        if min(shape) < 2 * factor:
-            raise rain.fault(
-                None,
-                f"{fine.shape[0]} x {fine.shape[1]} cells, {shape[0]} x {shape[1]} of them in whole coarse cells",
-                f"at least {2 * factor} along each side for factor {factor}",
-                "use a smaller factor or a larger domain",
-            )
         sides = zip(("north", "south", "west", "east"), _removed(fine.shape, crops), strict=True)
-        cut = ", ".join(f"{n} in the {side}" for side, n in sides if n)
+        cut = ", ".join(f"{cells} in the {side}" for side, cells in sides if cells)
         notes.append(
-            f"Rain: cropped from {fine.shape[0]} x {fine.shape[1]} to {shape[0]} x {shape[1]} cells, "
+            f"cropped from {fine.shape[0]} x {fine.shape[1]} to {shape[0]} x {shape[1]} cells, "
             f"whole coarse cells of {factor} x {factor} (left out: {cut})."
         )
-    return Coarse(axes[0], axes[1], fine, (crops[0], crops[1]), factor, tuple(notes))
+    return Coarse(axes[0], axes[1], fine, (crops[0], crops[1]), factor, tuple(map(rain.source.note, notes)))
 
 
 def map_to_coarse(predictor: VariableYear, rain: VariableYear, coarse: Coarse) -> Mapping:
@@ -125,72 +126,66 @@ def map_to_coarse(predictor: VariableYear, rain: VariableYear, coarse: Coarse) -
     InputError
         If it does not cover the domain, has axes of another kind, or asks for another factor.
     """
-    fine, own = rain.grid, predictor.grid
-    if own.kind != fine.kind:
-        # coarse rain is refined cell by cell, so its field cannot be the context
+    fine = rain.grid
+    if predictor.grid.kind != fine.kind:
+        # the network refines coarse rain cell by cell, so its whole field is of no use
         whole = "" if predictor.source.quantity == "rain" else ", take its whole field with `context: true`"
         raise predictor.fault(
             None,
-            f"axes of the kind {own.kind}",
+            f"axes of the kind {predictor.grid.kind}",
             f"{fine.kind} as the rain has",
             f"put the predictor on the axes of the rain first{whole}, or use `predictors: coarsened`",
         )
-    y, x = _axes_like(own, fine)
-    own = Grid(own.kind, y, x)
-    name = predictor.source.name[:1].upper() + predictor.source.name[1:]
-    steps = "{:g} x {:g}".format(*np.round(own.steps, 6))
-
-    nests = [_nest(axis, target) for axis, target in ((y, coarse.y), (x, coarse.x))]
-    if nests[0] and nests[1]:
-        window = tuple(slice(s, s + n * k) for (s, k), n in zip(nests, (len(coarse.y), len(coarse.x)), strict=True))
-        blocks = (nests[0][1], nests[1][1])
-        part = Grid(own.kind, y[window[0]], x[window[1]])
-        note = (
-            f"{name}: its cells are the coarse cells, used as they are."
-            if blocks == (1, 1)
-            else f"{name}: means over blocks of {blocks[0]} x {blocks[1]} cells of its {steps} grid."
-        )
-        return Mapping("nest", (window[0], window[1]), part, coarse, note, blocks)
-
+    own = Grid(fine.kind, *_axes_like(predictor.grid, fine))
+    nested = _nested(predictor, own, coarse)
+    if nested is not None:
+        return nested
     _require_factor(predictor, own, fine, coarse.factor)
-    window = []
-    for axis, target in ((y, coarse.y), (x, coarse.x)):
-        half = step(axis) / 2 * (1 + 1e-6)
-        if axis.max() + half < target.max() or axis.min() - half > target.min():
-            whole = Grid(fine.kind, coarse.y, coarse.x)
-            raise predictor.fault(
-                None,
-                own.extent,
-                f"at least the domain of the rain, {whole.extent}",
-                "use files that cover it",
-            )
-        reach = max(step(axis), step(target))
-        inside = np.flatnonzero((axis >= target.min() - reach) & (axis <= target.max() + reach))
-        window.append(slice(max(0, int(inside[0]) - 1), int(inside[-1]) + 2))
-    part = Grid(own.kind, y[window[0]], x[window[1]])
-    coarse_steps = step(coarse.y), step(coarse.x)
-    finer = own.steps[0] * own.steps[1] < 0.99 * coarse_steps[0] * coarse_steps[1]
-    method = "conservative" if finer else "linear"
-    note = "{}: regridded ({}) from its {} grid to the coarse grid of {:g} x {:g}.".format(
-        name, method, steps, *np.round(coarse_steps, 6)
+    return _regridded(predictor, own, coarse)
+
+
+def _nested(predictor: VariableYear, own: Grid, coarse: Coarse) -> Mapping | None:
+    """Take blocks of whole cells; None where these do not make up the coarse cells."""
+    along_y, along_x = _nest(own.y, coarse.y), _nest(own.x, coarse.x)
+    if along_y is None or along_x is None:
+        return None
+    (top, rows), (left, columns) = along_y, along_x
+    window = slice(top, top + len(coarse.y) * rows), slice(left, left + len(coarse.x) * columns)
+    note = (
+        "its cells are the coarse cells, used as they are."
+        if (rows, columns) == (1, 1)
+        else f"means over blocks of {rows} x {columns} cells of its {own.resolution} grid."
     )
-    return Mapping(method, (window[0], window[1]), part, coarse, note)
+    part = Grid(own.kind, own.y[window[0]], own.x[window[1]])
+    return Mapping("nest", window, part, coarse, predictor.source.note(note), (rows, columns))
 
 
-def coast_distance(land: np.ndarray, grid: Grid) -> np.ndarray:
+def _regridded(predictor: VariableYear, own: Grid, coarse: Coarse) -> Mapping:
+    """Average cells that are finer than the coarse ones by area, and interpolate between others."""
+    target = coarse.grid
+    _require_cover(predictor, own, target)
+    window = _cells_around(own.y, target.y), _cells_around(own.x, target.x)
+    is_finer = own.steps[0] * own.steps[1] < 0.99 * target.steps[0] * target.steps[1]
+    method: Literal["conservative", "linear"] = "conservative" if is_finer else "linear"
+    note = f"regridded ({method}) from its {own.resolution} grid to the coarse grid of {target.resolution}."
+    part = Grid(own.kind, own.y[window[0]], own.x[window[1]])
+    return Mapping(method, window, part, coarse, predictor.source.note(note))
+
+
+def coast_distance(land: NDArray[np.bool_], grid: Grid) -> NDArray[np.float64]:
     """Distance from each cell to the nearest cell of the other kind, land or sea.
 
     Parameters
     ----------
     land
-        True on land, of the shape of the grid.
+        True on land (lat, lon).
     grid
-        Great-circle distance for degrees (a rotated pole keeps it), straight distance for a projection.
+        Its grid. Distances are great circles where it is in degrees, since a rotated pole keeps them, and straight
+        lines where it is a projection.
 
     Returns
     -------
-    numpy.ndarray
-        Distance in km; NaN everywhere when there is no coast.
+    Distance in km (lat, lon); NaN everywhere where there is no coast.
     """
     distance = np.full(land.shape, np.nan)
     if land.all() or not land.any():
@@ -208,29 +203,32 @@ def coast_distance(land: np.ndarray, grid: Grid) -> np.ndarray:
     return distance
 
 
-def _axes_like(own: Grid, fine: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Axes of a predictor in the units of the axes of the rain."""
+def _axes_like(own: Grid, fine: Grid) -> tuple[Axis, Axis]:
+    """The axes of a predictor, in the units that the axes of the rain have."""
     if own.kind != "projected":
         return own.y, own.x
     scale = length_in(own.y_attrs.get("units", "m"), fine.y_attrs.get("units", "m"))
     return own.y * scale, own.x * scale
 
 
-def _offset(axis: np.ndarray, factor: int, others: list[np.ndarray]) -> int:
-    """First fine cell of the first block: where a predictor nests, as near to the middle as can be."""
+def _offset(axis: Axis, factor: int, others: list[Axis]) -> int:
+    """First fine cell of the first block: where a predictor nests, and as near to the middle as can be."""
     middle = len(axis) % factor // 2
     for other in others:
         for offset in sorted(range(factor), key=lambda o: abs(o - middle)):
-            count = (len(axis) - offset) // factor
-            if count < 2:
-                continue
-            centres = axis[offset : offset + count * factor].reshape(count, factor).mean(axis=1)
-            if _nest(other, centres):
+            centres = _block_centres(axis, offset, factor)
+            if len(centres) >= 2 and _nest(other, centres):
                 return offset
     return middle
 
 
-def _nest(axis: np.ndarray, target: np.ndarray) -> tuple[int, int] | None:
+def _block_centres(axis: Axis, offset: int, factor: int) -> Axis:
+    """Centres of whole blocks of cells, the first of which begins at the offset."""
+    count = (len(axis) - offset) // factor
+    return axis[offset : offset + count * factor].reshape(count, factor).mean(axis=1)
+
+
+def _nest(axis: Axis, target: Axis) -> tuple[int, int] | None:
     """First index and number of cells a block, if blocks of an axis are the cells of the target."""
     ratio = step(target) / step(axis)
     size = round(ratio)
@@ -244,6 +242,22 @@ def _nest(axis: np.ndarray, target: np.ndarray) -> tuple[int, int] | None:
         return None
     centres = part.reshape(len(target), size).mean(axis=1)
     return (start, size) if np.abs(centres - target).max() <= ALIGNED * step(target) else None
+
+
+def _require_cover(predictor: VariableYear, own: Grid, coarse: Grid) -> None:
+    """Refuse a predictor that ends before the middle of an outer coarse cell."""
+    for axis, target in ((own.y, coarse.y), (own.x, coarse.x)):
+        half = step(axis) / 2 * (1 + 1e-6)
+        if axis.max() + half < target.max() or axis.min() - half > target.min():
+            expected = f"at least the domain of the rain, {coarse.extent}"
+            raise predictor.fault(None, own.extent, expected, "use files that cover it")
+
+
+def _cells_around(axis: Axis, target: Axis) -> slice:
+    """The cells of an axis around a target, with some to spare for interpolation."""
+    reach = max(step(axis), step(target))
+    inside = np.flatnonzero((axis >= target.min() - reach) & (axis <= target.max() + reach))
+    return slice(max(0, int(inside[0]) - 1), int(inside[-1]) + 2)
 
 
 def _require_factor(predictor: VariableYear, own: Grid, fine: Grid, factor: int) -> None:
@@ -266,7 +280,7 @@ def _require_factor(predictor: VariableYear, own: Grid, fine: Grid, factor: int)
         )
 
 
-def _padded(axis: np.ndarray) -> np.ndarray:
+def _padded(axis: Axis) -> Axis:
     """The axis with one more cell at each end."""
     return np.concatenate([[2 * axis[0] - axis[1]], axis, [2 * axis[-1] - axis[-2]]])
 

@@ -19,11 +19,11 @@ from rainshaft.errors import UserError
 
 
 class InputError(UserError):
-    """A raw file cannot be used; one line a fault: file, variable, found, expected, what to do."""
+    """A raw file cannot be used. The message has one line a fault: file, variable, found, expected, what to do."""
 
 
 def fault(path: Path, variable: str, found: str, expected: str, cure: str) -> InputError:
-    """The one form of a message about a raw file."""
+    """Give an error about a raw file; all such messages have this form."""
     return InputError(f"{path}, variable {variable}: found {found}, expected {expected}; {cure}")
 
 
@@ -39,8 +39,9 @@ class Source:
     variable: str
     quantity: Literal["rain", "temperature", "other", "elevation", "land"]
     units: str | None = None
+    """units that the configuration states"""
     context: bool = False
-    """whether it stays whole, on its own grid"""
+    """whether the field stays whole, on its own grid"""
 
     @property
     def static(self) -> bool:
@@ -52,6 +53,10 @@ class Source:
         """Key of the patterns in the configuration."""
         return f"{self.key}.{'file' if self.static else 'files'}"
 
+    def note(self, text: str) -> str:
+        """Give a sentence about what was done with this variable."""
+        return f"{self.name[:1].upper()}{self.name[1:]}: {text}"
+
 
 def source_files(dataset: PrepareSettings, years: Iterable[int]) -> list[Path]:
     """Every raw file that the dataset names for these years, sorted, each once.
@@ -59,7 +64,7 @@ def source_files(dataset: PrepareSettings, years: Iterable[int]) -> list[Path]:
     Parameters
     ----------
     dataset
-        Its files.
+        Names the files.
     years
         The years that `{year}` stands for.
 
@@ -96,7 +101,7 @@ def sources_of(dataset: PrepareSettings) -> list[Source]:
 
 
 def files_of(source: Source, year: int) -> list[Path]:
-    """The files of one variable for one year."""
+    """The files of one variable for one year, sorted."""
     found: set[Path] = set()
     for pattern in source.patterns:
         expanded = _expand(pattern, source.files_key).replace("{year}", str(year))
@@ -138,11 +143,13 @@ class Faults:
 
     @contextmanager
     def collect(self) -> Iterator[None]:
+        """Keep the fault that the block raises, and go on after the block."""
         try:
             yield
         except InputError as error:
             self.lines.update(dict.fromkeys(str(error).split("\n")))
 
     def throw(self) -> None:
+        """Raise one error with all faults, if there are any."""
         if self.lines:
             raise InputError("\n".join(self.lines))

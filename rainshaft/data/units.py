@@ -1,61 +1,91 @@
 """Units as people write them, and what turns them into canonical ones: mm/day, K, m.
 
-Input: the attribute `units` of a variable and what the configuration says of it. Output: slope and offset.
+Input: the attribute `units` of a variable, and what the configuration says of it. Output: slope and offset.
 """
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from dataclasses import dataclass
 
 import cf_xarray.units
 import numpy as np
 import pint
-import xarray as xr
 
-from rainshaft.data.sources import InputError, Source, fault
+from rainshaft.data.header import Header
+from rainshaft.data.sources import InputError, Source
+
+CANONICAL = {"rain": "mm/day", "temperature": "K", "elevation": "m"}
+"""quantity to units; other quantities keep the units of their file"""
 
 
-def conversion(source: Source, path: Path, data: xr.DataArray, notes: list[str]) -> tuple[str, str, float, float]:
-    """Units in the file, canonical units, and slope and offset from one to the other."""
-    stated, assumed = str(data.attrs.get("units", "")).strip(), source.units
-    if source.quantity in ("other", "land"):
-        units = stated or assumed or ""
-        return units, units, 1.0, 0.0
-    canonical = {"rain": "mm/day", "temperature": "K", "elevation": "m"}[source.quantity]
+@dataclass(frozen=True)
+class Conversion:
+    """How the values of a file become canonical: `slope * value + offset`."""
+
+    raw_units: str
+    """units of the values in the file; empty where nobody states them"""
+    units: str
+    """canonical units"""
+    slope: float = 1.0
+    offset: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+def conversion(header: Header) -> Conversion:
+    """Find out how the values of a file become canonical.
+
+    Raises
+    ------
+    InputError
+        If the units are missing, are those of another quantity, or are not those that the configuration states.
+    """
+    source = header.source
+    stated = str(header.data.attrs.get("units", "")).strip()
+    if source.quantity not in CANONICAL:
+        units = stated or source.units or ""
+        return Conversion(units, units)
+    canonical = CANONICAL[source.quantity]
     if source.quantity == "elevation" and not stated:
-        return "", canonical, 1.0, 0.0  # ASSUME m
-    usable = stated if _factors(stated, source.quantity) else ""
-    if not usable and not assumed:
-        raise fault(
-            path,
-            source.variable,
-            f"units {stated!r}" if stated else "no units",
-            f"units that convert to {canonical}",
-            f"state them as {source.key}.units" if not source.static else "correct its attribute units",
-        )
-    factors = _factors(usable or assumed or "", source.quantity)
-    if factors is None:
-        raise InputError(
-            f"{source.key}.units: found {assumed!r}, expected units that convert to {canonical}; correct it"
-        )
-    if usable and assumed and not np.allclose(factors, _factors(assumed, source.quantity) or (np.nan, np.nan)):
-        raise fault(
-            path,
-            source.variable,
+        return Conversion("", canonical)  # ASSUME m
+    units, (slope, offset) = _agreed_units(header, stated, canonical)
+    notes = []
+    if units != stated:
+        found = f"units {stated!r} are of no such quantity" if stated else "no units in the file"
+        notes.append(f"{found}; taken as {units}, as the configuration says.")
+    if (slope, offset) != (1.0, 0.0):
+        added = f" and {offset:+g}" if offset else ""
+        notes.append(f"units {units} converted to {canonical} (times {slope:g}{added}).")
+    elif source.quantity == "rain" and _unit(units).dimensionality.get("[time]", 0) == 0:
+        notes.append(f"units {units} read as daily totals, that is {canonical}.")
+    return Conversion(units, canonical, slope, offset, tuple(map(source.note, notes)))
+
+
+def _agreed_units(header: Header, stated: str, canonical: str) -> tuple[str, tuple[float, float]]:
+    """The units of the file or, where it states none of the quantity, of the configuration; with slope and offset."""
+    source, configured = header.source, header.source.units
+    of_file, of_configuration = (_factors(text or "", source.quantity) for text in (stated, configured))
+    if of_file is None:
+        if not configured:
+            raise header.fault(
+                f"units {stated!r}" if stated else "no units", f"units that convert to {canonical}", _cure(source)
+            )
+        if of_configuration is None:
+            raise InputError(
+                f"{source.key}.units: found {configured!r}, expected units that convert to {canonical}; correct it"
+            )
+        return configured, of_configuration
+    if configured and not np.allclose(of_file, of_configuration or (np.nan, np.nan)):
+        raise header.fault(
             f"units {stated!r}",
-            f"{assumed!r} as {source.key}.units says",
+            f"{configured!r} as {source.key}.units says",
             f"remove {source.key}.units, or correct the units in the file",
         )
-    if not usable:
-        notes.append(f"{source.name}: units {stated or 'missing'!r} in the file, taken as {assumed} as configured.")
-    units = usable or assumed or ""
-    if factors != (1.0, 0.0):
-        offset = f" and {factors[1]:+g}" if factors[1] else ""
-        notes.append(f"{source.name}: units {units} converted to {canonical} (times {factors[0]:g}{offset}).")
-    elif source.quantity == "rain" and _unit(units).dimensionality.get("[time]", 0) == 0:
-        notes.append(f"{source.name}: units {units} read as daily totals, that is {canonical}.")
-    return units, canonical, *factors
+    return stated, of_file
+
+
+def _cure(source: Source) -> str:
+    return "correct its attribute units" if source.static else f"state them as {source.key}.units"
 
 
 def _factors(text: str, quantity: str) -> tuple[float, float] | None:
@@ -79,7 +109,7 @@ def _factors(text: str, quantity: str) -> tuple[float, float] | None:
 
 
 def _unit(text: str) -> pint.Unit:
-    """A unit as written in files; habits that the CF reader does not know are put right first."""
+    """A unit as written in files; spellings that the CF reader does not know are put right first."""
     text = text.strip()
     for letter, name in (("c", "degC"), ("f", "degF"), ("k", "K")):
         words = {"c": "celsius", "f": "fahrenheit", "k": "kelvin"}[letter]

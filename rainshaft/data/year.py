@@ -2,163 +2,189 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
-from rainshaft.data.axes import WHOLE, Grid, Window
-from rainshaft.data.rawfile import Raw, open_raw, unreadable
+from rainshaft.data.axes import WHOLE, Grid, Indices, Window
+from rainshaft.data.rawfile import DailyFile, OpenFiles
 from rainshaft.data.sources import InputError, Source, fault
+
+ONE_CHUNK = 1e9  # bytes; more than a day has
 
 
 @dataclass(frozen=True)
 class VariableYear:
-    """The days of one year of one variable, each once, in order, from any number of files."""
+    """The days of one year of one variable, each once and in order, from any number of files."""
 
     source: Source
-    year: int
-    parts: list[tuple[Raw, np.ndarray]]
+    parts: Sequence[tuple[DailyFile, Indices]]
     """files and the indices of their days"""
     window: Window = WHOLE
     """the cells that are read, in canonical order"""
 
     @property
+    def first(self) -> DailyFile:
+        """The file with the first day; the others have its grid, units and calendar."""
+        return self.parts[0][0]
+
+    @property
     def grid(self) -> Grid:
         """Grid of the files."""
-        return self.parts[0][0].grid
+        return self.first.grid
 
     @property
     def units(self) -> str:
         """Canonical units."""
-        return self.parts[0][0].units
+        return self.first.conversion.units
 
     @property
     def raw_units(self) -> str:
         """Units in the first file."""
-        return self.parts[0][0].raw_units
+        return self.first.conversion.raw_units
 
     @property
     def notes(self) -> list[str]:
-        """Sentences about what was changed."""
+        """Sentences about what was changed, each once."""
         return list(dict.fromkeys(note for raw, _ in self.parts for note in raw.notes))
 
     @property
     def window_size(self) -> int:
-        """Cells that are read."""
+        """Number of cells that are read."""
         (ys, xs), (height, width) = self.window, self.grid.shape
         return len(range(height)[ys]) * len(range(width)[xs])
 
+    @property
+    def days(self) -> NDArray[np.int64]:
+        """Dates as numbers yyyymmdd, file by file."""
+        return np.concatenate([raw.dates.days[times] for raw, times in self.parts])
+
     def lazy(self, chunk_bytes: float) -> xr.DataArray:
-        """The year as a dask array (time, lat, lon) in canonical units, one stamp a day at 00:00."""
+        """Give the year as a dask array (time, lat, lon) in canonical units, one stamp a day at 00:00."""
         data = xr.concat([raw.lazy(times, chunk_bytes, self.window) for raw, times in self.parts], "time")
-        order = np.argsort(self._days, kind="stable")
+        order = np.argsort(self.days, kind="stable")
         if (np.diff(order) != 1).any():
             data = data.isel(time=order)
-        dates = np.concatenate([raw.dates.values[times] for raw, times in self.parts])[order]
-        return data.assign_coords(time=dates)
+        dates: NDArray[Any] = np.concatenate([raw.dates.stamps.values[times] for raw, times in self.parts])
+        return data.assign_coords(time=dates[order])
 
     def date(self, index: int) -> str:
-        """A day of the year in words."""
-        return _iso(int(np.sort(self._days)[index]))
+        """Give a day of the year as YYYY-MM-DD."""
+        return _iso(int(np.sort(self.days)[index]))
 
     def fault(self, index: int | None, found: str, expected: str, cure: str) -> InputError:
-        """A message that names the file which holds a day (None: the first file)."""
-        day = None if index is None else np.sort(self._days)[index]
-        holders = [raw.path for raw, times in self.parts if day is not None and day in raw.days[times]]
-        return fault((holders or [self.parts[0][0].path])[0], self.source.variable, found, expected, cure)
+        """Give an error about the file which holds a day (None: the first file)."""
+        holders = [self.first]
+        if index is not None:
+            day = np.sort(self.days)[index]
+            holders = [raw for raw, times in self.parts if day in raw.dates.days[times]]
+        return holders[0].header.fault(found, expected, cure)
 
     def require_grid_of(self, other: VariableYear) -> None:
-        """Raise unless both records have the same cells."""
+        """Raise an InputError unless both have the same cells."""
         if not self.grid.same(other.grid):
-            raise self.fault(
-                None,
-                f"{self.grid.shape[0]} x {self.grid.shape[1]} cells ({self.grid.extent})",
-                f"the grid of {other.parts[0][0].path}, {other.grid.shape[0]} x {other.grid.shape[1]} cells "
-                f"({other.grid.extent})",
-                "use files on one grid",
-            )
+            expected = f"the grid of {other.first.header.path}, {other.grid.size}"
+            raise self.fault(None, self.grid.size, expected, "use files on one grid")
 
     def require_calendar_of(self, rain: VariableYear) -> None:
-        """Raise unless both count days alike."""
-        mine, wanted = self.parts[0][0].calendar, rain.parts[0][0].calendar
+        """Raise an InputError unless both have the same calendar."""
+        mine, wanted = self.first.dates.calendar, rain.first.dates.calendar
         if mine != wanted:
             cure = "bring both to one calendar (for example with xarray's convert_calendar)"
             raise self.fault(None, f"calendar {mine}", f"{wanted} as the rain has", cure)
 
     def find_unreadable(self) -> None:
-        """Raise for the first file and days that cannot be read, if there are any."""
+        """Raise an InputError for the first file and day that cannot be read, if there is one."""
         for raw, times in self.parts:
             for time in times:
                 try:
-                    raw.lazy(np.array([time]), 1e9, self.window).compute()
+                    raw.lazy(np.array([time]), ONE_CHUNK, self.window).compute()
                 except (RuntimeError, OSError) as error:
-                    raise unreadable(raw, f" from {_iso(int(raw.days[time]))} on", error) from None
-
-    @property
-    def _days(self) -> np.ndarray:
-        return np.concatenate([raw.days[times] for raw, times in self.parts])
+                    raise raw.unreadable(f" from {_iso(int(raw.dates.days[time]))} on", error) from None
 
 
-def read_year(
-    source: Source, paths: list[Path], year: int, centre: float | None, opened: dict[tuple[Path, str], Raw]
-) -> VariableYear:
-    """Find every day of a year in the files; headers in `opened` are not read again.
+def read_year(source: Source, paths: list[Path], year: int, centre: float | None, files: OpenFiles) -> VariableYear:
+    """Find every day of a year in the files, from their headers alone.
+
+    Parameters
+    ----------
+    source
+        The variable.
+    paths
+        Files that may hold days of the year.
+    year
+        The year.
+    centre
+        Longitude about which longitudes are counted; None to choose.
+    files
+        Keeps the files open.
 
     Raises
     ------
     InputError
         If a day is missing or there twice, or the files do not fit each other.
     """
-    raws = []
-    for path in paths:
-        if (path, source.key) not in opened:
-            opened[path, source.key] = open_raw(source, path, centre)
-        raws.append(opened[path, source.key])
-    chosen = [(raw, np.flatnonzero(raw.days // 10000 == year)) for raw in raws]
-    chosen = sorted((c for c in chosen if len(c[1])), key=lambda c: int(c[0].days[c[1]].min()))
-    files_key, variable = source.files_key, source.variable
+    raws = [files.daily(source, path, centre) for path in paths]
+    chosen = [(raw, np.flatnonzero(raw.dates.days // 10000 == year)) for raw in raws]
+    chosen = sorted((c for c in chosen if len(c[1])), key=lambda c: int(c[0].dates.days[c[1]].min()))
     if not chosen:
-        days = np.concatenate([raw.days for raw in raws])
+        days = np.concatenate([raw.dates.days for raw in raws])
         span = f"{_iso(int(days.min()))} to {_iso(int(days.max()))}" if len(days) else "no day"
-        raise fault(paths[0], variable, span, f"days of {year}", f"correct years, or {files_key}")
-    record = VariableYear(
-        source, year, [(raw, times[np.argsort(raw.days[times], kind="stable")]) for raw, times in chosen]
-    )
-    calendar = chosen[0][0].calendar
-    for raw, _ in chosen[1:]:
-        if raw.calendar != calendar:
-            raise fault(raw.path, variable, f"calendar {raw.calendar}", calendar, "bring all files to one calendar")
-        if raw.units != record.units:
-            raise fault(raw.path, variable, f"units {raw.units!r}", repr(record.units), "bring all files to one unit")
-        VariableYear(source, year, [(raw, np.array([0]))]).require_grid_of(record)
-    days, counts = np.unique(record._days, return_counts=True)
-    if (counts > 1).any():
-        first = int(days[counts > 1][0])
-        holders = [str(raw.path) for raw, times in chosen if first in raw.days[times]]
-        raise fault(
-            Path(holders[0]),
-            variable,
-            f"{counts[counts > 1][0]} stamps on {_iso(first)}" + (f", also in {holders[1]}" if holders[1:] else ""),
-            "one value a day",
-            "make daily values of the data" if (counts > 1).mean() > 0.5 else f"remove one, or narrow {files_key}",
-        )
-    wanted = _days_of(year, calendar)
-    missing = np.setdiff1d(wanted, days)
-    if len(missing):
-        hint = "; a record without leap days needs calendar `noleap`" if list(missing) == [year * 10000 + 229] else ""
-        raise fault(
-            chosen[0][0].path,
-            variable,
-            f"{len(days)} days of {year}, {len(missing)} missing, the first {_iso(int(missing[0]))}",
-            f"all {len(wanted)} days of the {calendar} calendar",
-            f"complete the files, or leave {year} out of years{hint}",
-        )
+        raise fault(paths[0], source.variable, span, f"days of {year}", f"correct years, or {source.files_key}")
+    parts = [(raw, times[np.argsort(raw.dates.days[times], kind="stable")]) for raw, times in chosen]
+    record = VariableYear(source, parts)
+    for raw, times in parts[1:]:
+        _require_fit(VariableYear(source, [(raw, times)]), record)
+    _require_each_day_once(record)
+    _require_all_days(record, year)
     return record
 
 
-def _days_of(year: int, calendar: str) -> np.ndarray:
+def _require_fit(part: VariableYear, whole: VariableYear) -> None:
+    """Refuse a file that has another calendar, other units or another grid than the first one."""
+    mine, wanted = part.first.dates.calendar, whole.first.dates.calendar
+    if mine != wanted:
+        raise part.fault(None, f"calendar {mine}", wanted, "bring all files to one calendar")
+    if part.units != whole.units:
+        raise part.fault(None, f"units {part.units!r}", repr(whole.units), "bring all files to one unit")
+    part.require_grid_of(whole)
+
+
+def _require_each_day_once(record: VariableYear) -> None:
+    days, counts = np.unique(record.days, return_counts=True)
+    if not (counts > 1).any():
+        return
+    first = int(days[counts > 1][0])
+    holders = [raw.header for raw, times in record.parts if first in raw.dates.days[times]]
+    also = f", also in {holders[1].path}" if holders[1:] else ""
+    is_hourly = (counts > 1).mean() > 0.5
+    raise holders[0].fault(
+        f"{counts[counts > 1][0]} stamps on {_iso(first)}{also}",
+        "one value a day",
+        "make daily values of the data" if is_hourly else f"remove one, or narrow {record.source.files_key}",
+    )
+
+
+def _require_all_days(record: VariableYear, year: int) -> None:
+    calendar = record.first.dates.calendar
+    wanted = _days_of(year, calendar)
+    missing = np.setdiff1d(wanted, record.days)
+    if len(missing):
+        hint = "; a record without leap days needs calendar `noleap`" if list(missing) == [year * 10000 + 229] else ""
+        raise record.fault(
+            None,
+            f"{len(record.days)} days of {year}, {len(missing)} missing, the first {_iso(int(missing[0]))}",
+            f"all {len(wanted)} days of the {calendar} calendar",
+            f"complete the files, or leave {year} out of years{hint}",
+        )
+
+
+def _days_of(year: int, calendar: str) -> NDArray[np.int64]:
     dates = xr.date_range(f"{year}-01-01", f"{year + 1}-01-01", inclusive="left", calendar=calendar, use_cftime=True)
     return np.array([d.year * 10000 + d.month * 100 + d.day for d in dates])
 

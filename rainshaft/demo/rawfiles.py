@@ -1,12 +1,12 @@
-"""Raw files of a made-up dataset, for the demo and the tests: they look as other people's files do.
+"""Raw files of a made-up dataset, for the demo and the tests. They look like files of observations and of CMIP.
 
-In: `datasets.NAME` with a section `synthetic`. Out, in one folder, CF netCDF4 with latitude ascending:
+Input: `datasets.NAME` with a section `synthetic`. Output: CF netCDF4 files in one folder, latitude ascending:
 
     rain_{year}.nc                pr      fine grid, mm/day, stamped 00 UTC
     {name}_day_coarse_{year}.nc   pr kg m-2 s-1, tas tasmax tasmin K, huss 1, sfcWind m s-1; CMIP style, stamped 12 UTC
     fixed.nc                      orog m, sftlf %, fine grid
 
-The coarse cells are whole blocks of `factor` x `factor` fine cells, counted from the north-west corner; where they do
+The coarse cells are whole blocks of `factor` x `factor` fine cells, counted from the north-west corner. Where they do
 not fit into the fine grid, the last row and column of them reach beyond it. The coarse `pr` is their exact mean rain.
 """
 
@@ -21,9 +21,9 @@ import xarray as xr
 from rainshaft.config.slices import RawSettings
 from rainshaft.demo import weather
 from rainshaft.demo.weather import CELL_KM, Geography
-from rainshaft.files import atomic
+from rainshaft.files import RAIN_ATTRIBUTES, atomic
 
-SOUTH, WEST, CELL = 24.0, 15.0, 0.04  # degrees; ASSUME: a made-up subtropical coast with cells of 4 to 4.5 km
+SOUTH, WEST, CELL = 24.0, 15.0, 0.04  # degrees  # ASSUME a made-up subtropical coast with cells of 4 to 4.5 km
 
 COARSE: dict[str, dict[str, Any]] = {
     "pr": {"standard_name": "precipitation_flux", "long_name": "Precipitation", "units": "kg m-2 s-1"},
@@ -38,31 +38,30 @@ HEIGHT = {"tas": 2.0, "tasmax": 2.0, "tasmin": 2.0, "huss": 2.0, "sfcWind": 10.0
 
 
 def make(dataset: RawSettings, folder: Path) -> None:
-    """Write the raw files of all years; the same seed and sizes give the same values.
+    """Write the raw files of all years; an equal seed and equal sizes give equal values.
 
     Parameters
     ----------
     dataset
-        Has `synthetic`; its `years` and `factor` are used too.
+        Seed, sizes, years and factor.
     folder
         Where the files go; made if it is not there.
     """
-    settings = dataset.synthetic
-    size = settings.height, settings.width
-    whole = [-(-cells // dataset.factor) * dataset.factor for cells in size]
-    ground = weather.geography(settings.seed, *whole, dataset.factor)
+    seed, size = dataset.synthetic.seed, (dataset.synthetic.height, dataset.synthetic.width)
+    rows, columns = (-(-cells // dataset.factor) * dataset.factor for cells in size)
+    ground = weather.geography(seed, rows, columns, dataset.factor)
     _write(_fixed(ground, size), folder / "fixed.nc")
     for year in dataset.years:
-        days = weather.days_of(settings.seed, year)
-        rain = weather.rain_of(settings.seed, year, days, ground)
+        days = weather.weather_of(seed, year)
+        rain = weather.rain_of(seed, year, days, ground)
         _write(_rain(rain, year, size), folder / f"rain_{year}.nc")
-        for name, field in weather.coarse_of(settings.seed, year, days, rain, ground).items():
+        for name, field in weather.coarse_of(seed, year, days, rain, ground).items():
             _write(_predictor(name, field, year, dataset.factor), folder / f"{name}_day_coarse_{year}.nc")
 
 
 def _fixed(ground: Geography, size: tuple[int, int]) -> xr.Dataset:
     """Height of the ground and land fraction."""
-    # ASSUME: the coast crosses the cells whose middle is nearer to it than half a cell; they are part land, part sea
+    # ASSUME the coast crosses the cells whose middle is nearer to it than half a cell; they are part land, part sea
     land = np.clip(0.5 + ground.crop(ground.inland) / CELL_KM[0], 0, 1) * 100
     orog = {"standard_name": "surface_altitude", "long_name": "Surface Altitude", "units": "m"}
     sftlf = {
@@ -81,10 +80,9 @@ def _fixed(ground: Geography, size: tuple[int, int]) -> xr.Dataset:
 
 
 def _rain(rain: np.ndarray, year: int, size: tuple[int, int]) -> xr.Dataset:
-    """Rain on the fine grid, as a gridded observation."""
-    attributes = {"standard_name": "lwe_precipitation_rate", "long_name": "daily precipitation", "units": "mm/day"}
+    """Rain on the fine grid, as a gridded observation has it."""
     return xr.Dataset(
-        {"pr": (("time", "lat", "lon"), _fine(rain, size), attributes | {"cell_methods": "time: mean"})},
+        {"pr": (("time", "lat", "lon"), _fine(rain, size), RAIN_ATTRIBUTES)},
         {"time": _time(year, hour=0), **_grid(rain.shape[1:], size)},
         {"title": "Daily rain of a made-up coast (stochastic weather generator)"},
     )
@@ -93,7 +91,7 @@ def _rain(rain: np.ndarray, year: int, size: tuple[int, int]) -> xr.Dataset:
 def _predictor(name: str, field: np.ndarray, year: int, factor: int) -> xr.Dataset:
     """One variable on the coarse grid, as a CMIP file has it, with bounds."""
     size = field.shape[1:]
-    coordinates = {"time": _time(year, hour=12), **_grid(size, size, factor)}
+    coordinates: dict[str, Any] = {"time": _time(year, hour=12), **_grid(size, size, factor)}
     bounds = {}
     for axis, half in {"time": np.timedelta64(12, "h"), "lat": factor * CELL / 2, "lon": factor * CELL / 2}.items():
         middle = coordinates[axis][1]
@@ -141,7 +139,7 @@ def _grid(
 
 
 def _time(year: int, hour: int) -> tuple[str, np.ndarray, dict[str, str]]:
-    """The days of a year, stamped at one hour."""
+    """The days of a year, all stamped at one hour."""
     days = np.arange(f"{year}-01-01", f"{year + 1}-01-01", dtype="datetime64[D]")
     return "time", days.astype("datetime64[ns]") + np.timedelta64(hour, "h"), {"standard_name": "time", "axis": "T"}
 

@@ -1,12 +1,13 @@
 """A stochastic weather generator: sharp daily rain on a fine grid and the coarse weather that goes with it.
 
-Not a model of any place: a subtropical coast of a few hundred km with the sea in the west and a mountain range inland.
-A Markov chain of weather (settled, showery, storm) and AR(1) anomalies of wind, warmth and moisture give each day its
-state. The state shapes rain that is drawn from anisotropic power-law Gaussian fields: bands and sheets of rain in
-storms, lifted by the mountains (linear theory of Smith & Barstad 2004), and convective cells, small and intense on
-warm moist days. Only part of it follows from the state: the rest is chance, as for an ensemble to find out.
+It is no model of a real place. It makes a subtropical coast of a few hundred km, with the sea in the west and a
+mountain range inland. A Markov chain of weather (settled, showery, storm) and AR(1) anomalies of wind, warmth and
+moisture give each day its state. The state shapes rain that is drawn from anisotropic power-law Gaussian fields. Storms
+have bands and sheets of rain, which the mountains lift (linear theory of Smith & Barstad 2004). Convective cells are
+small and intense on warm moist days. The rain follows from the state only in part. The rest is chance, which an
+ensemble has to show.
 
-In: seed, year, sizes. Out: numpy arrays; row 0 is the south, rain in mm/day, lengths in km, SI units otherwise.
+Input: seed, year, sizes. Output: numpy arrays; row 0 is the south, rain in mm/day, lengths in km, SI units otherwise.
 """
 
 from __future__ import annotations
@@ -32,33 +33,36 @@ SETTLED, SHOWERY, STORM = 0, 1, 2
 
 @dataclass(frozen=True)
 class Geography:
-    """The ground on a torus that is larger than the domain, so that no field wraps round within the domain."""
+    """The ground on a torus that is larger than the domain.
+
+    Fields made by a Fourier transform are periodic. On a larger torus they do not repeat within the domain.
+    """
 
     shape: tuple[int, int]
     """rows and columns of the domain, whole coarse cells"""
     factor: int
     elevation: Array
-    """m, 0 on the sea; falls to 0 at the edge of the torus"""
+    """m; 0 on the sea, and falls to 0 at the edge of the torus"""
     inland: Array
-    """signed distance to the coast, about, positive on land, km"""
+    """approximate distance to the coast, km; positive on land, negative on the sea"""
     beyond: Array
     """0 before the crest of the mountains, 1 behind it"""
 
     def crop(self, field: Array) -> Array:
-        """The domain's part of a field on the torus."""
+        """Give the part of a field on the torus that lies in the domain."""
         rows, columns = self.shape
         top, left = (field.shape[-2] - rows) // 2, (field.shape[-1] - columns) // 2
         return field[..., top : top + rows, left : left + columns]
 
     def coarsen(self, field: Array) -> Array:
-        """Block means, in float64."""
+        """Give the means over the coarse cells, in float64."""
         rows, columns = (size // self.factor for size in field.shape[-2:])
         blocks = field.reshape(*field.shape[:-2], rows, self.factor, columns, self.factor)
         return blocks.mean(axis=(-3, -1), dtype=np.float64)
 
     @property
     def wavenumbers(self) -> tuple[Array, Array]:
-        """Wavenumbers of `rfft2` on the torus northwards and eastwards, rad/km."""
+        """Wavenumbers of `rfft2` on the torus to the north and to the east, rad/km."""
         rows, columns = self.elevation.shape
         north = 2 * np.pi * np.fft.fftfreq(rows, CELL_KM[0])
         east = 2 * np.pi * np.fft.rfftfreq(columns, CELL_KM[1])
@@ -71,7 +75,7 @@ def geography(seed: int, height: int, width: int, factor: int) -> Geography:
     Parameters
     ----------
     seed
-        Same seed and sizes, same ground.
+        The seed; with equal sizes it makes an equal ground.
     height, width
         Size of the domain in fine cells, multiples of `factor`.
     factor
@@ -80,7 +84,7 @@ def geography(seed: int, height: int, width: int, factor: int) -> Geography:
     rng = np.random.default_rng([seed, 0])
     torus = (_fast_size(height + 36), _fast_size(width + 36))
     flat = np.zeros(torus, "f4")
-    ground = Geography((height, width), factor, flat, flat, flat)
+    ground = Geography((height, width), factor, flat, flat, flat)  # tells the random fields the size of the torus
     rows = (np.arange(torus[0]) - torus[0] // 2)[:, None] * CELL_KM[0]
     columns = (np.arange(torus[1]) - torus[1] // 2)[None, :] * CELL_KM[1]
     size = min(height * CELL_KM[0], width * CELL_KM[1])  # the land's shape scales with the domain
@@ -112,7 +116,7 @@ def geography(seed: int, height: int, width: int, factor: int) -> Geography:
 
 
 def _fast_size(least: int) -> int:
-    """The next size whose Fourier transform is fast."""
+    """The next even size whose Fourier transform is fast: its primes are 2, 3 and 5."""
     size = least + least % 2
     while True:
         rest = size
@@ -138,8 +142,8 @@ def _taper(torus: tuple[int, int], shape: tuple[int, int]) -> Array:
 
 
 @dataclass(frozen=True)
-class Days:
-    """The large-scale weather of each day of a year; every array has one value a day."""
+class WeatherYear:
+    """The large-scale weather of a year; every array has one value a day."""
 
     summer: Array
     """season, 1 in high summer, -1 in deep winter"""
@@ -156,14 +160,14 @@ class Days:
     strength: Array
     """logarithm of the intensity of the rain, anomaly"""
     band: Array
-    """(day, 4): a storm's band: direction (rad), distance from the centre and width (domain sizes), sharpness"""
+    """rain band of a storm (day, 4): direction (rad), distance from the centre and width (domain sizes), sharpness"""
 
     def __len__(self) -> int:
         return len(self.summer)
 
 
-def days_of(seed: int, year: int) -> Days:
-    """Walk the chain of weather through a year. A year does not depend on which others are made."""
+def weather_of(seed: int, year: int) -> WeatherYear:
+    """Walk the chain of weather through a year. A year does not depend on which other years are made."""
     rng = np.random.default_rng([seed, 1, year])
     count = 365 + calendar.isleap(year)
     total = count + SPIN_UP
@@ -175,10 +179,10 @@ def days_of(seed: int, year: int) -> Days:
         regime[day] = _next_regime(rng, int(regime[day - 1]), summer[day], moisture[day])
         if regime[day] != STORM:
             strength[day] = 0.4 * rng.standard_normal()
-        elif regime[day - 1] != STORM:  # a new storm enters: direction it comes from, place, width, sharpness
+        elif regime[day - 1] != STORM:  # a new storm enters
             band[day] = rng.normal(-0.5, 0.6), rng.uniform(-0.6, 0.0), rng.uniform(0.25, 0.6), rng.uniform(0, 1)
             strength[day] = 0.4 * rng.standard_normal()
-        else:  # and moves on
+        else:  # the storm moves on
             band[day] = band[day - 1] + [rng.normal(0, 0.15), rng.uniform(0.1, 0.6), rng.normal(0, 0.05), 0]
             band[day, 2] = max(band[day, 2], 0.2)
             strength[day] = 0.5 * strength[day - 1] + 0.35 * rng.standard_normal()
@@ -186,13 +190,20 @@ def days_of(seed: int, year: int) -> Days:
     warmth = _ar1(rng, total, 0.8) * (2.0 - 1.0 * summer) - 1.2 * stormy
     eastward = 3.0 - 1.5 * summer + 2.8 * _ar1(rng, total, 0.6) + stormy * (3.5 - 1.0 * summer)
     northward = 1.0 + 1.0 * summer + 2.6 * _ar1(rng, total, 0.6) + 1.5 * stormy * np.cos(band[:, 0])
-    year_only = slice(SPIN_UP, None)
-    parts = (summer, regime, warmth, moisture, eastward, northward, strength, band)
-    return Days(*(part[year_only] for part in parts))
+    return WeatherYear(
+        summer=summer[SPIN_UP:],
+        regime=regime[SPIN_UP:],
+        warmth=warmth[SPIN_UP:],
+        moisture=moisture[SPIN_UP:],
+        eastward=eastward[SPIN_UP:],
+        northward=northward[SPIN_UP:],
+        strength=strength[SPIN_UP:],
+        band=band[SPIN_UP:],
+    )
 
 
 def _next_regime(rng: np.random.Generator, regime: int, summer: float, moisture: float) -> int:
-    """The Markov chain: more storms in winter, more showers in summer, both where it is moist."""
+    """One step of the Markov chain: more storms in winter, more showers in summer, more of both when it is moist."""
     to_storm = (0.075 - 0.025 * summer) * np.exp(0.6 * moisture)
     to_showers = (0.17 + 0.09 * summer) * np.exp(0.4 * moisture)
     if regime == SETTLED:
@@ -217,7 +228,7 @@ def _ar1(rng: np.random.Generator, count: int, memory: float) -> Array:
 # --------------------------------------------------------------------------------------------- rain
 
 
-def rain_of(seed: int, year: int, days: Days, ground: Geography) -> NDArray[np.float32]:
+def rain_of(seed: int, year: int, days: WeatherYear, ground: Geography) -> NDArray[np.float32]:
     """Draw the rain of a year, (day, row, column) in mm/day."""
     rain = np.empty((len(days), *ground.shape), "f4")
     mountains = np.fft.rfft2(ground.elevation)  # complex64, so that the work on a day stays in float32
@@ -227,7 +238,7 @@ def rain_of(seed: int, year: int, days: Days, ground: Geography) -> NDArray[np.f
 
 
 def _rain_of_day(
-    rng: np.random.Generator, days: Days, day: int, ground: Geography, mountains: NDArray[np.complexfloating]
+    rng: np.random.Generator, days: WeatherYear, day: int, ground: Geography, mountains: NDArray[np.complexfloating]
 ) -> Array:
     """Storm rain and convective cells of one day over the domain, mm/day."""
     state = (days.summer, days.moisture, days.warmth, days.strength, days.eastward, days.northward)
@@ -244,7 +255,7 @@ def _rain_of_day(
     clusters = ground.crop(_gaussian_field(ground, rng, outer=80, slope=3.8))
     intensity = math.exp(strength + 0.2 * moisture + 0.04 * warmth + 0.12 * summer)
 
-    cover = (-2.5, -1.3, 0.3)[regime] + 0.3 * moisture
+    cover: float | Array = (-2.5, -1.3, 0.3)[regime] + 0.3 * moisture
     if regime == STORM:
         cover = cover + 2.2 * (_band(ground, days.band[day], meso) - 0.45)
     sheet = meso + cover + 0.5 * np.clip(lifted, -1, 2)
@@ -269,9 +280,9 @@ def _rain_of_day(
 def _gaussian_field(
     ground: Geography, rng: np.random.Generator, outer: float, slope: float, along: float = 0.0, ratio: float = 1.0
 ) -> Array:
-    """Gaussian random field on the torus, mean 0, variance 1, power ~ (1 + (k outer / 2 pi)^2)^(-slope / 2).
+    """Gaussian random field on the torus with mean 0, variance 1 and power ~ (1 + (k outer / 2 pi)^2)^(-slope / 2).
 
-    `outer` is the largest scale in km; `ratio` stretches the field in the direction `along` (rad from east).
+    `outer` is the largest scale in km. `ratio` stretches the field in the direction `along` (rad from east).
     """
     north, east = ground.wavenumbers
     parallel = east * math.cos(along) + north * math.sin(along)
@@ -305,8 +316,8 @@ def _orographic(
 ) -> tuple[Array, Array]:
     """Lifting of moist air by the ground, and the drying of the air behind the mountains.
 
-    Linear theory (Smith & Barstad 2004, eq. 49): P^ = i s h^ / ((1 - i m H)(1 + i s t)^2), s = U k, here divided by
-    the value that gives moderate orographic rain. The shadow is the factor left of the rain behind the crest.
+    Linear theory (Smith & Barstad 2004, eq. 49): P^ = i s h^ / ((1 - i m H)(1 + i s t)^2), s = U k. It is divided by
+    the value that gives moderate orographic rain. The second result multiplies the rain: it is below 1 behind a crest.
     """
     north, east = ground.wavenumbers
     moist_depth, delay, stability = 2.5, 1000.0, 0.005  # km, s, 1/s
@@ -322,10 +333,12 @@ def _orographic(
 # --------------------------------------------------------------------------------- coarse predictors
 
 
-def coarse_of(seed: int, year: int, days: Days, rain: Array, ground: Geography) -> dict[str, NDArray[np.float32]]:
+def coarse_of(
+    seed: int, year: int, days: WeatherYear, rain: Array, ground: Geography
+) -> dict[str, NDArray[np.float32]]:
     """Make the coarse fields of a year, (day, row, column) by CMIP name, in CMIP units.
 
-    `pr` is the block mean of `rain` (perfect model); the others follow the state of the weather with noise.
+    `pr` is the block mean of `rain` (perfect model). The other fields follow the state of the weather, with noise.
     """
     rng = np.random.default_rng([seed, 3, year])
     wet = ground.coarsen(rain)
@@ -356,7 +369,7 @@ def coarse_of(seed: int, year: int, days: Days, rain: Array, ground: Geography) 
 
 
 def _drift(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Noise of about unit variance: slow tilts over the domain and a little of its own in each cell."""
+    """Noise of about unit variance: slow tilts over the domain, and a little noise of each cell."""
     days, rows, columns = shape
     level, tilt_north, tilt_east = (_ar1(rng, days, 0.6)[:, None, None] for _ in range(3))
     north = np.linspace(-1, 1, rows)[None, :, None]

@@ -1,15 +1,24 @@
-"""Small canonical fields, built by hand for the tests of what comes after `ingest`, with their normalisation."""
+"""Small canonical fields, built by hand, and their normalisation, for the tests of what reads them."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import xarray as xr
 
-from rainshaft.config.sections import Dataset
+from rainshaft.config.sections import Dataset, Section
+from rainshaft.config.slices import NormalisationSettings
 from rainshaft.data.normalisation import fit_normalisation
 from rainshaft.files import write_netcdf
+
+Settings = TypeVar("Settings", bound=Section)
+
+
+def slice_of(dataset: Dataset, settings: type[Settings]) -> Settings:
+    """What one stage reads of a dataset."""
+    return settings(**dataset.model_dump(mode="json", include=set(settings.model_fields)))
 
 
 def showers(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -25,7 +34,7 @@ def normalisation_of(*paths: Path, **keys: object) -> xr.Dataset:
         "rain": {"files": ["x"], "variable": "pr"},
         "split": {"by": "blocks", "block_days": 5, "cycle": ["train", "validation", "train", "test"]},
     }
-    return fit_normalisation(list(paths), Dataset(**dataset | keys))
+    return fit_normalisation(list(paths), slice_of(Dataset(**dataset | keys), NormalisationSettings))
 
 
 def make_fields(
@@ -85,7 +94,12 @@ def make_fields(
             "v": 55 - 2.5 * np.arange(whole.shape[2]),
             "u": -15 + 2.5 * np.arange(whole.shape[3]),
         },
-        {"factor": factor, "rain_channel": "pr" if coarse else "", "ingest": "[]"},
+        {
+            "factor": factor,
+            "rain_channel": "pr" if coarse else "",
+            "grid_kind": "latitude/longitude",
+            "ingest": "[]",
+        },
     )
     write_netcdf(fields, path)
     return path

@@ -17,12 +17,12 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
     def half():
         with files.atomic(path) as temporary:
-            temporary.write_text("half")
+            temporary.write_text("half", encoding="utf-8")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         half()
-    assert path.read_text() == '{\n  "b": 1\n}\n'
+    assert path.read_text(encoding="utf-8") == '{\n  "b": 1\n}\n'
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 

@@ -1,17 +1,18 @@
 """Raw files of every habit give the same canonical fields; faulty ones are refused with a word that helps."""
 
 import json
-import subprocess
-import sys
 
 import cftime
 import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
+from fields import slice_of
 
 from rainshaft.config.sections import Dataset
-from rainshaft.data.prepare import check_sources, prepare_year
+from rainshaft.config.slices import PrepareSettings
+from rainshaft.data import prepare
+from rainshaft.data.prepare import prepare_year
 from rainshaft.data.sources import InputError, source_files
 
 YEAR = 2001
@@ -63,9 +64,9 @@ def make(tmp_path):
     """Write raw files, prepare a year of them, return the fields and what was said."""
 
     def make(rain=None, predictors=None, year=YEAR, encoding=None, check=True, **keys):
-        configured = keys.pop("config", None) or config(tmp_path, rain, predictors, encoding, **keys)
+        configured = keys.pop("settings", None) or settings(tmp_path, rain, predictors, encoding, **keys)
         if check:
-            check_sources(configured)
+            check_sources(configured, [year])
         prepare_year(configured, year, tmp_path / "fields.nc")
         with xr.open_dataset(tmp_path / "fields.nc") as fields:
             return fields.load(), json.loads(fields.attrs["ingest"])
@@ -77,14 +78,13 @@ def make(tmp_path):
 def plain(tmp_path_factory):
     """The fields of `rain_file()` as it stands, and what was said."""
     folder = tmp_path_factory.mktemp("plain")
-    dataset = config(folder, rain_file())
-    prepare_year(dataset, YEAR, folder / "fields.nc")
+    prepare_year(settings(folder, rain_file()), YEAR, folder / "fields.nc")
     with xr.open_dataset(folder / "fields.nc") as fields:
         return fields.load(), json.loads(fields.attrs["ingest"])
 
 
-def config(folder, raw=None, predictors=None, encoding=None, **keys):
-    """A dataset of files that are written here; `predictors` are keyed by variable."""
+def settings(folder, raw=None, predictors=None, encoding=None, **keys):
+    """The settings for files that are written here; `predictors` are keyed by variable."""
     if raw is not None:
         raw.to_netcdf(folder / "rain.nc", encoding=encoding)
     files = []
@@ -98,7 +98,11 @@ def config(folder, raw=None, predictors=None, encoding=None, **keys):
         "predictors": files or "coarsened",
         "split": {"by": "blocks"},
     }
-    return Dataset.model_validate({**defaults, **keys})
+    return slice_of(Dataset(**defaults | keys), PrepareSettings)
+
+
+def check_sources(configured, years=(YEAR,)):
+    prepare.check_sources(configured, years)
 
 
 def tas(ds=None, **entry):
@@ -295,10 +299,10 @@ def test_units_come_from_the_configuration_only_where_the_file_is_silent(make, t
     rain = {"files": [str(tmp_path / "rain.nc")], "variable": "pr"}
     assert "no units" in refused(make, raw)
     assert "rain.units" in refused(make, raw, check=False)
-    fields, notes = make(raw, config=config(tmp_path, raw, rain={**rain, "units": "mm/h"}))
+    fields, notes = make(raw, settings=settings(tmp_path, raw, rain={**rain, "units": "mm/h"}))
     np.testing.assert_allclose(fields.pr, raw.pr * 24, rtol=1e-6)
     assert any("taken as mm/h" in note for note in notes)
-    message = refused(make, config=config(tmp_path, rain_file(), rain={**rain, "units": "kg m-2 s-1"}))
+    message = refused(make, settings=settings(tmp_path, rain_file(), rain={**rain, "units": "kg m-2 s-1"}))
     assert "'mm/day'" in message
     assert "kg m-2 s-1" in message
     assert "units 'K'" in refused(make, rain_file(units="K"))
@@ -336,14 +340,15 @@ def test_domain_across_the_date_line(make):
 def test_one_file_of_several_years_is_as_good_as_a_file_a_year(make, tmp_path):
     years = (2000, 2001, 2002)
     whole = rain_file(years)
-    expected, _ = make(whole, config=config(tmp_path, whole, years=years))
+    expected, _ = make(whole)
     for year in years:
         whole.sel(time=str(year)).to_netcdf(tmp_path / f"a_{year}.nc")
     for pattern in ("a_{year}.nc", "a_*.nc"):
-        split = config(tmp_path, years=years, rain={"files": [str(tmp_path / pattern)], "variable": "pr"})
-        fields, _ = make(config=split)
+        split = settings(tmp_path, rain={"files": [str(tmp_path / pattern)], "variable": "pr"})
+        check_sources(split, years)
+        fields, _ = make(settings=split)
         assert_same_fields(fields, expected)
-    assert len(source_files(split)) == 3
+        assert len(source_files(split, years)) == 3
 
 
 def test_a_file_a_day(make, plain, tmp_path):
@@ -353,7 +358,7 @@ def test_a_file_a_day(make, plain, tmp_path):
         day.to_netcdf(tmp_path / f"d{i:03d}.nc")
     whole.isel(time=slice(40, None)).to_netcdf(tmp_path / "drest.nc")
     rain = {"files": [str(tmp_path / "d*.nc")], "variable": "pr"}
-    fields, _ = make(config=config(tmp_path, rain=rain), check=False)
+    fields, _ = make(settings=settings(tmp_path, rain=rain), check=False)
     assert_same_fields(fields, expected)
 
 
@@ -361,7 +366,7 @@ def test_days_that_alternate_between_files(make, plain, tmp_path):
     for i in (0, 1):
         rain_file().isel(time=slice(i, None, 2)).to_netcdf(tmp_path / f"part{i}.nc")
     rain = {"files": [str(tmp_path / "part*.nc")], "variable": "pr"}
-    fields, _ = make(config=config(tmp_path, rain=rain))
+    fields, _ = make(settings=settings(tmp_path, rain=rain))
     assert_same_fields(fields, plain[0])
 
 
@@ -372,7 +377,7 @@ def test_calendars(make, tmp_path, calendar, days):
     rain = rain.isel(time=slice(days)).assign_coords(time=time)
     tail = np.minimum(np.arange(days), other.sizes["time"] - 1)
     other = other.isel(time=tail).assign_coords(time=time.shift(12, "h"))
-    fields, _ = make(year=2000, config=config(tmp_path, rain, tas(other), years=[2000]))
+    fields, _ = make(rain, tas(other), year=2000)
     assert fields.sizes["time"] == days
     if calendar != "standard":
         assert isinstance(fields.time.values[0], cftime.datetime)
@@ -381,7 +386,7 @@ def test_calendars(make, tmp_path, calendar, days):
 
 def test_calendars_that_differ_are_refused(tmp_path):
     other = coarse_file().convert_calendar("noleap", use_cftime=True)
-    message = refused(check_sources, config(tmp_path, rain_file(), tas(other)))
+    message = refused(check_sources, settings(tmp_path, rain_file(), tas(other)))
     assert "calendar noleap" in message
     assert "tas.nc" in message
 
@@ -395,18 +400,18 @@ def test_noon_and_midnight_meet(make):
 def test_missing_and_duplicate_days_are_named(tmp_path):
     rain = rain_file()
     cut = rain.isel(time=np.delete(np.arange(365), [40, 41, 200]))
-    message = refused(check_sources, config(tmp_path, cut))
+    message = refused(check_sources, settings(tmp_path, cut))
     assert "3 missing" in message
     assert "2001-02-10" in message
     other = coarse_file().isel(time=np.delete(np.arange(365), 99))
-    message = refused(check_sources, config(tmp_path, rain, tas(other)))
+    message = refused(check_sources, settings(tmp_path, rain, tas(other)))
     assert "tas.nc" in message
     assert "2001-04-10" in message
     twice = xr.concat([rain, rain.isel(time=[7])], "time")
-    message = refused(check_sources, config(tmp_path, twice))
+    message = refused(check_sources, settings(tmp_path, twice))
     assert "2 stamps on 2001-01-08" in message
-    assert "2001-01-01 to 2001-12-31" in refused(check_sources, config(tmp_path, rain, years=[1999]))
-    assert "make daily values" in refused(check_sources, config(tmp_path, hourly()))
+    assert "2001-01-01 to 2001-12-31" in refused(check_sources, settings(tmp_path, rain), [1999])
+    assert "make daily values" in refused(check_sources, settings(tmp_path, hourly()))
 
 
 def hourly():
@@ -418,7 +423,7 @@ def hourly():
 def test_leap_day_missing_gives_the_hint(tmp_path):
     rain = rain_file((2000,))
     rain = rain.sel(time=rain.time != np.datetime64("2000-02-29"))
-    message = refused(check_sources, config(tmp_path, rain, years=[2000]))
+    message = refused(check_sources, settings(tmp_path, rain), [2000])
     assert "2000-02-29" in message
     assert "noleap" in message
 
@@ -503,7 +508,7 @@ def test_elevation_on_another_grid_is_refused(tmp_path):
     like = rain_file().assign_coords(lat=rain_file().lat + 0.05)
     static(np.zeros((HEIGHT, WIDTH)), "z", "m", like).to_netcdf(tmp_path / "z.nc")
     message = refused(
-        check_sources, config(tmp_path, rain_file(), elevation={"file": str(tmp_path / "z.nc"), "variable": "z"})
+        check_sources, settings(tmp_path, rain_file(), elevation={"file": str(tmp_path / "z.nc"), "variable": "z"})
     )
     assert "z.nc" in message
     assert "grid of the rain" in message
@@ -539,12 +544,12 @@ def test_rotated_axes(make):
 def test_axes_without_units_or_coordinates_are_refused(tmp_path):
     raw = rain_file().rename(lat="y", lon="x")
     raw.y.attrs, raw.x.attrs = {}, {}
-    assert "units" in refused(check_sources, config(tmp_path, raw))
-    assert "coordinate" in refused(check_sources, config(tmp_path, rain_file().drop_vars(["lat", "lon"])))
+    assert "units" in refused(check_sources, settings(tmp_path, raw))
+    assert "coordinate" in refused(check_sources, settings(tmp_path, rain_file().drop_vars(["lat", "lon"])))
     members = xr.concat([rain_file(), rain_file()], "member")
-    assert "member of length 2" in refused(check_sources, config(tmp_path, members))
+    assert "member of length 2" in refused(check_sources, settings(tmp_path, members))
     holed = rain_file().isel(lat=[0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11])
-    assert "steps from 0.1 to 0.2" in refused(check_sources, config(tmp_path, holed))
+    assert "steps from 0.1 to 0.2" in refused(check_sources, settings(tmp_path, holed))
 
 
 # --------------------------------------------------------------------------- predictors and grids
@@ -595,14 +600,16 @@ def test_other_predictors_are_regridded(make, grid, method):
 
 
 def test_predictor_that_does_not_cover_the_domain_is_refused(tmp_path):
-    message = refused(check_sources, config(tmp_path, rain_file(), tas(coarse_file(cells=(5, 5), size=0.3, west=70.6))))
+    message = refused(
+        check_sources, settings(tmp_path, rain_file(), tas(coarse_file(cells=(5, 5), size=0.3, west=70.6)))
+    )
     assert "longitude 70.6 to 72.1" in message
     assert "longitude 70 to 71.6" in message
 
 
 def test_predictor_that_asks_for_another_factor_is_refused(tmp_path):
     rain = rain_file(height=12, width=18)
-    message = refused(check_sources, config(tmp_path, rain, tas(coarse_file(cells=(4, 6), size=0.3))))
+    message = refused(check_sources, settings(tmp_path, rain, tas(coarse_file(cells=(4, 6), size=0.3))))
     assert "set factor: 3" in message
 
 
@@ -633,7 +640,7 @@ def test_thirteen_by_eleven_of_twelve(make):
 
 
 def test_factor_too_large(tmp_path):
-    message = refused(check_sources, config(tmp_path, rain_file(), factor=7))
+    message = refused(check_sources, settings(tmp_path, rain_file(), factor=7))
     assert "factor 6 or less" in message
 
 
@@ -697,7 +704,7 @@ def test_context_stands_beside_coarse_predictors_and_leaves_their_grid_alone(mak
 def test_context_on_two_grids_is_refused(tmp_path):
     other = weather("z").isel(lon=slice(5))
     files = {"msl": (weather(), {"context": True}), "z": (other, {"context": True})}
-    message = refused(check_sources, config(tmp_path, rain_file(), files))
+    message = refused(check_sources, settings(tmp_path, rain_file(), files))
     assert "z.nc, variable z: found 5 x 5 cells" in message
     assert "msl.nc, 5 x 7 cells" in message
 
@@ -708,8 +715,8 @@ def test_context_whose_grid_changes_from_year_to_year_is_refused(tmp_path):
     for year, raw in ((2001, weather()), (2002, later.isel(lat=slice(4)))):
         raw.to_netcdf(tmp_path / f"msl_{year}.nc")
     msl = {"files": [str(tmp_path / "msl_{year}.nc")], "variable": "msl", "context": True}
-    whole = config(tmp_path, years=[2001, 2002]).model_dump() | {"predictors": [msl]}
-    message = refused(check_sources, Dataset.model_validate(whole))
+    configured = PrepareSettings(**settings(tmp_path).model_dump() | {"predictors": [msl]})
+    message = refused(check_sources, configured, [2001, 2002])
     assert "msl_2002.nc, variable msl: found 4 x 7 cells" in message
 
 
@@ -722,9 +729,9 @@ def test_context_is_checked_in_every_cell(make):
 
 def test_axes_of_another_kind_lead_to_context_but_not_for_rain(tmp_path):
     msl = {"msl": (weather(), {})}
-    assert "`context: true`" in refused(check_sources, config(tmp_path, on_projected_axes(rain_file()), msl))
+    assert "`context: true`" in refused(check_sources, settings(tmp_path, on_projected_axes(rain_file()), msl))
     rain = {"tas": (coarse_file(units="mm"), {"quantity": "rain"})}
-    message = refused(check_sources, config(tmp_path, on_projected_axes(rain_file()), rain))
+    message = refused(check_sources, settings(tmp_path, on_projected_axes(rain_file()), rain))
     assert "axes of the kind latitude/longitude" in message
     assert "context" not in message
 
@@ -783,7 +790,7 @@ def assert_refused_without_output(folder, dataset, *words):
 @pytest.mark.parametrize("form", ["NETCDF3_CLASSIC", "NETCDF3_64BIT", "NETCDF3_64BIT_DATA", "NETCDF4"])
 @pytest.mark.parametrize("unlimited", [[], ["time"]])
 def test_truncated_file(tmp_path, form, unlimited):
-    dataset = config(tmp_path)
+    dataset = settings(tmp_path)
     rain_file().to_netcdf(tmp_path / "rain.nc", format=form, unlimited_dims=unlimited, engine="netcdf4")
     check_sources(dataset)
     whole = (tmp_path / "rain.nc").read_bytes()
@@ -794,7 +801,7 @@ def test_truncated_file(tmp_path, form, unlimited):
 
 
 def test_flipped_byte(tmp_path):
-    dataset = config(tmp_path, rain_file(), tas(), encoding={"pr": COMPRESSED})
+    dataset = settings(tmp_path, rain_file(), tas(), encoding={"pr": COMPRESSED})
     whole = bytearray((tmp_path / "rain.nc").read_bytes())
     whole[len(whole) // 2] ^= 0xFF
     (tmp_path / "rain.nc").write_bytes(whole)
@@ -807,7 +814,7 @@ def test_a_full_disk_is_no_fault_of_the_input(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(xr.Dataset, "to_netcdf", full)
-    dataset = config(tmp_path)
+    dataset = settings(tmp_path)
     rain_file().pr.to_netcdf(tmp_path / "rain.nc")
     with pytest.raises(OSError, match="No space"):
         prepare_year(dataset, YEAR, tmp_path / "fields.nc")
@@ -815,7 +822,7 @@ def test_a_full_disk_is_no_fault_of_the_input(tmp_path, monkeypatch):
 
 def test_all_faults_are_listed_at_once(tmp_path):
     other = coarse_file().isel(time=slice(300))
-    dataset = config(tmp_path, rain_file(units="K"), tas(other), elevation={"file": "$NOWHERE/z.nc", "variable": "z"})
+    dataset = settings(tmp_path, rain_file(units="K"), tas(other), elevation={"file": "$NOWHERE/z.nc", "variable": "z"})
     lines = refused(check_sources, dataset).split("\n")
     assert len(lines) == 3
     assert "units 'K'" in lines[0]
@@ -825,56 +832,17 @@ def test_all_faults_are_listed_at_once(tmp_path):
 
 
 def test_missing_variable_names_those_there(tmp_path):
-    message = refused(check_sources, config(tmp_path, rain_file().rename(pr="precip")))
+    message = refused(check_sources, settings(tmp_path, rain_file().rename(pr="precip")))
     assert "precip" in message
     assert "rain.variable" in message
-    (tmp_path / "rain.nc").write_text("date,rain\n")
-    assert "netCDF" in refused(check_sources, config(tmp_path))
+    (tmp_path / "rain.nc").write_text("date,rain\n", encoding="utf-8")
+    assert "netCDF" in refused(check_sources, settings(tmp_path))
 
 
 def test_grid_that_changes_from_year_to_year_is_refused(tmp_path):
     for year, height in ((2001, 12), (2002, 16)):
         rain_file((year,), height=height).to_netcdf(tmp_path / f"rain_{year}.nc")
     rain = {"files": [str(tmp_path / "rain_{year}.nc")], "variable": "pr"}
-    message = refused(check_sources, config(tmp_path, years=[2001, 2002], rain=rain))
+    message = refused(check_sources, settings(tmp_path, rain=rain), [2001, 2002])
     assert "rain_2002.nc" in message
     assert "16 x 16" in message
-
-
-# --------------------------------------------------------------------------- names of files
-
-
-def named(*patterns, **keys):
-    rain = {"files": list(patterns), "variable": "pr"}
-    split = {"by": "blocks"}
-    return Dataset.model_validate({"years": [2001, 2002], "factor": 4, "rain": rain, "split": split, **keys})
-
-
-def test_source_files(tmp_path, monkeypatch):
-    for name in ("a_2001.nc", "a_2002.nc", "b.nc", "z.nc"):
-        (tmp_path / name).touch()
-    monkeypatch.setenv("RAIN", str(tmp_path))
-    elevation = {"file": "${RAIN}/z.nc", "variable": "z"}
-    dataset = named("$RAIN/a_{year}.nc", "$RAIN/b*", "$RAIN/b.nc", elevation=elevation)
-    names = [path.name for path in source_files(dataset)]
-    assert names == ["a_2001.nc", "a_2002.nc", "b.nc", "z.nc"]
-    assert [path.name for path in source_files(dataset, 2002)] == ["a_2002.nc", "b.nc", "z.nc"]
-    message = refused(source_files, named("$RAIN/c_{year}.nc"))
-    assert "rain.files" in message
-    assert "c_2001.nc" in message
-    monkeypatch.delenv("RAIN")
-    message = refused(source_files, dataset)
-    assert "export RAIN=" in message
-
-
-def test_data_folder_has_a_default(monkeypatch):
-    monkeypatch.delenv("RAINSHAFT_DATA", raising=False)
-    synthetic = named("$RAINSHAFT_DATA/rain_{year}.nc", synthetic={})
-    assert [path.parts[-2:] for path in source_files(synthetic, 2001)] == [("data", "rain_2001.nc")]
-    check_sources(synthetic)
-
-
-def test_naming_files_imports_no_heavy_library():
-    code = "import sys, rainshaft.sources; print([m for m in ('xarray', 'dask', 'numpy', 'scipy') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

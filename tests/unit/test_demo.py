@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import xarray as xr
+from fields import slice_of
 
 from rainshaft.config.sections import Dataset
-from rainshaft.demo import rawfiles as synthetic
-from rainshaft.demo import weather
+from rainshaft.config.slices import RawSettings
+from rainshaft.demo import rawfiles, weather
 
 YEARS = (2003, 2004, 2005)  # with a leap year
 
@@ -13,14 +14,14 @@ def settings(seed=1, height=64, width=64, factor=8, years=YEARS):
     split = {"by": "blocks"}
     rain = {"files": ("rain_{year}.nc",), "variable": "pr"}
     made = {"seed": seed, "height": height, "width": width}
-    return Dataset(years=years, factor=factor, rain=rain, split=split, synthetic=made)
+    return slice_of(Dataset(years=years, factor=factor, rain=rain, split=split, synthetic=made), RawSettings)
 
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory):
     """Three years of 64 x 64 cells, factor 8."""
     folder = tmp_path_factory.mktemp("raw")
-    synthetic.make(settings(), folder)
+    rawfiles.make(settings(), folder)
     return folder
 
 
@@ -38,7 +39,7 @@ def read(folder, name):
 def made(tmp_path, **keys):
     """One year of some other dataset."""
     keys = {"height": 16, "width": 16, "factor": 4, "years": (2003,)} | keys
-    synthetic.make(settings(**keys), tmp_path)
+    rawfiles.make(settings(**keys), tmp_path)
     return read(tmp_path, "rain_2003").pr, read(tmp_path, "pr_day_coarse_2003").pr
 
 
@@ -58,7 +59,7 @@ def test_files_look_as_other_peoples_do(raw):
     np.testing.assert_allclose(coarse.lat, fine.lat.values.reshape(8, 8).mean(1), atol=1e-6)
     np.testing.assert_allclose(coarse.lon, fine.lon.values.reshape(8, 8).mean(1), atol=1e-6)
     np.testing.assert_allclose(coarse.lat_bnds[1:, 0], coarse.lat_bnds[:-1, 1], atol=1e-6)
-    units = {name: read(raw, f"{name}_day_coarse_2004")[name].attrs["units"] for name in synthetic.COARSE}
+    units = {name: read(raw, f"{name}_day_coarse_2004")[name].attrs["units"] for name in rawfiles.COARSE}
     assert units == {"pr": "kg m-2 s-1", "tas": "K", "tasmax": "K", "tasmin": "K", "huss": "1", "sfcWind": "m s-1"}
 
 
@@ -110,7 +111,7 @@ def test_coarse_rain_of_the_demo_is_the_block_mean(raw, rain):
 
 
 def test_temperatures_are_in_order_and_moisture_is_bounded(raw):
-    fields = {name: read(raw, f"{name}_day_coarse_2003")[name].values.astype("f8") for name in synthetic.COARSE}
+    fields = {name: read(raw, f"{name}_day_coarse_2003")[name].values.astype("f8") for name in rawfiles.COARSE}
     assert (fields["tasmin"] <= fields["tas"]).all()
     assert (fields["tas"] <= fields["tasmax"]).all()
     assert (fields["tasmax"] - fields["tasmin"]).max() < 30
@@ -170,14 +171,14 @@ def test_mountains_shape_the_rain_and_the_coarse_fields_do_not_tell_all(raw, rai
 
 def test_warm_moist_days_have_smaller_cells():
     ground = weather.geography(1, 64, 64, 8)
-    days = weather.days_of(1, 2003)
+    days = weather.weather_of(1, 2003)
     mountains = np.fft.rfft2(ground.elevation)
 
     def neighbours(summer, warmth, moisture):
         state = {"summer": summer, "warmth": warmth, "moisture": moisture, "eastward": 1.0, "northward": 0.0}
         fixed = {name: np.full(20, value) for name, value in state.items()} | {"regime": np.full(20, weather.SHOWERY)}
         fixed |= {"strength": np.zeros(20), "band": np.zeros((20, 4))}
-        made = weather.Days(**(vars(days) | fixed))
+        made = weather.WeatherYear(**(vars(days) | fixed))
         drawn = [weather._rain_of_day(np.random.default_rng(d), made, d, ground, mountains) for d in range(20)]
         wet = np.log1p(np.stack(drawn))
         return np.corrcoef(wet[:, :, 2:].ravel(), wet[:, :, :-2].ravel())[0, 1]

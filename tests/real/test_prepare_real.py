@@ -1,4 +1,4 @@
-"""Ingest of real files: CHIRPS with ERA5 over central India, SPREAD over the Balearic Islands."""
+"""Canonical fields of real files: CHIRPS with ERA5 over central India, SPREAD over the Balearic Islands."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rainshaft.config.sections import Dataset
+from rainshaft.config.slices import PrepareSettings
 from rainshaft.data.prepare import check_sources, prepare_year
 from rainshaft.data.sources import InputError
 
@@ -22,10 +22,10 @@ needs_spread = pytest.mark.skipif(not SPREAD.is_dir(), reason=f"no {SPREAD}; set
 
 
 def prepare(folder, year, file, variable, **keys):
-    raw = {"years": [year], "rain": {"files": [str(file)], "variable": variable}, "split": {"by": "blocks"}}
-    dataset = Dataset.model_validate({**raw, **keys})
-    check_sources(dataset)
-    prepare_year(dataset, year, folder / "fields.nc")
+    rain = {"files": [str(file)], "variable": variable}
+    settings = PrepareSettings(rain=rain, **{"predictors": "coarsened", "elevation": None, "land": None} | keys)
+    check_sources(settings, [year])
+    prepare_year(settings, year, folder / "fields.nc")
     with xr.open_dataset(folder / "fields.nc") as fields:
         return fields.load(), json.loads(fields.attrs["ingest"])
 

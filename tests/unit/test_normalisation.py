@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import xarray as xr
-from fields import make_fields
+from fields import make_fields, slice_of
 
 from rainshaft.config.sections import Dataset, Split
+from rainshaft.config.slices import NormalisationSettings
 from rainshaft.data import normalisation as module
 from rainshaft.data.normalisation import fit_normalisation, split_days
 from rainshaft.errors import UserError
@@ -15,7 +16,8 @@ BLOCKS = Split(by="blocks", block_days=3, cycle=("train", "validation", "test"))
 
 def settings(split=YEARS, **keys):
     rain = {"files": ("rain.nc",), "variable": "pr"}
-    return Dataset(years=(2001, 2002, 2003), factor=2, rain=rain, split=split, **keys)
+    dataset = Dataset(years=(2001, 2002, 2003), factor=2, rain=rain, split=split, **keys)
+    return slice_of(dataset, NormalisationSettings)
 
 
 def showers(days, seed=0, height=8, width=12):
@@ -80,7 +82,7 @@ def test_a_part_without_days_is_refused_by_its_key(tmp_path):
 # ------------------------------------------------------------------------------------ normalisation
 
 
-def test_statistics_are_those_of_the_training_days(years):
+def test_the_numbers_are_those_of_the_training_days(years):
     result = fit_normalisation(years, settings())
     first = xr.open_dataset(years[0])
     rain = first.pr.values.astype("f8")
@@ -97,7 +99,7 @@ def test_statistics_are_those_of_the_training_days(years):
     assert result.attrs["factor"] == 2
 
 
-def test_other_days_do_not_leak_into_the_statistics(years, tmp_path):
+def test_other_days_do_not_leak_into_the_numbers(years, tmp_path):
     before = fit_normalisation(years, settings())
     wetter = [make_fields(tmp_path / f"w{y}.nc", 3 * showers(40, y), f"{y}-01-01") for y in (2002, 2003)]
     after = fit_normalisation([years[0], *wetter], settings())
@@ -139,6 +141,13 @@ def test_fingerprint_sees_every_field(in_weather, tmp_path, name):
     write_netcdf(changed, tmp_path / "changed.nc")
     before, after = (fit_normalisation([path, *years[1:]], settings()) for path in (years[0], tmp_path / "changed.nc"))
     assert before.attrs["data_fingerprint"] != after.attrs["data_fingerprint"]
+
+
+def test_fingerprint_sees_the_dates(tmp_path):
+    split = BLOCKS.model_copy(update={"block_days": 5})
+    same, other = (make_fields(tmp_path / f"{year}.nc", showers(40), f"{year}-01-01") for year in (2001, 2002))
+    prints = [fit_normalisation([path], settings(split)).attrs["data_fingerprint"] for path in (same, other)]
+    assert prints[0] != prints[1]
 
 
 def test_cells_that_are_not_valid_take_no_part(tmp_path):
@@ -241,7 +250,7 @@ def test_static_maps_are_those_that_vary(years, tmp_path):
 
 
 @pytest.mark.parametrize("calendar", ["standard", "noleap"])
-def test_statistics_survive_a_file(tmp_path, calendar):
+def test_normalisation_survives_a_file(tmp_path, calendar):
     paths = [
         make_fields(tmp_path / f"{y}.nc", showers(40), f"{y}-01-01", calendar=calendar) for y in (2001, 2002, 2003)
     ]
