@@ -11,6 +11,8 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
 UNUSED = "unused"  # split of the days of years that the configuration does not name
 
+DRY = "dry"  # category of a day with next to no rain
+
 WET_DAY_MM = 1.0  # mm/day from which a cell has a wet day (ETCCDI)
 EARTH_RADIUS_KM = 6371.0
 

@@ -85,7 +85,12 @@ def make_fields(
             "v": 55 - 2.5 * np.arange(whole.shape[2]),
             "u": -15 + 2.5 * np.arange(whole.shape[3]),
         },
-        {"factor": factor, "rain_channel": "pr" if coarse else "", "ingest": "[]"},
+        {
+            "factor": factor,
+            "rain_channel": "pr" if coarse else "",
+            "grid_kind": "latitude/longitude",
+            "ingest": "[]",
+        },
     )
     write_netcdf(fields, path)
     return path
