@@ -86,7 +86,7 @@ class Day:
 
     @property
     def has_pairs(self) -> bool:
-        """Whether two members are left to compare."""
+        """Tell whether two members are left to compare."""
         return len(self.members) > 1
 
 
@@ -95,7 +95,7 @@ def _counts(day: Day) -> dict[str, Any]:
 
 
 def _correlations(day: Day) -> dict[str, Any]:
-    """Spatial correlations of members, ensemble mean and truth."""
+    """Correlate members, ensemble mean and truth in space."""
     names = ("correlation_member_truth", "correlation_member_member", "correlation_mean_truth", "calibration_gap")
     # ASSUME the spatial correlation with a dry or even field says nothing. Such days take no part in it.
     if day.is_dry or day.truth_N.std() <= 1e-6:
@@ -108,9 +108,10 @@ def _correlations(day: Day) -> dict[str, Any]:
 
 
 def _errors_and_spread(day: Day) -> dict[str, Any]:
-    """Errors of the ensemble and differences of its members, at the cells and of the mean over the domain.
+    """Measure the errors of the ensemble and the differences of its members, at the cells and of the domain mean.
 
-    The variance is made comparable to the squared error of a finite ensemble: (M + 1) / M (Fortin et al. 2014).
+    The variance is multiplied by (M + 1) / M. Then it equals the squared error in a calibrated ensemble of any size
+    (Fortin et al. 2014).
     """
     m, y, count = day.members_MN, day.truth_N, len(day.members_MN)
     mean = m.mean(axis=0)
@@ -127,7 +128,7 @@ def _errors_and_spread(day: Day) -> dict[str, Any]:
 
 
 def _ranks(day: Day) -> dict[str, Any]:
-    """Rank histograms of the truth among the members, over wet cells and over all."""
+    """Count the ranks of the truth among the members, over wet cells and over all."""
     bins = day.ensemble_size + 1
     if len(day.members) < day.ensemble_size:  # fewer members have other ranks, which cannot be added to the others
         unknown = np.full(bins, np.nan)
@@ -141,9 +142,10 @@ def _ranks(day: Day) -> dict[str, Any]:
 
 
 def _rain(day: Day) -> dict[str, Any]:
-    """Sums and histograms of the rain over the cells.
+    """Sum and count the rain over the cells.
 
-    Those of the samples are means over the members, so that a day counts as much whatever members it has left.
+    The values of the samples are means over the members. So a day has the weight of one day, however many members are
+    left.
     """
     found: dict[str, Any] = {}
     for side, rain, share in (("observed", day.truth_N, 1), ("samples", day.members_MN, len(day.members_MN))):
@@ -159,7 +161,7 @@ def _rain(day: Day) -> dict[str, Any]:
 
 
 def _texture(day: Day) -> dict[str, Any]:
-    """Differences of neighbours, also across the edges of coarse cells, and power spectra."""
+    """Sum the differences of neighbours, also across the edges of coarse cells, and take the power spectra."""
     gradient_observed, pairs = gradient_sum(day.truth_HW, day.cells)
     return {
         "gradient_observed": gradient_observed,
@@ -173,7 +175,7 @@ def _texture(day: Day) -> dict[str, Any]:
 
 
 def _neighbourhoods(day: Day) -> dict[str, Any]:
-    """The two sums of the fractions skill score."""
+    """Compute the two sums of the fractions skill score."""
     settings = day.settings
     names = ("fss_error", "fss_reference")
     sums = fractions_errors(day.members_MHW, day.truth_HW, day.cells, settings.fss_thresholds, settings.fss_scales)
@@ -189,7 +191,7 @@ QUANTITIES: tuple[Callable[[Day], dict[str, Any]], ...] = (
     _texture,
     _neighbourhoods,
 )
-"""What a day adds, by name: NaN where the day takes no part."""
+"""Functions that give quantities of a day by name. A quantity is NaN where the day takes no part in it."""
 
 DIMS: dict[str, tuple[str, ...]] = {
     "rank_histogram": ("rank",),
@@ -272,7 +274,7 @@ def _spread_skill(record: Record) -> Array:
 
 
 def _domain_spread_skill(record: Record) -> Array:
-    """NaN where the coarse rain gives the mean over the domain."""
+    """Compare spread and error of the domain mean; NaN where the coarse rain gives this mean."""
     given = np.sqrt(record.means["domain_squared_error"]) < GIVEN_DOMAIN_MEAN * record.observed["mean"]
     ratio = np.sqrt(record.totals["domain_variance"] / record.totals["domain_squared_error"])
     return np.where(given, np.nan, ratio)
@@ -284,7 +286,7 @@ def _rank_histogram_deviation(record: Record) -> Array:
 
 
 def _of_ensemble(formula: Formula, record: Record) -> Array:
-    """NaN for a method with one member."""
+    """Apply a formula that needs several members; NaN for a method with one."""
     return formula(record) if record.members > 1 else np.full(len(record.totals["cells"]), np.nan)
 
 
@@ -317,7 +319,7 @@ def _ralsd_db(record: Record) -> Array:
 
 
 def _fss(threshold: int, scale: int, record: Record) -> Array:
-    """Fractions skill score at a threshold and a scale, given by their places in the settings."""
+    """Give the fractions skill score at a threshold and a scale, which are named by their places in the settings."""
     error, reference = (record.totals[name][:, threshold, scale] for name in ("fss_error", "fss_reference"))
     return 1 - error / reference
 
@@ -346,7 +348,7 @@ FORMULAS: dict[str, Formula] = {
     "p99_ratio": partial(_ratio, "p99"),
     "p999_ratio": partial(_ratio, "p999"),
 }
-"""Key in `scores.json` to the formula. Fractions skill scores come with the settings: see `formulas`."""
+"""Key in `scores.json` to the formula. The fractions skill scores depend on the settings: `formulas` adds them."""
 
 
 def formulas(settings: Evaluation) -> dict[str, Formula]:
@@ -390,13 +392,18 @@ class Score:
     good: tuple[float, float] | None = None
     """band of good values in the unit of `scores.json`; measured from the observed value where that is the ideal"""
     label: str = ""
-    """its name in the figure and in the verdict"""
+    """its name in the figure and in the verdict; `heading` if empty"""
     aim: str = ""
     """a few words in the figure on what is good; without them, the score has no panel there"""
     beside: str = ""
     """key of a second score in its panel, drawn as open circles"""
     console: str = ""
     """a short heading for the terminal; without it, the score is not shown there"""
+
+    @property
+    def title(self) -> str:
+        """Its name in the figure and in the verdict, without the unit."""
+        return self.label or self.heading
 
     def found(self, block: Block) -> dict[str, float | None]:
         """Take its `value`, `low` and `high` from a block, in the unit of `scores.json`; None where there is none."""
@@ -431,7 +438,6 @@ SCORES: tuple[Score, ...] = (
         "fair CRPS",
         "Error of the ensemble as a whole. Low is good.",
         unit="mm/day",
-        label="fair CRPS",
         aim="low is good",
         console="CRPS",
     ),
@@ -597,7 +603,6 @@ SCORES: tuple[Score, ...] = (
         "Differences of neighbouring cells compared with the observed ones. 1 is as sharp as the truth.",
         ideal=1.0,
         good=RATIO,
-        label="gradient ratio",
         aim="1 is as sharp as the truth",
         console="gradient",
     ),
@@ -613,7 +618,6 @@ SCORES: tuple[Score, ...] = (
         "99th percentile of the rain compared with the observed one. 1 is good.",
         ideal=1.0,
         good=RATIO,
-        label="P99 ratio",
     ),
     Score(
         "p999_ratio",
@@ -621,7 +625,6 @@ SCORES: tuple[Score, ...] = (
         "99.9th percentile of the rain compared with the observed one. 1 is good.",
         ideal=1.0,
         good=RATIO,
-        label="P99.9 ratio",
         aim="1 is as extreme as the truth",
         console="P99.9",
     ),
@@ -637,14 +640,14 @@ SCORES: tuple[Score, ...] = (
         console="RALSD",
     ),
 )
-"""The columns of the tables in their order. `FSS` follows as the last one."""
+"""The columns of the tables in their order. `FSS` follows them."""
 
 FSS = Score(
     "fss",
     "FSS {threshold:g} mm",
     "Fractions skill score at {threshold:g} mm/day in windows of {scale} x {scale} cells. 1 is perfect.",
 )
-"""The last column, for the threshold and the scale that are shown."""
+"""The last column. The table fills in threshold and scale."""
 
 
 def score_of(key: str) -> Score:

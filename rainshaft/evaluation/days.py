@@ -84,7 +84,7 @@ def _quantities(day: catalogue.Day) -> dict[str, Any]:
 
 
 class _WettestDays:
-    """The largest rain of any day at each cell: of the truth, and of each member by itself."""
+    """Collects the largest rain of any day at each cell: of the truth, and of each member by itself."""
 
     def __init__(self, size: int, shape: tuple[int, ...]):
         self.observed = np.full(shape, np.nan, np.float32)
@@ -97,13 +97,13 @@ class _WettestDays:
 
     @property
     def maps(self) -> dict[str, Any]:
-        """The variables of the dataset."""
+        """Give the variables of the dataset."""
         values = (("lat", "lon"), self.observed), (("member", "lat", "lon"), self.samples)
         return dict(zip(MAPS, values, strict=True))
 
 
 def _category(*sources: xr.DataArray) -> NDArray[np.str_]:
-    """The category of each day, from the first source that has one."""
+    """Take the category of each day from the first source that has one."""
     for source in sources:
         if "category" in source.coords:
             return source["category"].values.astype(str)

@@ -40,10 +40,10 @@ LONG_NAMES = {
     "domain_crps": "fair CRPS of the mean over the valid cells",
     "energy_score": "fair energy score over the square root of the number of cells",
 }
-"""Of variables of `scores_by_day.nc`."""
+"""Variables of `scores_by_day.nc` that are described in it."""
 
 RAIN = ("fair_crps", "domain_crps", "energy_score", "mean_observed", "mean_samples", "max_observed", "max_samples")
-"""Its variables in mm/day."""
+"""Variables of `scores_by_day.nc` in mm/day."""
 
 
 def evaluate(
@@ -143,7 +143,7 @@ def _check(ensemble: str | Path, pr: xr.DataArray, test: NDArray[np.int64], fiel
 
 
 def _runs(index: NDArray[np.int64]) -> Iterator[slice]:
-    """Slices of consecutive indices: netCDF reads those at once."""
+    """Cut indices into slices of consecutive ones, which netCDF reads at once."""
     for run in np.split(index, np.flatnonzero(np.diff(index) != 1) + 1):
         yield slice(int(run[0]), int(run[-1]) + 1)
 
@@ -195,7 +195,7 @@ def _by_day(days: xr.Dataset, settings: Evaluation, fields: Fields) -> xr.Datase
 
 
 def _cell_km(fields: Fields) -> float:
-    """Side of a fine cell in km: the geometric mean of height and width."""
+    """Take the side of a fine cell in km: the geometric mean of height and width."""
     lat = fields.ground["lat"]
     step = {axis: float(np.abs(np.diff(fields.ground[axis].values)).mean()) for axis in ("lat", "lon")}
     if fields.grid_kind == "projected":

@@ -132,7 +132,7 @@ def gradient_sum(fields: Array, cells: Mask, block: int = 1) -> tuple[Array, int
 
 
 def wavenumbers(height: int, width: int) -> Array:
-    """Centres of the rings of `radial_spectrum`, cycles per cell, up to the Nyquist wavenumber."""
+    """Give the centres of the rings of `radial_spectrum` in cycles per cell, up to the Nyquist wavenumber."""
     shortest = min(height, width)
     return np.arange(1, shortest // 2 + 1) / shortest
 

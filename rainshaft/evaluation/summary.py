@@ -68,7 +68,7 @@ def _resampled(days: xr.Dataset, members: int, resamplings: int, seed: int) -> c
 
 
 def _climate(values: dict[str, Array], days: xr.Dataset, side: str) -> dict[str, float | None]:
-    """What the rain of one side is like over the whole record."""
+    """Describe the rain of one side over the whole record."""
     found = {name: _number(value[0]) for name, value in values.items()}
     found["max"] = _number(days[f"max_{side}"].values.max())
     wettest = days[f"wettest_{side}"].values
@@ -81,7 +81,7 @@ def _number(value: Any) -> float | None:
 
 
 def _interval(rows: Array) -> dict[str, float | None]:
-    """Value of the record (first row) and the 5th and 95th percentile of the resamplings (the other rows)."""
+    """Take the value of the record (first row) and the 5th and 95th percentile of the resamplings (other rows)."""
     draws = rows[1:][np.isfinite(rows[1:])]
     if not np.isfinite(rows[0]) or not draws.size:
         return {"value": _number(rows[0]), "low": None, "high": None}

@@ -139,12 +139,12 @@ def columns(scores: Sequence[Scores]) -> list[Score]:
 
 
 def _keys(score: Score) -> list[str]:
-    """The columns of a score: with its interval where it is a score, since other values have none."""
+    """Name the columns of a score. Only values among the scores have an interval."""
     return [score.key, f"{score.key}_low", f"{score.key}_high"] if score.source == "score" else [score.key]
 
 
 def _values(block: Block, shown: Sequence[Score]) -> dict[str, float]:
-    """The value of every column and the ends of its interval, in the units of the headings."""
+    """Take the value of every column and the ends of its interval, in the units of the headings."""
     values = {}
     for score in shown:
         found = score.found(block)
@@ -155,7 +155,7 @@ def _values(block: Block, shown: Sequence[Score]) -> dict[str, float]:
 
 
 def _changes(block: Block, crps: Mapping[str, float | None], shown: Sequence[Score]) -> dict[str, float]:
-    """The change of the fair CRPS against each baseline that is there, in per cent."""
+    """Compare the fair CRPS with that of each baseline that is there, in per cent."""
     own, changes = _fair_crps(block), {}
     for score in shown:
         if score.source == "change" and (reference := crps.get(score.name)):
@@ -245,18 +245,18 @@ def markdown(scores: Sequence[Scores], families: Families, descriptions: Descrip
 
 
 def _unit(score: Score) -> str:
-    """The unit as a sentence, unless the heading says it."""
+    """Write the unit as a sentence, unless the heading says it."""
     return f" Unit: {score.unit}." if score.unit and score.unit not in score.heading else ""
 
 
 def _replicates(families: Families) -> int:
-    """How many replicates each experiment has; 0 where there are none."""
+    """Count the replicates of each experiment; 0 where there are none."""
     count = max(map(len, families.values()), default=1)
     return count if count > 1 else 0
 
 
 def _cells(frame: pd.DataFrame, shown: Sequence[Score], sign: str) -> pd.DataFrame:
-    """The rows as text: a value, or a mean and, behind the sign, the standard deviation over the replicates."""
+    """Write the rows as text: a value, or a mean and, behind the sign, the standard deviation over the replicates."""
     means, deviations = over_replicates(frame, [score.key for score in shown])
     cells = means[["dataset", "name", "mode"]].copy()
     for score in shown:
@@ -275,7 +275,7 @@ def _shown(value: float, score: Score) -> str:
 
 
 def _aligned(cells: pd.DataFrame, shown: Sequence[Score]) -> list[str]:
-    """Lines of a Markdown table whose columns line up in a terminal too: words to the left, numbers to the right."""
+    """Write a Markdown table that lines up in a terminal, too: words to the left, numbers to the right."""
     head = ["name", "mode", *(score.heading for score in shown)]
     body = [
         [row["name"], POSTERIOR if row["mode"] == "posterior" else row["mode"] or DASH]

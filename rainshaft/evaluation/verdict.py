@@ -59,7 +59,7 @@ def judge(scores: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> dict[s
 
 
 def summary(verdict: Mapping[str, Any]) -> str:
-    """Plain text for the terminal: how many checks passed, the next edit, and a line for each failed check."""
+    """Write for the terminal how many checks passed, the next edit, and a line for each failed check."""
     judged = [check for check in verdict["checks"] if check["passed"] is not None]
     failed = [check for check in judged if not check["passed"]]
     head = f"{verdict['name']}, {verdict['mode']}: "
@@ -75,7 +75,7 @@ def summary(verdict: Mapping[str, Any]) -> str:
 
 
 def _text(check: Check) -> str:
-    """What was found, with enough digits to tell it from what was expected."""
+    """Write what was found, with enough digits to tell it from what was expected."""
     short = f"{check['found']:.3g}"
     return f"{check['found']:.6g}" if short in check["expected"].split() else short
 
@@ -109,7 +109,7 @@ def _in_its_band(block: Block, key: str, too_low: str, too_high: str) -> Check:
     if band is None:
         raise ValueError(f"the catalogue has no band of good values for {key}")
     unit = f" ({score.unit})" if score.unit and score.factor == 1 else ""
-    return _within(score.label + unit, score.found(block)["value"], band[0], band[2], too_low, too_high)
+    return _within(score.title + unit, score.found(block)["value"], band[0], band[2], too_low, too_high)
 
 
 def _value(block: Block, name: str) -> float | None:
@@ -147,7 +147,7 @@ def _mass_bias(block: Block) -> Check:
 
 
 def _calibration(block: Block) -> list[Check]:
-    """Whether the truth could be one of the members. The posterior is not asked: it has seen the truth."""
+    """Check whether the truth could be one of the members. The posterior is not asked: it has seen the truth."""
     gap = _in_its_band(
         block,
         "calibration_gap",
@@ -187,7 +187,7 @@ def _calibration(block: Block) -> list[Check]:
 
 
 def _nearness(block: Block) -> list[Check]:
-    """Whether members of the posterior are what they are for: near the observed day, but no copies of it."""
+    """Check whether members of the posterior serve their purpose: near the observed day, but no copies of it."""
     return [
         _within(
             "correlation of a member with the truth",
@@ -212,7 +212,7 @@ def _nearness(block: Block) -> list[Check]:
 
 
 def _realism(block: Block) -> list[Check]:
-    """What a single member must have, from the prior or from the posterior."""
+    """Check what a single member must have, from the prior or from the posterior."""
     return [
         _in_its_band(
             block,
@@ -238,7 +238,7 @@ def _realism(block: Block) -> list[Check]:
 
 
 def _by_network(log: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, float]]]:
-    """The rows of each network as numbers, by the words that are added to the names of its checks.
+    """Sort the rows by network, as numbers. The key is what is added to the names of the checks of a network.
 
     A cell is empty where a term is not in the loss.
     """
@@ -267,7 +267,7 @@ def _gradient_falls(words: str, rows: list[dict[str, float]]) -> Check:
 
 
 def _training_length(words: str, rows: list[dict[str, float]]) -> Check:
-    """Whether the loss is lowest neither among the first epochs nor while it still falls at the end."""
+    """Check that the loss is lowest after the first epochs, and that it no longer falls at the end."""
     losses = _finite(rows, "val_loss")
     count = len(losses)
     name, expected = (

@@ -93,7 +93,7 @@ def comparison_distributions(by_day: Mapping[str, Source], path: str | Path, set
 
 @dataclass(frozen=True)
 class _Curves:
-    """What the figures take from `scores_by_day.nc`; curves are (x, y) pairs."""
+    """Holds what the figures take from `scores_by_day.nc`. Curves are (x, y) pairs."""
 
     exceedance_observed: tuple[np.ndarray, np.ndarray]
     exceedance_samples: tuple[np.ndarray, np.ndarray]

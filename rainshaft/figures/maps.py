@@ -285,19 +285,19 @@ def _core(rain: xr.DataArray, factor: int) -> tuple[slice, slice]:
 
 
 def _edges(axis: xr.DataArray) -> np.ndarray:
-    """Cell edges of an axis of cell centres."""
+    """Find the cell edges of an axis of cell centres."""
     centres = axis.values.astype(float)
     half = np.diff(centres) / 2 if centres.size > 1 else np.array([0.5])
     return np.concatenate([[centres[0] - half[0]], centres[:-1] + half[: centres.size - 1], [centres[-1] + half[-1]]])
 
 
 def _is_test(ensemble: xr.Dataset) -> np.ndarray:
-    """Which days of an ensemble file are test days."""
+    """Tell which days of an ensemble file are test days."""
     return (ensemble["split"] == TEST).values
 
 
 def _truth_means(fields: Fields, dates: Sequence[str]) -> dict[str, float]:
-    """Area mean of the observed rain of these days, mm/day."""
+    """Average the observed rain of these days over the area, mm/day."""
     means: dict[str, float] = {}
     for batch in fields.batches(dates, DAYS_AT_ONCE):
         means |= dict(zip(batch, np.nanmean(fields.rain(batch), axis=(1, 2)).tolist(), strict=True))
@@ -307,12 +307,12 @@ def _truth_means(fields: Fields, dates: Sequence[str]) -> dict[str, float]:
 
 
 def _day(fields: Fields, date: str) -> xr.Dataset:
-    """All fields of one day."""
+    """Read all fields of one day."""
     return fields.read([date]).isel(time=0)
 
 
 def _of_date(ensemble: xr.Dataset, date: str) -> xr.DataArray:
-    """The members of one day (member, lat, lon)."""
+    """Read the members of one day (member, lat, lon)."""
     return ensemble["pr"].isel(time=int(np.flatnonzero(dates_of(ensemble) == date)[0])).load()
 
 

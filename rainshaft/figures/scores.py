@@ -77,7 +77,7 @@ def comparison_scores(
 
 
 def _by_dataset(scores: Sequence[dict[str, Any]], families: Mapping[str, Sequence[str]]) -> dict[str, Entries]:
-    """All but the posterior: dataset to experiments and baselines, each with its replicates."""
+    """Sort all but the posterior: dataset to experiments and baselines, each with its replicates."""
     family = {name: of for of, names in families.items() for name in names}
     groups: dict[str, Entries] = {}
     for entry in scores:
@@ -90,8 +90,8 @@ def _by_dataset(scores: Sequence[dict[str, Any]], families: Mapping[str, Sequenc
 def _draw_score(
     axes: Axes, score: Score, entries: Entries, places: np.ndarray, styles: Mapping[str, tuple[str, Any]]
 ) -> None:
-    """One score of one dataset."""
-    title = f"{score.label} ({score.unit})" if score.unit else score.label
+    """Draw one score of one dataset."""
+    title = f"{score.title} ({score.unit})" if score.unit else score.title
     axes.set_title(title, loc="left", fontweight="bold", pad=16)
     axes.annotate(score.aim, (0, 1), (0, 4), "axes fraction", "offset points", color=INK, fontsize=8)
     if band := score.band(next(iter(entries.values()))[0]):

@@ -67,7 +67,7 @@ def tradeoff(table: str | Path | pd.DataFrame, path: str | Path, settings: Plots
 
 
 def _own_temperature(table: pd.DataFrame) -> float:
-    """The temperature of the user's configuration: that of the prior, which is drawn with no other."""
+    """Take the temperature of the user's configuration: the prior is drawn with no other."""
     return float(table[table["mode"] == "prior"]["temperature"].iloc[0])
 
 
@@ -113,14 +113,14 @@ def _label_points(axes: Axes, points: np.ndarray, words: Sequence[str], most: fl
 
 
 def _trace(rows: pd.DataFrame, knob: str) -> pd.DataFrame:
-    """The rows of one knob by itself: the temperature with all scales, or fewer scales at the user's temperature."""
+    """Take the rows of one knob: the temperature with all scales, or fewer scales at the user's temperature."""
     if knob == "temperature":
         return rows[rows["scales"] == rows["scales"].max()].sort_values(knob)
     return rows[rows["temperature"] == _own_temperature(rows)].sort_values(knob, ascending=False)
 
 
 def _by_split(table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Split, its colour and its rows."""
+    """Give each split, its colour and its rows."""
     for split, rows in table.groupby("split"):
         yield str(split), SPLITS[str(split)][1], rows
 

@@ -53,7 +53,7 @@ def training_curves(
 
 
 def _draw_network(figure: SubFigure, table: pd.DataFrame, labels: Mapping[str, str], best_epoch: int) -> None:
-    """All panels of one network."""
+    """Draw all panels of one network."""
     axes = panels(figure, len(labels), ACROSS, sharex=True)
     for where, (name, label) in zip(axes, labels.items(), strict=True):
         where.set_title(name, loc="left", fontweight="bold", pad=15)
@@ -90,7 +90,7 @@ def _say_that_it_is_absent(axes: Axes) -> None:
 
 
 def _draw_curves(axes: Axes, table: pd.DataFrame, columns: list[str]) -> None:
-    """The curves of one panel: of training and validation, or of a setting."""
+    """Draw the curves of one panel: of training and validation, or of a setting."""
     ends = []
     for column, colour in zip(columns, LINES, strict=False):
         shown = table[["epoch", column]].dropna()

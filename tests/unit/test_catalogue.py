@@ -64,7 +64,6 @@ def test_what_is_shown_is_computed() -> None:
         if score.source != "change":
             assert score.found(computed)["value"] is not None, score.key
         assert not score.beside or score_of(score.beside)
-        assert not (score.aim or score.good) or score.label, "the figure and the verdict need its name"
         assert (score.good is None) == (score.ideal is None)
 
 

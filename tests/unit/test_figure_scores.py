@@ -58,7 +58,7 @@ def test_there_may_be_any_number_of_scores(
     entries = [{"name": f"run-{i}", "mode": "prior", "dataset": "d", "all_days": block} for i in range(9)]
     comparison_scores(entries, tmp_path / "a.png", SETTINGS)
     titles = [axes.get_title(loc="left") for axes in figures[0].axes if axes.get_visible()]
-    assert titles == [score.label for score in shown]
+    assert titles == [score.title for score in shown]
     assert [label.get_text() for label in figures[0].axes[0].get_yticklabels()] == [f"run-{i}" for i in range(9)]
 
 
