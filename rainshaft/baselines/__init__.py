@@ -1,1 +1,1 @@
-"""What a user would pick instead of a model; one file a method."""
+"""Simple methods that a user could take instead of a model. Each method is one file."""

@@ -1,6 +1,6 @@
 """What a baseline is.
 
-This module and the methods run while Snakemake reads the workflow, so they import no heavy library at the top.
+This module and the methods are imported while Snakemake reads the workflow. So they import nothing that loads slowly.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from rainshaft.baselines.days import Days
+    from rainshaft.baselines.days import DaysBySplit
 
 Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
 class Method:
-    """A baseline: how it is made and what it needs. Its name is that of its file, with hyphens."""
+    """A baseline: how it is made and what it needs. Its name is the name of its file, with hyphens for underscores."""
 
     source: str
     """what it is, for the attributes of its file"""
-    make: Callable[[Days, int, int], Iterator[Array]]
-    """(days, members, seed) -> for each test day its members (M, H, W) in mm/day"""
+    make: Callable[[DaysBySplit, int, int], Iterator[Array]]
+    """takes days, number of members and seed; gives the members (M, H, W) of each test day in mm/day"""
     needs: Literal["coarse rain", "context", "nothing"]
     """what the dataset must have beside observed rain"""
     is_ensemble: bool
-    """False for a method that gives one field a day"""
+    """false for a method that gives one field a day"""
     package: str = ""
-    """the Python package that it needs beside those of rainshaft"""
+    """a Python package that it needs and that rainshaft does not install"""

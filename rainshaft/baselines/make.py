@@ -1,8 +1,7 @@
 """Make the ensemble file of a baseline.
 
-Input: canonical fields and the normalisation of the dataset. Output: an ensemble of the test days, rain in mm/day, in
-the form of the models' ensembles, so that both are scored in one way. Days are made one at a time; only the analogs
-hold the context of all days in memory.
+Input: canonical fields and the normalisation of the dataset. Output: an ensemble file of the test days, rain in mm/day.
+It has the form of the ensembles of models, so that both are scored in one way. Days are made one at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from rainshaft import __version__
-from rainshaft.baselines.days import Days
+from rainshaft.baselines.days import DaysBySplit
 from rainshaft.baselines.interface import Method
 from rainshaft.data.conventions import TEST
 from rainshaft.data.fields import Fields
@@ -37,25 +36,25 @@ def make_baseline(
     Parameters
     ----------
     name, method
-        The baseline, as in `baselines.table`.
+        The baseline and its name, as in `baselines.table`.
     fields
         Canonical fields of all years.
     normalisation
-        Normalisation of the dataset: which days are for training and test.
+        Normalisation of the dataset. It tells which days are for training and for test.
     path
         The file to write.
     members
-        Members a day of an ensemble; other baselines have one.
+        Members a day, if the baseline is an ensemble. Other baselines have one.
     seed
-        Seed of what is drawn; a member depends on seed, date and its number alone.
+        Seed of what is drawn. A member depends on the seed, the date and its number alone.
     config_fingerprint
         Written into the file.
 
     Raises
     ------
     UserError
-        The dataset has not what the baseline needs, a day is not in the fields, or there are fewer training days than
-        members to choose from them.
+        The dataset lacks what the baseline needs, the fields lack a day, or there are fewer training days than members
+        to choose from them.
     """
     has = {
         "coarse rain": bool(normalisation.attrs["rain_channel"]),
@@ -69,7 +68,7 @@ def make_baseline(
             f"its predictors `{key}`, or take `{name}` out of baselines.names"
         )
     with Fields(fields) as opened:
-        days = Days(opened, normalisation)
+        days = DaysBySplit(opened, normalisation)
         test = normalisation.isel(time=np.flatnonzero(days.split == TEST))
         rain = method.make(days, members, seed)
         masked = (np.where(days.valid, fine, np.nan).astype(np.float32) for fine in rain)

@@ -1,4 +1,4 @@
-"""The training days of the season of a test day."""
+"""The training days of the season of a test day, from which analogs and climatology choose."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rainshaft.errors import UserError
 if TYPE_CHECKING:
     import xarray as xr
 
-SEASON = 45  # ASSUME days before and after a day of the year that make its season: three months, as is usual
+SEASON = 45  # ASSUME a season is the 45 days before and after a day of the year: three months, as is usual
 
 
 def of_season(time: xr.DataArray, split: NDArray[np.str_], members: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
     """Find for each test day the training days of its season.
 
-    The season is `SEASON` days either way in the day of the year, over the turn of the year too. Where it has fewer
-    than `members` training days, all training days take part.
+    The season is `SEASON` days before and after in the day of the year. It goes on over the turn of the year. Where it
+    has fewer than `members` training days, all training days take part.
 
     Parameters
     ----------
@@ -30,11 +30,11 @@ def of_season(time: xr.DataArray, split: NDArray[np.str_], members: int) -> Iter
     split
         `train`, `validation`, `test` or `unused` (T,).
     members
-        Days that will be chosen.
+        Number of days that will be chosen.
 
     Yields
     ------
-    Place of the test day in `time`, and those of the training days.
+    The place of the test day in `time`, and the places of the training days.
 
     Raises
     ------
@@ -45,12 +45,12 @@ def of_season(time: xr.DataArray, split: NDArray[np.str_], members: int) -> Iter
     train = np.flatnonzero(split == TRAIN)
     if len(train) < members:
         raise UserError(
-            f"baselines.members: found {members}, but the record has only {len(train)} training days, and each member of "
-            "analogs and climatology is another one; write fewer, train on more days, or take the two out of "
-            "baselines.names"
+            f"baselines.members: found {members}, but the record has only {len(train)} training days, and each member "
+            "of analogs or climatology is another of these days; write fewer, train on more days, or take analogs and "
+            "climatology out of baselines.names"
         )
     for i in np.flatnonzero(split == TEST):
         apart = np.abs(day[train] - day[i])
-        circle = np.where(day[train] > day[i], length[train], length[i])  # of the year at whose end the two meet
+        circle = np.where(day[train] > day[i], length[train], length[i])  # days of the year that ends between the two
         season = train[np.minimum(apart, circle - apart) <= SEASON]
         yield int(i), season if len(season) >= members else train

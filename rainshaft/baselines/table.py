@@ -1,6 +1,6 @@
-"""Which baselines there are: one for each file in `methods/`. A new baseline is a new file there, and no other change.
+"""The list of baselines: one for each file in `methods/`. A new baseline is a new file there, and no other change.
 
-This module runs while Snakemake reads the workflow. It imports a method when it is asked for it.
+This module is imported while Snakemake reads the workflow. It imports a method only when it is asked for.
 """
 
 from __future__ import annotations
@@ -30,6 +30,6 @@ def method_of(name: str) -> Method:
 
 
 def is_installed(name: str) -> bool:
-    """Whether the package that a baseline needs is here."""
+    """Tell whether the package that a baseline needs is installed."""
     package = method_of(name).package
     return not package or importlib.util.find_spec(package) is not None

@@ -13,6 +13,8 @@ UNUSED = "unused"  # the split of days whose year the configuration does not nam
 
 COARSE_CATEGORIES = ("heavy", "moderate", "dry")  # kinds of days by their coarse rain
 
+DRY = "dry"  # category of a day with next to no rain
+
 WET_DAY_MM = 1.0  # mm/day from which a cell has a wet day (ETCCDI)
 EARTH_RADIUS_KM = 6371.0
 

@@ -1,4 +1,7 @@
-"""Score an ensemble file against the canonical fields."""
+"""Score an ensemble file against the canonical fields.
+
+Inputs: an ensemble and the canonical fields, as files. Outputs: the contents of `scores.json` and `scores_by_day.nc`.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,31 @@ from rainshaft.data.conventions import TEST, is_heavy
 from rainshaft.data.fields import Fields, dates_of
 from rainshaft.data.units import length_in
 from rainshaft.errors import UserError
-from rainshaft.evaluation.days import DIMS, MAPS, merge, score_days
+from rainshaft.evaluation.catalogue import DIMS
+from rainshaft.evaluation.days import MAPS, merge, score_days
 from rainshaft.evaluation.scores import wavenumbers
 from rainshaft.evaluation.summary import summarise
 
-CHUNK_BYTES = 2**25  # members held in memory at a time
+MEMBERS_BYTES = 2**25  # members in memory at a time
 
+# rounded; that of EARTH_RADIUS_KM, 111.19493, would change all wavelengths that were written before
 EARTH_KM_PER_DEGREE = 111.195
+
+LONG_NAMES = {
+    "rank_histogram": "rank of the truth among the members, over cells where the truth or a member is wet",
+    "rank_histogram_all": "rank of the truth among the members, over all valid cells, ties broken at random",
+    "intensity_observed": "number of observed values in each bin; the first bin counts as dry",
+    "intensity_samples": "number of values of the samples in each bin, mean over the members",
+    "spectrum_observed": "radially averaged power of the observed rain, mean over the days",
+    "spectrum_samples": "radially averaged power of the members, mean over members and days",
+    "fair_crps": "fair CRPS, mean over the valid cells",
+    "domain_crps": "fair CRPS of the mean over the valid cells",
+    "energy_score": "fair energy score over the square root of the number of cells",
+}
+"""Variables of `scores_by_day.nc` that are described in it."""
+
+RAIN = ("fair_crps", "domain_crps", "energy_score", "mean_observed", "mean_samples", "max_observed", "max_samples")
+"""Variables of `scores_by_day.nc` in mm/day."""
 
 
 def evaluate(
@@ -42,46 +63,37 @@ def evaluate(
     ensemble
         netCDF with pr(time, member, lat, lon) in mm/day and the coordinates `split` and `category` on time.
     paths
-        Canonical fields of the same grid, in any order; they must hold all test days.
+        Canonical fields of the same grid, in any order. They must hold all test days.
     settings
         Thresholds, scales and the number of resamplings.
     name, mode, dataset
-        Written into the result; without `mode` it is taken from the attributes of the ensemble.
+        Written into the result. Without `mode` it is taken from the attributes of the ensemble.
     seed
-        Of the ties of the rank histogram and of the resamplings.
+        Breaks ties in the rank histogram and draws the resamplings.
 
     Returns
     -------
     scores
         For `scores.json`.
-    scores
+    by_day
         For `scores_by_day.nc`: the scores of each day, and the curves for the figures.
 
     Raises
     ------
     UserError
-        No test day, a test day that the fields do not hold, or another grid.
+        There is no test day, the fields lack one, or they are on another grid.
     """
     with xr.open_dataset(ensemble) as opened, Fields(paths) as fields:
         pr = opened["pr"].transpose("time", "member", "lat", "lon")
         test = np.flatnonzero(opened["split"].values.astype(str) == TEST)
         _check(ensemble, pr, test, fields)
         heavy = is_heavy(opened["category"].values[test])
-        valid = xr.DataArray(fields.valid, dims=("lat", "lon"))
-
-        def scored(days: NDArray[np.int64]) -> Iterator[xr.Dataset]:
-            for chunk in _chunks(days, pr):
-                members = _members(pr, chunk)
-                rain = fields.rain(dates_of(members).tolist())
-                truth = xr.DataArray(rain, dims=("time", "lat", "lon"), coords={"time": members["time"]})
-                try:
-                    yield score_days(members, truth, valid, fields.factor, settings, seed)
-                except UserError as error:
-                    raise UserError(f"{ensemble}: {error}") from None
-
-        # Heavy days and the others apart: both together are all days, and none is scored twice.
-        groups = [merge(scored(days)) for days in (test[heavy], test[~heavy]) if days.size]
-        heavy_days = groups[0] if heavy.any() else None
+        # The heavy days and the others are scored apart and joined to all days. So no day is scored twice.
+        groups = [
+            merge(_scored(ensemble, pr, days, fields, settings, seed))
+            for days in (test[heavy], test[~heavy])
+            if days.size
+        ]
         all_days = merge(groups) if len(groups) > 1 else groups[0]
         scores = {
             "name": name,
@@ -90,9 +102,30 @@ def evaluate(
             "members": pr.sizes["member"],
             "wet_threshold": settings.wet_threshold,
             "all_days": summarise(all_days, settings, seed),
-            "heavy_days": None if heavy_days is None else summarise(heavy_days, settings, seed),
+            "heavy_days": summarise(groups[0], settings, seed) if heavy.any() else None,
         }
-        return scores, _for_figures(all_days, settings, fields)
+        return scores, _by_day(all_days, settings, fields)
+
+
+def _scored(
+    ensemble: str | Path,
+    pr: xr.DataArray,
+    days: NDArray[np.int64],
+    fields: Fields,
+    settings: Evaluation,
+    seed: int,
+) -> Iterator[xr.Dataset]:
+    """Score some days of the ensemble, as many at a time as fit into memory."""
+    valid = xr.DataArray(fields.valid, dims=("lat", "lon"))
+    length = max(1, MEMBERS_BYTES // (4 * pr[0].size))
+    for start in range(0, len(days), length):
+        members = _members(pr, days[start : start + length])
+        rain = fields.rain(dates_of(members).tolist())
+        truth = xr.DataArray(rain, dims=("time", "lat", "lon"), coords={"time": members["time"]})
+        try:
+            yield score_days(members, truth, valid, fields.factor, settings, seed)
+        except UserError as error:
+            raise UserError(f"{ensemble}: {error}") from None
 
 
 def _check(ensemble: str | Path, pr: xr.DataArray, test: NDArray[np.int64], fields: Fields) -> None:
@@ -109,13 +142,8 @@ def _check(ensemble: str | Path, pr: xr.DataArray, test: NDArray[np.int64], fiel
             )
 
 
-def _chunks(days: NDArray[np.int64], pr: xr.DataArray) -> Iterator[NDArray[np.int64]]:
-    length = max(1, CHUNK_BYTES // (4 * pr[0].size))
-    yield from (days[i : i + length] for i in range(0, len(days), length))
-
-
 def _runs(index: NDArray[np.int64]) -> Iterator[slice]:
-    """Slices of consecutive indices: netCDF reads those at once."""
+    """Cut indices into slices of consecutive ones, which netCDF reads at once."""
     for run in np.split(index, np.flatnonzero(np.diff(index) != 1) + 1):
         yield slice(int(run[0]), int(run[-1]) + 1)
 
@@ -126,11 +154,11 @@ def _members(pr: xr.DataArray, days: NDArray[np.int64]) -> xr.DataArray:
     return xr.DataArray(values, dims=pr.dims, coords=coords)
 
 
-def _for_figures(days: xr.Dataset, settings: Evaluation, fields: Fields) -> xr.Dataset:
-    """Make the dataset of scores_by_day.nc: scores of each day, and curves pooled over the days."""
+def _by_day(days: xr.Dataset, settings: Evaluation, fields: Fields) -> xr.Dataset:
+    """Make the dataset of `scores_by_day.nc`: scores of each day, and curves pooled over the days."""
     height, width = days["wettest_observed"].shape
     wavenumber = wavenumbers(height, width)
-    pooled = days.drop_vars(MAPS)[[name for name in DIMS]].sum("time")
+    pooled = days.drop_vars(MAPS)[list(DIMS)].sum("time")
     spectra = {name: days[name].mean("time") for name in ("spectrum_observed", "spectrum_samples")}
     fss = 1 - pooled["fss_error"] / pooled["fss_reference"].where(pooled["fss_reference"] > 0)
     cells = days["cells"]
@@ -159,29 +187,15 @@ def _for_figures(days: xr.Dataset, settings: Evaluation, fields: Fields) -> xr.D
         },
         attrs={"Conventions": "CF-1.11", "title": "scores by day, and curves pooled over the days"},
     )
-    for name, words in _WORDS.items():
+    for name, words in LONG_NAMES.items():
         made[name].attrs["long_name"] = words
-    rain = ("mean_observed", "mean_samples", "max_observed", "max_samples")
-    for name in ("fair_crps", "domain_crps", "energy_score", *rain):
+    for name in RAIN:
         made[name].attrs["units"] = "mm day-1"
     return made
 
 
-_WORDS = {
-    "rank_histogram": "rank of the truth among the members, over cells where the truth or a member is wet",
-    "rank_histogram_all": "rank of the truth among the members, over all valid cells, ties broken at random",
-    "intensity_observed": "number of observed values in each bin; the first bin counts as dry",
-    "intensity_samples": "number of values of the samples in each bin, mean over the members",
-    "spectrum_observed": "radially averaged power of the observed rain, mean over the days",
-    "spectrum_samples": "radially averaged power of the members, mean over members and days",
-    "fair_crps": "fair CRPS, mean over the valid cells",
-    "domain_crps": "fair CRPS of the mean over the valid cells",
-    "energy_score": "fair energy score over the square root of the number of cells",
-}
-
-
 def _cell_km(fields: Fields) -> float:
-    """Side of a fine cell in km: the geometric mean of height and width."""
+    """Take the side of a fine cell in km: the geometric mean of height and width."""
     lat = fields.ground["lat"]
     step = {axis: float(np.abs(np.diff(fields.ground[axis].values)).mean()) for axis in ("lat", "lon")}
     if fields.grid_kind == "projected":

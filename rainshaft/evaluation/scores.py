@@ -1,4 +1,9 @@
-"""Formulas of the scores of an ensemble of rain fields."""
+"""Formulas that compare the members of one day with its truth.
+
+Pure functions of arrays; rain in mm/day. `catalogue` says which scores are made of them.
+
+Shapes: F fields, M members, N cells, H W fine grid.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,6 @@ from scipy.ndimage import uniform_filter
 from scipy.spatial.distance import cdist, pdist
 
 Array = NDArray[np.floating]
-
 Mask = NDArray[np.bool_]
 
 
@@ -35,33 +39,34 @@ def correlations(fields: Array) -> Array:
 
 
 def fair_crps(members: Array, truth: Array) -> Array:
-    """Fair CRPS at each cell (Ferro 2014), mm/day; the absolute error of one member.
+    """Fair CRPS at each cell (Ferro 2014), mm/day. With one member it is the absolute error.
 
-    E|X - y| - 1/2 E|X - X'| with X' another member, in the form of probability weighted moments.
+    E|X - y| - 1/2 E|X - X'| with X' another member, in the form of probability weighted moments. Fair means that its
+    expectation does not depend on the number of members.
 
     Parameters
     ----------
     members
-        (K, N).
+        (M, N).
     truth
         (N,).
     """
     if len(members) == 1:
         return np.abs(members[0] - truth)
-    import scoringrules  # late: only the scores need it
+    import scoringrules  # late: the trade-off uses this module without it
 
     return scoringrules.crps_ensemble(truth, members, m_axis=0, estimator="pwm", backend="numpy")
 
 
 def fair_energy_score(members: Array, truth: Array) -> float:
-    """Fair energy score of the whole field (Gneiting and Raftery 2007) over the root of its cells, mm/day.
+    """Fair energy score of the whole field (Gneiting and Raftery 2007), mm/day. With one member: the norm of the error.
 
-    E||X - y|| - 1/2 E||X - X'||; the norm of the error for one member.
+    E||X - y|| - 1/2 E||X - X'||, divided by the square root of the number of cells.
 
     Parameters
     ----------
     members
-        (K, N).
+        (M, N).
     truth
         (N,).
     """
@@ -71,9 +76,9 @@ def fair_energy_score(members: Array, truth: Array) -> float:
 
 
 def cosine_distance(members: Array) -> float:
-    """Mean pairwise cosine distance of members (K, N); a dry member is at distance 1 from a wet one.
+    """Mean cosine distance over all pairs of members (M, N).
 
-    NaN when all members are dry.
+    A dry member is at distance 1 from a wet one, and at distance 0 from another dry one. NaN when all are dry.
     """
     norm = np.linalg.norm(members, axis=1, keepdims=True)
     if not norm.any():
@@ -85,12 +90,12 @@ def cosine_distance(members: Array) -> float:
 
 
 def ranks_of_truth(members: Array, truth: Array, rng: np.random.Generator) -> NDArray[np.int64]:
-    """How many members are below the truth at each cell; ties, dry cells above all, are broken at random.
+    """Count the members below the truth at each cell. Ties, which are mostly dry cells, are broken at random.
 
     Parameters
     ----------
     members
-        (K, N).
+        (M, N).
     truth
         (N,).
     rng
@@ -101,7 +106,7 @@ def ranks_of_truth(members: Array, truth: Array, rng: np.random.Generator) -> ND
 
 
 def gradient_sum(fields: Array, cells: Mask, block: int = 1) -> tuple[Array, int]:
-    """Sum of |differences of neighbours| along both axes, over pairs of valid cells, and the count of pairs.
+    """Sum the absolute differences of neighbours along both axes, over pairs of valid cells.
 
     Parameters
     ----------
@@ -110,7 +115,11 @@ def gradient_sum(fields: Array, cells: Mask, block: int = 1) -> tuple[Array, int
     cells
         (H, W).
     block
-        Only pairs across the edges of blocks of block x block cells.
+        Take only the pairs across the edges of blocks of block x block cells.
+
+    Returns
+    -------
+    The sum for each field, in mm/day, and the number of pairs.
     """
     total, pairs = np.zeros(fields.shape[:-2]), 0
     for rows, valid in ((fields, cells), (fields.swapaxes(-2, -1), cells.T)):
@@ -123,16 +132,16 @@ def gradient_sum(fields: Array, cells: Mask, block: int = 1) -> tuple[Array, int
 
 
 def wavenumbers(height: int, width: int) -> Array:
-    """Centres of the rings of `radial_spectrum`, cycles per cell, up to the Nyquist wavenumber."""
+    """Give the centres of the rings of `radial_spectrum` in cycles per cell, up to the Nyquist wavenumber."""
     shortest = min(height, width)
     return np.arange(1, shortest // 2 + 1) / shortest
 
 
 def radial_spectrum(fields: Array) -> Array:
-    """Power spectrum averaged over rings of equal wavenumber in cycles per cell.
+    """Power spectrum, averaged over rings of equal wavenumber in cycles per cell.
 
-    A ring is one cycle per shorter side of the domain wide, so that the rings are the same physical
-    scales along both axes of a domain that is not square.
+    A ring is as wide as one cycle per shorter side of the domain. So a ring stands for one physical scale along both
+    axes, whether the domain is square or not.
 
     Parameters
     ----------
@@ -143,8 +152,8 @@ def radial_spectrum(fields: Array) -> Array:
     -------
     Power (..., min(H, W) // 2), at `wavenumbers(H, W)`.
     """
-    # ASSUME cells are as high as they are wide, and the jump across the edges of the domain, which is not
-    # periodic, leaks the same power into samples and truth.
+    # ASSUME cells are as high as they are wide. The domain is not periodic, and the jump across its edges adds power:
+    # it adds as much to the members as to the truth.
     height, width = fields.shape[-2:]
     shortest = min(height, width)
     wavenumber = np.hypot(scipy.fft.fftfreq(height)[:, None], scipy.fft.fftfreq(width))
@@ -156,7 +165,7 @@ def radial_spectrum(fields: Array) -> Array:
 
 
 def neighbourhood_fractions(probability: Array, cells: Mask, scale: int) -> Array:
-    """Mean of a field (H, W) over the valid cells of the square window around each cell; 0 at cells not valid."""
+    """Average a field (H, W) over the valid cells of the square window around each valid cell; 0 at other cells."""
     inside = uniform_filter(np.where(cells, probability, 0.0), scale, mode="constant")
     share = uniform_filter(cells.astype(np.float64), scale, mode="constant")
     return np.divide(inside, share, out=np.zeros_like(inside), where=cells)
@@ -167,25 +176,25 @@ def fractions_errors(
 ) -> tuple[Array, Array]:
     """Compute the two sums of the fractions skill score, FSS = 1 - error / reference (Roberts and Lean 2008).
 
-    The forecast is the neighbourhood ensemble probability (Schwartz et al. 2010): the exceeding fraction of
-    the window, averaged over the members. Windows reach over the edge of the domain and over cells that are
-    not valid, and average what is valid in them.
+    The forecast is the neighbourhood ensemble probability (Schwartz et al. 2010): the fraction of the window that
+    reaches the threshold, averaged over the members. A window may reach beyond the domain or over cells that are not
+    valid. It averages the valid cells in it.
 
     Parameters
     ----------
     members
-        (K, H, W) without NaN.
+        (M, H, W) without NaN.
     truth
         (H, W) without NaN.
     cells
         (H, W), the valid cells.
     thresholds, scales
-        In mm/day and in cells.
+        Rain in mm/day, and sides of the windows in cells.
 
     Returns
     -------
     error, reference
-        (thresholds, scales): sum of (P - O)^2 and of P^2 + O^2 over valid cells.
+        (thresholds, scales): sums of (P - O)^2 and of P^2 + O^2 over the valid cells.
     """
     error = np.empty((len(thresholds), len(scales)))
     reference = np.empty_like(error)
@@ -201,7 +210,8 @@ def fractions_errors(
 def spectral_distance(power: Array, observed: Array) -> float:
     """Radially averaged log spectral distance, dB (Harris et al. 2001): root mean square of 10 log10(P / P_obs).
 
-    Wavenumbers without observed power are left out; where only the observed has power the distance is 100 dB.
+    Wavenumbers without observed power are left out. Where only the observation has power, the ratio is taken as
+    1e-10: such a wavenumber counts with 100 dB.
     """
     known = observed > 0
     if not known.any():

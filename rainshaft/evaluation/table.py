@@ -1,179 +1,37 @@
 """The table of all experiments and baselines side by side.
 
-Inputs: the contents of every `scores.json`, and which experiments are replicates of which. Outputs: a data frame,
-the same as Markdown and CSV, and a narrow form for the terminal; replicates share a row, their mean and standard
-deviation. Rain in mm/day. Each dataset has its own observed row and its own baselines to compare with.
+Inputs: the contents of every `scores.json`, and which experiments are replicates of which. Outputs: a data frame, and
+its content as Markdown, as CSV and, with fewer columns, for the terminal. Replicates share a row: their mean and
+standard deviation. Each dataset has its own observed row and its own baselines to compare with. The columns are those
+of `catalogue.SCORES`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from rainshaft.evaluation import catalogue
+from rainshaft.evaluation.catalogue import Block, Score
 from rainshaft.files import atomic
 
 Scores = dict[str, Any]
-Block = dict[str, Any]
 Descriptions = Mapping[str, str]  # experiment or dataset of the file -> a few words
-Families = Mapping[str, Sequence[str]]  # experiment of the file -> its replicates, itself alone where there is one
+Families = Mapping[str, Sequence[str]]  # experiment of the file -> its replicates; itself alone where there is one
 
-# column -> the baseline that it compares with
-REFERENCES = {
-    "crps_change": "bilinear",
-    "crps_change_rainfarm": "rainfarm",
-    "crps_change_climatology": "climatology",
-}
 DASH = "–"
 DAYS = {"all_days": "all test days", "heavy_days": "heavy test days"}
 HEAVY = (
-    "Heavy days are chosen by the observed rain. On such a choice even a calibrated ensemble looks too dry and too "
-    "narrow (Lerch et al. 2017, doi:10.1214/16-STS588): compare rows here, not with 0 or 1."
+    "Heavy days are chosen by the observed rain. After such a choice even a calibrated ensemble looks too dry and too "
+    "narrow (Lerch et al. 2017, doi:10.1214/16-STS588). So compare the rows here with each other, not with 0 or 1."
 )
 POSTERIOR = "posterior: sees the truth, no skill"
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: its name in the CSV, its heading, how it is shown, and what it means."""
-
-    key: str
-    heading: str
-    meaning: str
-    digits: int = 2
-    factor: float = 1.0
-    score: str = ""
-    sample: str = ""
-    difference: bool = False  # of `sample` to the observed value
-    signed: bool = False
-
-    def value(self, block: Block) -> float:
-        """Take the value out of a block of scores; NaN where there is none."""
-        found = block["samples"].get(self.sample) if self.sample else _score(block, self.score)["value"]
-        observed = block["observed"].get(self.sample) if self.difference else 0.0
-        return float("nan") if found is None or observed is None else self.factor * (found - observed)
-
-
-COLUMNS = (
-    Column("fair_crps", "fair CRPS", "mm/day; error of the ensemble as a whole; low is good", score="fair_crps"),
-    Column("crps_change", "vs bilinear %", "fair CRPS against that of bilinear; negative is better", 0, signed=True),
-    Column("crps_change_rainfarm", "vs RainFARM %", "the same against that of RainFARM", 0, signed=True),
-    Column(
-        "crps_change_climatology",
-        "vs climatology %",
-        "against that of observed days of the season; what is not negative is worth no more than knowing the season",
-        0,
-        signed=True,
-    ),
-    Column(
-        "correlation_member_truth",
-        "r member–truth",
-        "spatial correlation of a member with the truth",
-        score="correlation_member_truth",
-    ),
-    Column(
-        "correlation_member_member",
-        "r member–member",
-        "of two members; equal to r member–truth in a calibrated ensemble, higher where members are too alike",
-        score="correlation_member_member",
-    ),
-    Column(
-        "calibration_gap",
-        "gap",
-        "r member–truth less r member–member, day by day; 0 is calibrated, below 0 members are too alike",
-        score="calibration_gap",
-        signed=True,
-    ),
-    Column(
-        "correlation_mean_truth", "r mean–truth", "of the ensemble mean; high is good", score="correlation_mean_truth"
-    ),
-    Column("wet_fraction", "wet %", "wet cells; as observed is good", 1, 100, sample="wet_fraction"),
-    Column(
-        "wet_difference",
-        "wet, points off",
-        "the same less the observed, in points; 0 is good",
-        1,
-        100,
-        sample="wet_fraction",
-        difference=True,
-        signed=True,
-    ),
-    Column(
-        "wet_fraction_1mm",
-        "wet > 1 mm %",
-        "cells with rain that matters; as observed is good",
-        1,
-        100,
-        sample="wet_fraction_1mm",
-    ),
-    Column(
-        "wet_difference_1mm",
-        "wet > 1 mm, points off",
-        "the same less the observed, in points; 0 is good",
-        1,
-        100,
-        sample="wet_fraction_1mm",
-        difference=True,
-        signed=True,
-    ),
-    Column("mass_bias", "mass bias %", "all rain against the observed; 0 is good", 1, 100, score="mass_bias"),
-    Column("spread_skill", "spread/skill", "1 is calibrated; below 1 the members are too alike", score="spread_skill"),
-    Column(
-        "domain_crps",
-        "domain CRPS",
-        "fair CRPS of the mean over the domain, mm/day; low is good",
-        score="domain_crps",
-    ),
-    Column(
-        "domain_spread_skill",
-        "domain spread/skill",
-        "spread/skill of that mean: 1 where members differ as whole days do; none where the coarse rain gives it",
-        score="domain_spread_skill",
-    ),
-    Column(
-        "rank_histogram_deviation",
-        "ranks off",
-        "largest deviation of the rank histogram from flat, relative; 0 is calibrated",
-        score="rank_histogram_deviation",
-    ),
-    Column(
-        "diversity",
-        "diversity",
-        "mean cosine distance of two members; 0 is all alike; good is what keeps spread/skill at 1",
-        score="diversity",
-    ),
-    Column(
-        "gradient_ratio",
-        "gradient ratio",
-        "differences of neighbours against the observed; 1 is as sharp",
-        score="gradient_ratio",
-    ),
-    Column(
-        "edge_ratio",
-        "edge ratio",
-        "share of the gradient that lies at the edges of coarse cells, against the observed; 1: no block shows",
-        score="edge_ratio",
-    ),
-    Column("p99_ratio", "P99 ratio", "against the observed; 1 is good", score="p99_ratio"),
-    Column("p999_ratio", "P99.9 ratio", "against the observed; 1 is good", score="p999_ratio"),
-    Column("ralsd_db", "RALSD dB", "distance of the power spectra; low is good", score="ralsd_db"),
-)
-CONSOLE = {
-    "fair_crps": "CRPS",
-    "crps_change": "vs bil %",
-    "correlation_member_truth": "r m-truth",
-    "correlation_member_member": "r m-m",
-    "wet_fraction": "wet %",
-    "mass_bias": "bias %",
-    "spread_skill": "spr/skill",
-    "gradient_ratio": "gradient",
-    "p999_ratio": "P99.9",
-    "ralsd_db": "RALSD",
-}
+NO_SKILL = "The posterior was shown the observed day, so its scores do not measure skill."
 
 
 def table(scores: Sequence[Scores], days: str = "all_days") -> pd.DataFrame:
@@ -188,8 +46,9 @@ def table(scores: Sequence[Scores], days: str = "all_days") -> pd.DataFrame:
 
     Returns
     -------
-    The columns dataset, name, mode and those of `columns(scores)`, in the units of their headings; NaN where a
-    score is not defined. Datasets one after the other; in each the observed row, experiments, baselines.
+    The columns dataset, name, mode, those of `columns(scores)`, and beside each score the ends of its 90 % interval
+    (`_low`, `_high`). Values are in the units of the headings, NaN where a score is not defined. One dataset after the
+    other; in each the observed row, the experiments, the baselines.
     """
     shown = columns(scores)
     rows = []
@@ -198,15 +57,13 @@ def table(scores: Sequence[Scores], days: str = "all_days") -> pd.DataFrame:
         if not entries:
             continue
         observed = {"samples": entries[0][days]["observed"], "observed": {}, "scores": {}}
-        rows.append(_row(dataset, "observed", "", observed, shown))
-        crps = {e["name"]: _score(e[days], "fair_crps")["value"] for e in entries if e["mode"] == "baseline"}
+        rows.append({"dataset": dataset, "name": "observed", "mode": ""} | _values(observed, shown))
+        crps = {e["name"]: _fair_crps(e[days]) for e in entries if e["mode"] == "baseline"}
         for entry in sorted(entries, key=lambda e: e["mode"] == "baseline"):  # stable: the order of the config stays
-            row = _row(dataset, entry["name"], entry["mode"], entry[days], shown)
-            for key, reference in REFERENCES.items():
-                if crps.get(reference):
-                    row[key] = 100 * (row["fair_crps"] / crps[reference] - 1)
-            rows.append(row)
-    return pd.DataFrame(rows, columns=["dataset", "name", "mode", *(column.key for column in shown)])
+            values = _values(entry[days], shown) | _changes(entry[days], crps, shown)
+            rows.append({"dataset": dataset, "name": entry["name"], "mode": entry["mode"]} | values)
+    keys = [key for score in shown for key in _keys(score)]
+    return pd.DataFrame(rows, columns=["dataset", "name", "mode", *keys])
 
 
 def by_family(frame: pd.DataFrame, families: Families) -> pd.DataFrame:
@@ -221,8 +78,8 @@ def by_family(frame: pd.DataFrame, families: Families) -> pd.DataFrame:
 
     Returns
     -------
-    The same rows with the experiment as `name`, and the number of the replicate, from 1, as `replicate`; it is
-    missing in the rows of what is there once: experiments without replicates, baselines, the observed row.
+    The rows with the experiment as `name`, and the number of the replicate, from 1, as `replicate`. It is missing in
+    the rows of what is there once: experiments without replicates, baselines, the observed row.
     """
     numbered = {
         name: (family, number)
@@ -232,9 +89,8 @@ def by_family(frame: pd.DataFrame, families: Families) -> pd.DataFrame:
     }
     found = [numbered.get(name, (name, None)) for name in frame["name"]]
     frame = frame.assign(name=[family for family, _ in found])
-    frame.insert(
-        frame.columns.get_loc("name") + 1, "replicate", pd.array([number for _, number in found], dtype="Int64")
-    )
+    numbers = pd.Series([number for _, number in found], index=frame.index, dtype="Int64")
+    frame.insert(list(frame.columns).index("name") + 1, "replicate", numbers)
     return frame
 
 
@@ -250,18 +106,21 @@ def over_replicates(frame: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFr
 
     Returns
     -------
-    Two frames of a row for each experiment, mode and baseline, in the order of `frame`; the deviation of a single
-    row is NaN.
+    Two frames with a row for each experiment, mode and baseline, in the order of `frame`. The deviation of a single row
+    is NaN.
     """
     labels = [label for label in ("dataset", "days", "name", "mode") if label in frame]
     groups = frame.groupby(labels, sort=False)[list(keys)]
     return groups.mean().reset_index(), groups.std().reset_index()
 
 
-def columns(scores: Sequence[Scores]) -> list[Column]:
-    """List the columns: the fixed ones, and the fractions skill score nearest to 10 mm/day where there is one."""
+def columns(scores: Sequence[Scores]) -> list[Score]:
+    """List the columns: those of the catalogue, and one fractions skill score where there is one.
+
+    That is the score with the threshold nearest to 10 mm/day, at the middle one of its scales.
+    """
     threshold = scores[0]["wet_threshold"] if scores else 0.1
-    fixed = [replace(c, heading=f"wet > {threshold:g} mm %") if c.key == "wet_fraction" else c for c in COLUMNS]
+    fixed = [replace(s, heading=s.heading.format(wet_threshold=threshold)) for s in catalogue.SCORES]
     found = {
         (float(match[1]), int(match[2])): name
         for entry in scores
@@ -274,16 +133,38 @@ def columns(scores: Sequence[Scores]) -> list[Column]:
     rain = min((rain for rain, _ in found), key=lambda rain: abs(rain - 10))
     scales = sorted(scale for r, scale in found if r == rain)
     scale = scales[len(scales) // 2]
-    meaning = f"fractions skill score at {rain:g} mm/day in windows of {scale} cells; 1 is perfect"
-    return [*fixed, Column("fss", f"FSS {rain:g} mm", meaning, score=found[rain, scale])]
+    fss, words = catalogue.FSS, {"threshold": rain, "scale": scale}
+    heading, meaning = fss.heading.format(**words), fss.meaning.format(**words)
+    return [*fixed, replace(fss, heading=heading, meaning=meaning, name=found[rain, scale])]
 
 
-def _row(dataset: str, name: str, mode: str, block: Block, shown: Sequence[Column]) -> dict[str, Any]:
-    return {"dataset": dataset, "name": name, "mode": mode} | {column.key: column.value(block) for column in shown}
+def _keys(score: Score) -> list[str]:
+    """Name the columns of a score. Only values among the scores have an interval."""
+    return [score.key, f"{score.key}_low", f"{score.key}_high"] if score.source == "score" else [score.key]
 
 
-def _score(block: Block, name: str) -> dict[str, float | None]:
-    return {"value": None, "low": None, "high": None} | (block["scores"].get(name) or {})
+def _values(block: Block, shown: Sequence[Score]) -> dict[str, float]:
+    """Take the value of every column and the ends of its interval, in the units of the headings."""
+    values = {}
+    for score in shown:
+        found = score.found(block)
+        for key, part in zip(_keys(score), ("value", "low", "high"), strict=False):
+            number = found[part]
+            values[key] = float("nan") if number is None else score.factor * number
+    return values
+
+
+def _changes(block: Block, crps: Mapping[str, float | None], shown: Sequence[Score]) -> dict[str, float]:
+    """Compare the fair CRPS with that of each baseline that is there, in per cent."""
+    own, changes = _fair_crps(block), {}
+    for score in shown:
+        if score.source == "change" and (reference := crps.get(score.name)):
+            changes[score.key] = float("nan") if own is None else 100 * (own / reference - 1)
+    return changes
+
+
+def _fair_crps(block: Block) -> float | None:
+    return catalogue.score_of("fair_crps").found(block)["value"]
 
 
 # --------------------------------------------------------------------------------------------- output
@@ -295,8 +176,9 @@ def write(
     descriptions: Descriptions,
     table_md: str | Path,
     table_csv: str | Path,
+    console_txt: str | Path,
 ) -> None:
-    """Write the table as Markdown to read, and as CSV with full precision and the 90 % intervals.
+    """Write the table as Markdown to read, as CSV with all digits and 90 % intervals, and for the terminal.
 
     Parameters
     ----------
@@ -306,21 +188,41 @@ def write(
         Experiment to its replicates.
     descriptions
         Experiment or dataset to a few words about it.
-    table_md, table_csv
+    table_md, table_csv, console_txt
         The files to write.
     """
     with atomic(table_md) as temporary:
-        temporary.write_text(markdown(scores, families, descriptions))
+        temporary.write_text(markdown(scores, families, descriptions), encoding="utf-8")
     with atomic(table_csv) as temporary:
-        _full(scores, families).to_csv(temporary, index=False)
+        complete(scores, families).to_csv(temporary, index=False, encoding="utf-8")
+    with atomic(console_txt) as temporary:
+        temporary.write_text(console(scores, families), encoding="utf-8")
+
+
+def complete(scores: Sequence[Scores], families: Families) -> pd.DataFrame:
+    """Give every column for all days and heavy days: the means over replicates, and each replicate.
+
+    The rows: what is there once; means over replicates with their standard deviations (`_sd`); the replicates.
+    """
+    parts = [table(scores, days) for days in DAYS]
+    for part, days in zip(parts, DAYS, strict=True):
+        part.insert(1, "days", days)
+    whole = by_family(pd.concat(parts, ignore_index=True), families)
+    replicates = whole[whole["replicate"].notna()]
+    if replicates.empty:
+        return whole
+    keys = [score.key for score in columns(scores)]
+    means, deviations = over_replicates(replicates, keys)
+    means = means.join(deviations[keys].add_suffix("_sd"))
+    return pd.concat([whole[whole["replicate"].isna()], means, replicates], ignore_index=True)
 
 
 def markdown(scores: Sequence[Scores], families: Families, descriptions: Descriptions) -> str:
     """Give the comparison as Markdown: a table for each dataset and kind of day, and what the columns mean."""
     shown = columns(scores)
     replicates = _replicates(families)
-    if replicates:  # a mean has a digit more to show than a single value
-        shown = [replace(column, digits=column.digits + 1) for column in shown]
+    if replicates:  # a mean over replicates is known to a digit more than a single value
+        shown = [replace(score, digits=score.digits + 1) for score in shown]
     lines = ["# Comparison", ""]
     frames = {days: _cells(by_family(table(scores, days), families), shown, " ± ") for days in DAYS}
     for dataset in dict.fromkeys(entry["dataset"] for entry in scores):
@@ -332,116 +234,83 @@ def markdown(scores: Sequence[Scores], families: Families, descriptions: Descrip
                 lines += [HEAVY, ""] if days == "heavy_days" else []
     if descriptions:
         lines += ["## Names", "", *(f"- **{name}**: {words}" for name, words in descriptions.items()), ""]
-    lines += ["## Columns", ""]
-    lines += [f"- **{column.heading}**: {column.meaning}" for column in shown]
-    lines += [
-        "",
-        f"{DASH}: not defined, for example the spread of one member. The CSV file has the 90 % intervals.",
-    ]
+    lines += ["## Columns", "", *(f"- **{score.heading}**: {score.meaning}{_unit(score)}" for score in shown), ""]
+    lines += [f"{DASH}: not defined. One member has no spread, for example. The CSV file has the 90 % intervals."]
     if replicates:
         lines += [
-            f"±: mean and standard deviation of {replicates} trainings with different seeds. The CSV file has the "
-            "single ones."
+            f"±: mean and standard deviation of {replicates} trainings with different seeds. The CSV file has each of "
+            "them."
         ]
-    lines += ["Posterior members are variations of a day that the model was shown: their scores are no skill."]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, NO_SKILL]) + "\n"
+
+
+def _unit(score: Score) -> str:
+    """Write the unit as a sentence, unless the heading says it."""
+    return f" Unit: {score.unit}." if score.unit and score.unit not in score.heading else ""
 
 
 def _replicates(families: Families) -> int:
-    """How many replicates each experiment has; 0 where there are none."""
+    """Count the replicates of each experiment; 0 where there are none."""
     count = max(map(len, families.values()), default=1)
     return count if count > 1 else 0
 
 
-def _cells(frame: pd.DataFrame, shown: Sequence[Column], sign: str) -> pd.DataFrame:
-    """The rows as text: a value, or a mean and, behind the sign, the standard deviation over the replicates."""
-    means, deviations = over_replicates(frame, [column.key for column in shown])
+def _cells(frame: pd.DataFrame, shown: Sequence[Score], sign: str) -> pd.DataFrame:
+    """Write the rows as text: a value, or a mean and, behind the sign, the standard deviation over the replicates."""
+    means, deviations = over_replicates(frame, [score.key for score in shown])
     cells = means[["dataset", "name", "mode"]].copy()
-    for column in shown:
-        cells[column.key] = [
-            _shown(mean, column) + ("" if pd.isna(deviation) else f"{sign}{deviation:.{column.digits}f}")
-            for mean, deviation in zip(means[column.key], deviations[column.key], strict=True)
+    for score in shown:
+        cells[score.key] = [
+            _shown(mean, score) + ("" if pd.isna(deviation) else f"{sign}{deviation:.{score.digits}f}")
+            for mean, deviation in zip(means[score.key], deviations[score.key], strict=True)
         ]
     return cells
 
 
-def _aligned(cells: pd.DataFrame, shown: Sequence[Column]) -> list[str]:
-    """Lines of a Markdown table whose columns line up in a terminal too."""
-    head = ["name", "mode", *(column.heading for column in shown)]
-    body = [
-        [row["name"], POSTERIOR if row["mode"] == "posterior" else row["mode"] or DASH]
-        + [row[column.key] for column in shown]
-        for _, row in cells.iterrows()
-    ]
-    widths = [max(map(len, cells)) for cells in zip(head, *body, strict=True)]
-    pads: list[Callable[[str, int], str]] = [str.ljust, str.ljust] + [str.rjust] * len(shown)
-    rules = [
-        "-" * width if pad is str.ljust else "-" * (width - 1) + ":" for pad, width in zip(pads, widths, strict=True)
-    ]
-    return [
-        "| " + " | ".join(pad(cell, width) for pad, cell, width in zip(pads, cells, widths, strict=True)) + " |"
-        for cells in (head, rules, *body)
-    ]
-
-
-def _shown(value: float, column: Column) -> str:
+def _shown(value: float, score: Score) -> str:
     if pd.isna(value):
         return DASH
-    rounded = round(value, column.digits) + 0.0  # no negative zero
-    return f"{rounded:{'+' if column.signed and rounded else ''}.{column.digits}f}"
+    rounded = round(value, score.digits) + 0.0  # no negative zero
+    return f"{rounded:{'+' if score.signed and rounded else ''}.{score.digits}f}"
 
 
-def _full(scores: Sequence[Scores], families: Families) -> pd.DataFrame:
-    """Every column with its interval, for all days and heavy days: the means over replicates, and each of them."""
-    keys = [column.key for column in columns(scores)]
-    whole = by_family(_with_intervals(scores), families)
-    single = whole[whole["replicate"].notna()]
-    if single.empty:
-        return whole
-    means, deviations = over_replicates(single, keys)
-    means = means.join(deviations[keys].add_suffix("_sd"))
-    return pd.concat([whole[whole["replicate"].isna()], means, single], ignore_index=True)
+def _aligned(cells: pd.DataFrame, shown: Sequence[Score]) -> list[str]:
+    """Write a Markdown table that lines up in a terminal, too: words to the left, numbers to the right."""
+    head = ["name", "mode", *(score.heading for score in shown)]
+    body = [
+        [row["name"], POSTERIOR if row["mode"] == "posterior" else row["mode"] or DASH]
+        + [row[score.key] for score in shown]
+        for _, row in cells.iterrows()
+    ]
+    widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
+    rules = ["-" * width for width in widths[:2]] + ["-" * (width - 1) + ":" for width in widths[2:]]
+    return ["| " + " | ".join(_padded(row, widths, words=2)) + " |" for row in (head, rules, *body)]
 
 
-def _with_intervals(scores: Sequence[Scores]) -> pd.DataFrame:
-    """Every column with its interval, for all days and heavy days."""
-    parts = []
-    for days in DAYS:
-        frame = table(scores, days)
-        frame.insert(1, "days", days)
-        entries = {(e["dataset"], e["name"], e["mode"]): e[days] for e in scores if e[days]}
-        for column in columns(scores):
-            if column.score:
-                blocks = [entries.get(key) for key in zip(frame["dataset"], frame["name"], frame["mode"], strict=True)]
-                at = int(frame.columns.get_indexer([column.key])[0]) + 1
-                for i, end in enumerate(("low", "high")):
-                    found = [_score(block, column.score)[end] if block else None for block in blocks]
-                    values = [float("nan") if v is None else column.factor * v for v in found]
-                    frame.insert(at + i, f"{column.key}_{end}", values)
-        parts.append(frame)
-    return pd.concat(parts, ignore_index=True)
+def _padded(row: Sequence[str], widths: Sequence[int], words: int) -> list[str]:
+    """Pad the cells to their widths; the first ones are words, the others numbers."""
+    return [
+        cell.ljust(width) if i < words else cell.rjust(width)
+        for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
 
 
-def console_table(scores: Sequence[Scores], families: Families) -> str:
+def console(scores: Sequence[Scores], families: Families) -> str:
     """Give the key columns over all test days, narrow enough for a terminal."""
-    shown = [column for column in COLUMNS if column.key in CONSOLE]
+    shown = [score for score in columns(scores) if score.console]
     frame = _cells(by_family(table(scores), families), shown, "±")
     lines = []
     for dataset, part in frame.groupby("dataset", sort=False):
+        head = [str(dataset), *(score.console for score in shown)]
         body = [
-            [row["name"] + (" posterior*" if row["mode"] == "posterior" else ""), *(row[c.key] for c in shown)]
+            [row["name"] + (" posterior*" if row["mode"] == "posterior" else ""), *(row[s.key] for s in shown)]
             for _, row in part.iterrows()
         ]
-        head = [dataset, *(CONSOLE[column.key] for column in shown)]
-        widths = [max(map(len, cells)) for cells in zip(head, *body, strict=True)]
-        for cells in (head, ["-" * width for width in widths], *body):
-            line = [cells[0].ljust(widths[0])] + [
-                cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)
-            ]
-            lines.append("  ".join(line))
-        lines.append("")
+        widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
+        rules = ["-" * width for width in widths]
+        lines += ["  ".join(_padded(row, widths, words=1)) for row in (head, rules, *body)] + [""]
     if (frame["mode"] == "posterior").any():
-        lines.append("* posterior members are variations of a day that the model was shown: no skill")
+        lines.append(f"* {NO_SKILL}")
     if replicates := _replicates(families):
         lines.append(f"± standard deviation over {replicates} trainings with different seeds")
     return "\n".join(lines).rstrip() + "\n"

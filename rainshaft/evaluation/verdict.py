@@ -1,7 +1,7 @@
-"""The verification checklist: what passed, what failed, and the next edit of the config to try.
+"""The verdict on an experiment: what is good, what is not, and which edit of the configuration to try next.
 
-Inputs: the contents of `scores.json` and the rows of `train_log.csv`. Output: the content of `verdict.json`.
-Pure: no file is read. All judged values are those of all test days.
+Inputs: the contents of `scores.json` and the rows of `train_log.csv`. Output: the content of `verdict.json`. No file is
+read. All judged values are those of all test days. The bands of good values are those of `catalogue.SCORES`.
 """
 
 from __future__ import annotations
@@ -10,29 +10,23 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-WET_POINTS = 0.03  # a wet fraction 3 points off is within the spread of a year's resampled days
-DRIZZLE = 0.9  # more wet cells than this, where the truth has fewer: rain everywhere, not a matter of degree
-MASS_BIAS = 0.05  # about the uncertainty of gridded observations of area rain
-LEAST_CORRELATION = 0.4  # below it members share less than a sixth of their variance with the truth
-CALIBRATION_GAP = 0.05  # the gap of an exchangeable ensemble is 0; this is about the noise of a hundred days
-SPREAD_SKILL = (0.9, 1.1)  # 1 in a calibrated ensemble (Fortin et al. 2014)
-DOMAIN_SPREAD_SKILL = (0.7, 1.4)  # the same of domain means: one number a day, so that a hundred days tell it less well
-RATIO = (0.9, 1.1)  # extremes and gradients: what a user of the tail would still accept
-RALSD_DB = 1.5  # the mean power at a scale is within a factor of 1.4
+DRIZZLE = 0.9  # a larger wet fraction, where the truth has a smaller one: it rains everywhere
+LEAST_CORRELATION = 0.4  # below it, members share less than a sixth of their variance with the truth
 LEAST_DIVERSITY = 0.01  # members of the posterior below it are copies: the decoder ignores the latents
 POSTERIOR_CORRELATION = 0.6  # variations of a day must still be that day
-L_GRAD_FALL = 0.01  # less of a fall from the first epoch to the best is noise
-STILL_FALLING = 0.05  # gain of the last quarter of the training that says it ended too soon
+L_GRAD_FALL = 0.01  # a smaller fall from the first epoch to the best is noise
+STILL_FALLING = 0.05  # a larger gain in the last quarter of the training says that it ended too soon
 EARLY = 0.2  # a best epoch in the first fifth says that the rest was lost
 LEAST_EPOCHS = 4  # fewer do not show a trend
 COARSE = "coarse"  # name in the log of the network that draws the coarse rain
 
-POSTERIOR_NOTE = "posterior members have seen the truth: their scores are no skill"
+POSTERIOR_NOTE = "members of the posterior have seen the truth, so their scores do not measure skill"
 
 Check = dict[str, Any]
+Block = Mapping[str, Any]
 
 
-def judge(scores: dict[str, Any], log: Sequence[dict[str, float]]) -> dict[str, Any]:
+def judge(scores: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Judge an experiment.
 
     Parameters
@@ -40,23 +34,20 @@ def judge(scores: dict[str, Any], log: Sequence[dict[str, float]]) -> dict[str, 
     scores
         Content of `scores.json`.
     log
-        Rows of `train_log.csv`, values as numbers or text; empty where there is no training.
+        Rows of `train_log.csv`, values as numbers or as text. Without a training there are none.
 
     Returns
     -------
-    `name`, `mode`, `note` and `checks`, those first whose advice should be followed first. Each has `check`,
-    `found`, `expected`, `passed` (None: could not be computed) and `advice` (empty where passed).
+    `name`, `mode`, `note` and `checks`. The advice of the first failed check should be followed first. Each check has
+    `check`, `found`, `expected`, `passed` (None: could not be computed) and `advice` (empty where it passed).
     """
     posterior = scores["mode"] == "posterior"
     trainings = _by_network(log)
     block = scores["all_days"]
     checks = [_training_is_finite(*training) for training in trainings.items()]
     if block is None:
-        checks.append(
-            _check(
-                "test days", 0, "at least 1", False, "no test day has members left: lower sampling.min_threshold to 0.0"
-            )
-        )
+        advice = "No test day has members left. Lower sampling.min_threshold to 0.0."
+        checks.append(_check("test days", 0, "at least 1", False, advice))
     else:
         checks += [_wet_fraction(block), _mass_bias(block)]
         checks += _nearness(block) if posterior else _calibration(block)
@@ -67,8 +58,8 @@ def judge(scores: dict[str, Any], log: Sequence[dict[str, float]]) -> dict[str, 
     return {"name": scores["name"], "mode": scores["mode"], "note": note, "checks": checks}
 
 
-def summary(verdict: dict[str, Any]) -> str:
-    """Plain text for the terminal: how many checks passed, the next edit, and a line for each failed check."""
+def summary(verdict: Mapping[str, Any]) -> str:
+    """Write for the terminal how many checks passed, the next edit, and a line for each failed check."""
     judged = [check for check in verdict["checks"] if check["passed"] is not None]
     failed = [check for check in judged if not check["passed"]]
     head = f"{verdict['name']}, {verdict['mode']}: "
@@ -84,9 +75,7 @@ def summary(verdict: dict[str, Any]) -> str:
 
 
 def _text(check: Check) -> str:
-    """What was found, with as many digits as tell it from what was expected."""
-    if check["found"] is None:
-        return "none"
+    """Write what was found, with enough digits to tell it from what was expected."""
     short = f"{check['found']:.3g}"
     return f"{check['found']:.6g}" if short in check["expected"].split() else short
 
@@ -100,7 +89,7 @@ def _check(name: str, found: float | None, expected: str, passed: bool | None, a
         "found": found,
         "expected": expected,
         "passed": passed,
-        "advice": {True: "", False: advice, None: "could not be computed"}[passed],
+        "advice": "could not be computed" if passed is None else "" if passed else advice,
     }
 
 
@@ -111,150 +100,160 @@ def _within(name: str, found: float | None, low: float, high: float, too_low: st
     return _check(name, found, expected, passed, too_low if found is not None and found < low else too_high)
 
 
-def _score(block: dict[str, Any], name: str) -> float | None:
+def _in_its_band(block: Block, key: str, too_low: str, too_high: str) -> Check:
+    """Check that a score of the catalogue lies in its band of good values, in the unit of `scores.json`."""
+    from rainshaft.evaluation.catalogue import score_of  # late: `summary` runs in Snakemake, which need not wait for it
+
+    score = score_of(key)
+    band = score.band(block)
+    if band is None:
+        raise ValueError(f"the catalogue has no band of good values for {key}")
+    unit = f" ({score.unit})" if score.unit and score.factor == 1 else ""
+    return _within(score.title + unit, score.found(block)["value"], band[0], band[2], too_low, too_high)
+
+
+def _value(block: Block, name: str) -> float | None:
     return block["scores"][name]["value"]
 
 
-def _wet_fraction(block: dict[str, Any]) -> Check:
-    found, observed = block["samples"]["wet_fraction"], block["observed"]["wet_fraction"]
+def _wet_fraction(block: Block) -> Check:
+    found = block["samples"]["wet_fraction"]
     if found is not None and found > DRIZZLE:
         too_wet = (
-            "drizzle everywhere: raise loss.lambda_grad to 3.0 or sampling.pixel_threshold to 3.0; "
-            "loss.lambda_crps 1.0 goes to the root of it"
+            "It drizzles everywhere. Raise loss.lambda_grad to 3.0 or sampling.pixel_threshold to 3.0. "
+            "The lasting cure is loss.lambda_crps 1.0."
         )
     else:
-        too_wet = "sampling.pixel_threshold: auto sets the observed wet fraction, without training again"
-    too_dry = "lower sampling.pixel_threshold to 0.1, or sampling.pixel_threshold: auto"
-    low, high = max(0.0, observed - WET_POINTS), min(1.0, observed + WET_POINTS)
-    return _within("wet fraction", found, low, high, too_dry, too_wet)
+        too_wet = (
+            "Too many cells are wet. With sampling.pixel_threshold: auto as many are wet as observed; nothing is "
+            "trained again."
+        )
+    too_dry = "Too few cells are wet. Lower sampling.pixel_threshold to 0.1, or use sampling.pixel_threshold: auto."
+    return _in_its_band(block, "wet_fraction", too_dry, too_wet)
 
 
-def _mass_bias(block: dict[str, Any]) -> Check:
-    source = (
-        "where the coarse rain is true, model.conserve: cells; where it is biased, model.conserve: drawn with "
-        "loss.lambda_mass 0.3; where there is none, loss.lambda_mass 0.3"
+def _mass_bias(block: Block) -> Check:
+    cures = (
+        "If the coarse rain is true, use model.conserve: cells. If it is biased, use model.conserve: drawn with "
+        "loss.lambda_mass 0.3. If no predictor is rain, use loss.lambda_mass 0.3."
     )
-    return _within(
-        "mass bias",
-        _score(block, "mass_bias"),
-        -MASS_BIAS,
-        MASS_BIAS,
-        f"too little rain: {source}, then sampling.temperature 1.1; a high sampling.pixel_threshold takes mass too",
-        f"too much rain: {source}",
+    return _in_its_band(
+        block,
+        "mass_bias",
+        f"There is too little rain. {cures} Then try sampling.temperature 1.1. A high sampling.pixel_threshold removes "
+        "rain, too.",
+        f"There is too much rain. {cures}",
     )
 
 
-def _calibration(block: dict[str, Any]) -> list[Check]:
-    """What shows whether the truth could be one of the members: of the prior only."""
-    correlation, gap = _score(block, "correlation_member_truth"), _score(block, "calibration_gap")
-    # ASSUME a low correlation of a calibrated ensemble is what the coarse fields allow: a limit, not a fault
-    enough: bool | None = None
-    if correlation is not None:
-        enough = correlation >= LEAST_CORRELATION or (gap is not None and abs(gap) <= CALIBRATION_GAP)
-    alike = "members are more like each other than like the truth: loss.lambda_crps 1.0, or more train.epochs"
-    unlike = "members are less like each other than like the truth: sampling.temperature 0.9, or more train.epochs"
-    whole_days = _within(
-        "spread / skill of the domain mean",
-        _score(block, "domain_spread_skill"),
-        *DOMAIN_SPREAD_SKILL,
-        "members hardly differ as whole days: with coarse rain, model.conserve: drawn and model.coarser_scales 3; "
-        "without, one more of model.coarser_scales",
-        "members differ too much as whole days: sampling.temperature 0.9, without training again",
+def _calibration(block: Block) -> list[Check]:
+    """Check whether the truth could be one of the members. The posterior is not asked: it has seen the truth."""
+    gap = _in_its_band(
+        block,
+        "calibration_gap",
+        "Members are more like each other than like the truth. Try loss.lambda_crps 1.0, or more train.epochs.",
+        "Members are less like each other than like the truth. Try sampling.temperature 0.9, or more train.epochs.",
     )
+    correlation = _value(block, "correlation_member_truth")
+    # ASSUME a calibrated ensemble has a low correlation because the coarse fields do not tell more. That is no fault.
+    enough = None if correlation is None else correlation >= LEAST_CORRELATION or gap["passed"] is True
     checks = [
         _check(
             "correlation of a member with the truth",
             correlation,
             f"at least {LEAST_CORRELATION:g}, or as high as between members",
             enough,
-            "loss.lambda_grad 1.0 and loss.w_min 0.3",
+            "Members resemble the truth too little. Try loss.lambda_grad 1.0 with loss.w_min 0.3.",
         ),
-        _within(
-            "spread / skill",
-            _score(block, "spread_skill"),
-            *SPREAD_SKILL,
-            "members are too alike: loss.lambda_crps 1.0 with loss.crps_alpha 1.0; with both, sampling.temperature 1.1",
-            "members differ too much: sampling.temperature 0.9, without training again",
+        _in_its_band(
+            block,
+            "spread_skill",
+            "Members are too alike. Try loss.lambda_crps 1.0 with loss.crps_alpha 1.0. If you have both, try "
+            "sampling.temperature 1.1.",
+            "Members differ too much. Try sampling.temperature 0.9; nothing is trained again.",
         ),
-        _within("calibration gap", gap, -CALIBRATION_GAP, CALIBRATION_GAP, alike, unlike),
+        gap,
     ]
-    return checks if whole_days["found"] is None else [*checks, whole_days]  # none where the coarse rain gives it
+    if _value(block, "domain_spread_skill") is not None:  # None where the coarse rain gives the mean over the domain
+        whole_days = _in_its_band(
+            block,
+            "domain_spread_skill",
+            "Members hardly differ as whole days. With coarse rain, try model.conserve: drawn with "
+            "model.coarser_scales 3. Without, add one to model.coarser_scales.",
+            "Members differ too much as whole days. Try sampling.temperature 0.9; nothing is trained again.",
+        )
+        checks.append(whole_days)
+    return checks
 
 
-def _nearness(block: dict[str, Any]) -> list[Check]:
-    """What members of the posterior are for: variations of the observed day, near it and no copies."""
+def _nearness(block: Block) -> list[Check]:
+    """Check whether members of the posterior serve their purpose: near the observed day, but no copies of it."""
     return [
         _within(
             "correlation of a member with the truth",
-            _score(block, "correlation_member_truth"),
+            _value(block, "correlation_member_truth"),
             POSTERIOR_CORRELATION,
             1.0,
-            "the variations are not near the day: sampling.posterior_scales: all; with it, loss.lambda_rec 2.0 or "
-            "loss.beta_kl 0.3",
+            "Members are not near the observed day. Use sampling.posterior_scales: all. If you have it, try "
+            "loss.lambda_rec 2.0 or loss.beta_kl 0.3.",
             "",
         ),
         _within(
             "diversity",
-            _score(block, "diversity"),
+            _value(block, "diversity"),
             LEAST_DIVERSITY,
             1.0,
-            "the members are copies: sampling.posterior_scales below the number of scales (augmented/tradeoff.png), or "
-            "sampling.temperature 1.2 for a little, without training again; else model.prior: learned, "
-            "loss.lambda_crps 1.0 and loss.beta_kl 1.0",
+            "Members are copies of the observed day. Let fewer scales see it: set sampling.posterior_scales by "
+            "augmented/tradeoff.png. For a little more diversity, try sampling.temperature 1.2. Neither trains again. "
+            "The lasting cure is model.prior: learned with loss.lambda_crps 1.0 and loss.beta_kl 1.0.",
             "",
         ),
     ]
 
 
-def _realism(block: dict[str, Any]) -> list[Check]:
-    """What a single member must have, whichever mode it is from."""
+def _realism(block: Block) -> list[Check]:
+    """Check what a single member must have, from the prior or from the posterior."""
     return [
-        _within(
-            "P99 ratio",
-            _score(block, "p99_ratio"),
-            *RATIO,
-            "extremes are too weak: loss.tail_boost 2.0 or loss.w_max 10.0",
-            "extremes are too strong: loss.tail_boost 1.0 and loss.w_max 5.0",
+        _in_its_band(
+            block,
+            "p99_ratio",
+            "Extremes are too weak. Try loss.tail_boost 2.0 or loss.w_max 10.0.",
+            "Extremes are too strong. Try loss.tail_boost 1.0 and loss.w_max 5.0.",
         ),
-        _within(
-            "gradient ratio",
-            _score(block, "gradient_ratio"),
-            *RATIO,
-            "too smooth: loss.lambda_crps 1.0 with loss.crps_grad 2.0, or raise loss.lambda_grad to 2.0; "
-            "in the posterior, loss.posterior_members 2",
-            "too rough: lower loss.lambda_grad to 0.1, or loss.beta_kl 1.0",
+        _in_its_band(
+            block,
+            "gradient_ratio",
+            "The rain is too smooth. Try loss.lambda_crps 1.0 with loss.crps_grad 2.0, or raise loss.lambda_grad to "
+            "2.0. For the posterior, try loss.posterior_members 2.",
+            "The rain is too rough. Lower loss.lambda_grad to 0.1, or try loss.beta_kl 1.0.",
         ),
-        _within(
-            "RALSD (dB)",
-            _score(block, "ralsd_db"),
-            0.0,
-            RALSD_DB,
+        _in_its_band(
+            block,
+            "ralsd_db",
             "",
-            "power at some scales is off: loss.lambda_crps 1.0 with loss.crps_grad 2.0 and loss.crps_spectrum 0.1, "
-            "then more train.epochs",
+            "The power spectrum is off at some scales. Try loss.lambda_crps 1.0 with loss.crps_grad 2.0 and "
+            "loss.crps_spectrum 0.1, then more train.epochs.",
         ),
     ]
 
 
 def _by_network(log: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, float]]]:
-    """The rows of each network as numbers; by the words that are added to the names of its checks."""
+    """Sort the rows by network, as numbers. The key is what is added to the names of the checks of a network.
+
+    A cell is empty where a term is not in the loss.
+    """
     trainings: dict[str, list[dict[str, float]]] = {}
     for row in log:
         words = " (coarse rain)" if row["network"] == COARSE else ""
-        rows = trainings.setdefault(words, [])
-        rows.append({key: float(value) for key, value in row.items() if key != "network"})
+        numbers = {key: float(value) for key, value in row.items() if key != "network" and value != ""}
+        trainings.setdefault(words, []).append(numbers)
     return trainings
 
 
 def _training_is_finite(words: str, rows: list[dict[str, float]]) -> Check:
     bad = sum(not all(math.isfinite(v) for k, v in row.items() if k.endswith("_loss")) for row in rows)
-    return _check(
-        f"epochs with a NaN loss{words}",
-        bad,
-        "0",
-        bad == 0,
-        "the loss became NaN: loss.lambda_grad 0.5 and a quarter of train.lr",
-    )
+    advice = "The loss became NaN. Try loss.lambda_grad 0.5 and a quarter of train.lr."
+    return _check(f"epochs with a NaN loss{words}", bad, "0", bad == 0, advice)
 
 
 def _gradient_falls(words: str, rows: list[dict[str, float]]) -> Check:
@@ -263,17 +262,12 @@ def _gradient_falls(words: str, rows: list[dict[str, float]]) -> Check:
     if len(values) < 2 or values[0] <= 0:
         return _check(name, None, expected, None, "")
     fall = 1 - min(values) / values[0]
-    return _check(
-        name,
-        fall,
-        expected,
-        fall >= L_GRAD_FALL,
-        "L_grad does not fall: raise loss.lambda_grad to 2.0; where it jumps, half of train.lr",
-    )
+    advice = "L_grad does not fall. Raise loss.lambda_grad to 2.0. If L_grad jumps up and down, halve train.lr."
+    return _check(name, fall, expected, fall >= L_GRAD_FALL, advice)
 
 
 def _training_length(words: str, rows: list[dict[str, float]]) -> Check:
-    """The epoch of the lowest loss is neither among the first, nor does the loss still fall when the training ends."""
+    """Check that the loss is lowest after the first epochs, and that it no longer falls at the end."""
     losses = _finite(rows, "val_loss")
     count = len(losses)
     name, expected = (
@@ -286,9 +280,11 @@ def _training_length(words: str, rows: list[dict[str, float]]) -> Check:
     before = min(losses[: math.ceil(0.75 * count)])
     too_early = best < EARLY * count
     still_falling = losses[best] < before - STILL_FALLING * abs(before)
-    more = f"the loss still falls at the end: train.{'coarse_epochs' if words else 'epochs'} {2 * count}"
-    less = "the loss rises from the first epochs on: half of train.lr, and train.weight_decay 0.05"
-    advice = more if still_falling else less
+    if still_falling:
+        key = "train.coarse_epochs" if words else "train.epochs"
+        advice = f"The loss still falls at the end. Train longer: {key} {2 * count}."
+    else:
+        advice = "The loss rises from the first epochs on. Halve train.lr, and try train.weight_decay 0.05."
     return _check(name, best + 1, expected, not (too_early or still_falling), advice)
 
 

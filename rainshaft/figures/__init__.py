@@ -1,1 +1,1 @@
-"""Every figure, and their common style."""
+"""All figures, and the style that they share."""

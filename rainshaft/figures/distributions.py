@@ -1,6 +1,7 @@
 """Rain distributions and spectra, of one experiment with the rank of the truth, and of all that are compared.
 
-Inputs: scores (`scores_by_day.nc`), as paths or as open datasets. Outputs: PNG files. Rain in mm/day, wavelengths in km.
+Inputs: scores (`scores_by_day.nc`), as paths or as open datasets. Outputs: PNG files. Rain in mm/day, wavelengths in
+km.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from rainshaft.config.sections import Plots
 from rainshaft.figures.style import INK, LINES, PALE, TRUTH, Source, line_styles, open_source, saved_figure
 
 NOTHING = "no test day has members left"
+LEGEND_ROW = 0.2  # height of a name in the legend, inches
 
 
 def distribution(by_day: Source, path: str | Path, settings: Plots | None = None) -> None:
-    """How often it rains how much, at which scales, and whether the truth ranks evenly among the members.
+    """Draw how often it rains how much, at which scales, and how the truth ranks among the members.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ def comparison_distributions(by_day: Mapping[str, Source], path: str | Path, set
     Parameters
     ----------
     by_day
-        Name to scores (`scores_by_day.nc`), in the order of the legend; names of baselines are drawn in grey.
+        Name to scores (`scores_by_day.nc`), in the order of the legend. Baselines are drawn in grey.
     path
         The PNG to write.
     settings
@@ -71,7 +73,7 @@ def comparison_distributions(by_day: Mapping[str, Source], path: str | Path, set
                 curves[name] = found
     styles = line_styles(list(by_day))
     observed = next(iter(curves.values()), None)
-    with saved_figure(path, 12.0, 4.6, settings or Plots()) as figure:
+    with saved_figure(path, 12.0, max(4.6, LEGEND_ROW * (len(curves) + 2)), settings or Plots()) as figure:
         if observed is None:
             figure.text(0.5, 0.5, NOTHING, ha="center", va="center", color=INK)
             return
@@ -91,7 +93,7 @@ def comparison_distributions(by_day: Mapping[str, Source], path: str | Path, set
 
 @dataclass(frozen=True)
 class _Curves:
-    """What the figures take from `scores_by_day.nc`; curves are (x, y) pairs."""
+    """Holds what the figures take from `scores_by_day.nc`. Curves are (x, y) pairs."""
 
     exceedance_observed: tuple[np.ndarray, np.ndarray]
     exceedance_samples: tuple[np.ndarray, np.ndarray]
@@ -101,7 +103,7 @@ class _Curves:
 
     @classmethod
     def of(cls, by_day: xr.Dataset) -> _Curves | None:
-        """The curves; None where no day has members left."""
+        """Take the curves from the file; None where no day has members left."""
         if not by_day["intensity_observed"].sum() > 0:
             return None
         edges = by_day["intensity_edges"].values
@@ -120,15 +122,15 @@ class _Curves:
 
 
 def _draw_exceedance(axes: Axes, lines: list[tuple[tuple[np.ndarray, np.ndarray], str, str, Any]]) -> None:
-    """Share of cells and days with more than so much rain."""
-    for (rain, share), label, colour, dashes in lines:
-        shown = (share > 0) & (rain > 0)
+    """Draw the share of cells and days with more rain than a value."""
+    for (rain, above), label, colour, dashes in lines:
+        shown = (above > 0) & (rain > 0)
         axes.plot(
-            rain[shown], share[shown], color=colour, linestyle=dashes, label=label, zorder=3 if label == "truth" else 2
+            rain[shown], above[shown], color=colour, linestyle=dashes, label=label, zorder=3 if label == "truth" else 2
         )
     axes.set_yscale("log")
     axes.set_xscale("function", functions=(np.sqrt, np.square))
-    largest = [float(rain[share > 0].max()) for (rain, share), *_ in lines]  # the first line is the truth
+    largest = [float(rain[above > 0].max()) for (rain, above), *_ in lines]  # the first line is the truth
     most = min(max(largest), 1.5 * largest[0] or np.inf) or 1.0
     axes.set(xlim=(0, most * 1.03), xlabel="rain (mm/day)", ylabel="share of cells and days above")
     ticks: list[float] = []
@@ -146,7 +148,7 @@ def _draw_exceedance(axes: Axes, lines: list[tuple[tuple[np.ndarray, np.ndarray]
 
 
 def _draw_spectrum(axes: Axes, lines: list[tuple[tuple[np.ndarray, np.ndarray], str, str, Any]]) -> None:
-    """Radially averaged power over wavelength, long waves on the left."""
+    """Draw the radially averaged power over the wavelength, long waves on the left."""
     for (wavelength, power), label, colour, dashes in lines:
         shown = np.isfinite(wavelength) & (power > 0)
         axes.plot(
@@ -166,7 +168,7 @@ def _draw_spectrum(axes: Axes, lines: list[tuple[tuple[np.ndarray, np.ndarray], 
 
 
 def _draw_ranks(axes: Axes, counts: np.ndarray) -> None:
-    """Rank of the truth among the members, against the flat line of a calibrated ensemble."""
+    """Draw how often the truth has each rank among the members; in a calibrated ensemble the bars are level."""
     axes.set_title("Rank of the truth", loc="left", fontweight="bold")
     if counts.size < 3 or not counts.sum() > 0:
         axes.text(0.5, 0.5, "one member: no ranks", transform=axes.transAxes, ha="center", va="center", color=INK)

@@ -1,7 +1,7 @@
 """Maps of rain: samples of one experiment on a few days, and all experiments and baselines on one heavy day.
 
-Inputs: ensemble files and canonical fields, as paths or as open datasets. Outputs: PNG files. Rain in mm/day, axes in
-degrees or km. One rain scale for all maps of all figures: the same colour is the same rain.
+Inputs: ensemble files, as paths or as open datasets, and the paths of canonical fields. Outputs: PNG files. Rain in
+mm/day, axes in degrees or km. All maps of all figures share one rain scale: the same colour is the same rain.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rainshaft.errors import UserError
 from rainshaft.figures.style import INK, LINES, Source, open_source, saved_figure
 
 RAIN_LEVELS = (0.1, 1, 2, 5, 10, 20, 30, 50, 75, 100, 150)
-RAIN_COLOURS = (  # lightness falls in even steps, so that they are told apart with any colour vision and in grey
+RAIN_COLOURS = (  # lightness falls in even steps, so that the colours differ for any colour vision and in grey
     "#e4eff9",
     "#c4def0",
     "#97cbe0",
@@ -46,9 +46,10 @@ RAIN_COLOURS = (  # lightness falls in even steps, so that they are told apart w
 RAIN_MAP = ListedColormap(list(RAIN_COLOURS[:-1])).with_extremes(under="white", over=RAIN_COLOURS[-1])
 RAIN_NORM = BoundaryNorm(RAIN_LEVELS, RAIN_MAP.N)
 
-DAYS_AT_ONCE = 32  # in memory
+DAYS_AT_ONCE = 32  # days in memory
 PANEL = 1.5  # width of a map with its margins, inches
 MOST_ACROSS = 10  # maps in a row of the comparison
+LIGHT_DAY_MM = 1.0  # area mean in mm/day of the lightest day to show, where there are enough
 
 
 def sample_maps(
@@ -57,14 +58,14 @@ def sample_maps(
     path: str | Path,
     settings: Plots | None = None,
 ) -> None:
-    """Coarse rain, truth, members and ensemble mean of a few test days, from heavy to light.
+    """Draw coarse rain, truth, members and ensemble mean of a few test days, from heavy to light.
 
     Parameters
     ----------
     ensemble
         Ensemble file, pr(time, member, lat, lon) in mm/day with the coordinate split(time).
     paths
-        Canonical fields, one file a year.
+        Canonical fields of all years.
     path
         The PNG to write.
     settings
@@ -103,14 +104,14 @@ def comparison_maps(
     path: str | Path,
     settings: Plots | None = None,
 ) -> None:
-    """The wettest test day: coarse rain, one member of each experiment and baseline, truth; and a close-up of its core.
+    """Draw the wettest test day and a close-up of its core: coarse rain, one member of each ensemble, truth.
 
     Parameters
     ----------
     ensembles
-        Name to ensemble file, in the order of the panels; all of the same dataset. Member 1 is shown, always.
+        Name to ensemble file, in the order of the panels, all of one dataset. Always the first member is shown.
     paths
-        Canonical fields, one file a year.
+        Canonical fields of all years.
     path
         The PNG to write.
     settings
@@ -154,12 +155,12 @@ def comparison_maps(
 
 
 def choose_days(means: Mapping[str, float], count: int) -> list[str]:
-    """Pick days by observed area mean: the heaviest, the lightest of 1 mm/day or more, and evenly between by rank.
+    """Pick days by observed area mean: the heaviest, the lightest of 1 mm/day or more, and days between, even by rank.
 
-    Where there are too few such days, drier ones take part.
+    Where too few days have 1 mm/day, drier ones take part.
     """
-    wet = {date: mean for date, mean in means.items() if mean >= 1.0}
-    ranked = wet if len(wet) >= count else dict(means)
+    enough = {date: mean for date, mean in means.items() if mean >= LIGHT_DAY_MM}
+    ranked = enough if len(enough) >= count else dict(means)
     order = sorted(ranked, key=lambda date: -ranked[date])
     places = dict.fromkeys(np.linspace(0, len(order) - 1, count).round().astype(int).tolist())
     return [order[place] for place in places]
@@ -167,7 +168,7 @@ def choose_days(means: Mapping[str, float], count: int) -> list[str]:
 
 @dataclass(frozen=True)
 class _Frame:
-    """The fine grid of a figure's maps: cell edges in degrees or km, and the coast."""
+    """The fine grid of the maps of a figure: cell edges in degrees or km, and the coast."""
 
     x: np.ndarray
     y: np.ndarray
@@ -187,12 +188,12 @@ class _Frame:
 
     @property
     def aspect(self) -> float:
-        """Height of a unit of y for a unit of x."""
+        """Height of a unit of y, for a unit of x that is 1 wide."""
         return 1 / max(np.cos(np.deg2rad(float(self.y.mean()))), 0.1) if self.kind != "projected" else 1.0
 
     @property
     def height(self) -> float:
-        """Height of a map, inches; not so low that the date beside it would not fit."""
+        """Height of a map, inches. The date beside it must fit."""
         return max(0.87 * PANEL * float(np.ptp(self.y) * self.aspect / np.ptp(self.x)), 1.1)
 
     def extent(self, window: tuple[slice, slice] | None) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -210,7 +211,7 @@ def _draw_map(
     bottom: bool,
     window: tuple[slice, slice] | None = None,
 ) -> None:
-    """Rain on its own cells, in the one rain scale; cells without a value are hatched."""
+    """Draw rain on its own cells, in the one rain scale. Cells without a value are hatched."""
     y, x = (field[name] for name in field.dims)
     axes.patch.set(facecolor="0.93", edgecolor="0.78", hatch="////")
     axes.pcolormesh(
@@ -249,7 +250,7 @@ def _title(axes: Axes, name: str, field: xr.DataArray, weight: str = "normal") -
 
 
 def _rain_bar(figure: Figure, axes: np.ndarray, frame: _Frame) -> None:
-    """Draw the one colour bar of a figure of maps, and say what its axes are where that is not plain."""
+    """Draw the colour bar of a figure of maps, and say what the axes are if they are not longitude and latitude."""
     words = {
         "projected": "easting and northing (km)",
         "rotated": "longitude and latitude of the rotated pole (degrees)",
@@ -266,13 +267,13 @@ def _rain_bar(figure: Figure, axes: np.ndarray, frame: _Frame) -> None:
 
 
 def _coarse_rain(day: xr.Dataset) -> xr.DataArray | None:
-    """Take the coarse rain on its own cells, if it is a predictor."""
+    """Take the coarse rain on its own cells; None if it is no predictor."""
     name = day.attrs.get("rain_channel", "")
     return day["predictors"].sel(channel=name) if name else None
 
 
 def _core(rain: xr.DataArray, factor: int) -> tuple[slice, slice]:
-    """Find the window with the sharpest rain, whole coarse cells, a third of the domain each way."""
+    """Find the window with the sharpest rain: a third of the domain each way, in whole coarse cells."""
     south, east = np.abs(np.diff(rain, axis=0)), np.abs(np.diff(rain, axis=1))
     sharp = np.nan_to_num(np.pad(south, ((0, 1), (0, 0)))) + np.nan_to_num(np.pad(east, ((0, 0), (0, 1))))
     height, width = (max(factor * round(size / factor / 3), factor) for size in sharp.shape)
@@ -284,19 +285,19 @@ def _core(rain: xr.DataArray, factor: int) -> tuple[slice, slice]:
 
 
 def _edges(axis: xr.DataArray) -> np.ndarray:
-    """Cell edges of an axis of cell centres."""
+    """Find the cell edges of an axis of cell centres."""
     centres = axis.values.astype(float)
     half = np.diff(centres) / 2 if centres.size > 1 else np.array([0.5])
     return np.concatenate([[centres[0] - half[0]], centres[:-1] + half[: centres.size - 1], [centres[-1] + half[-1]]])
 
 
 def _is_test(ensemble: xr.Dataset) -> np.ndarray:
-    """Which days of an ensemble file are test days."""
+    """Tell which days of an ensemble file are test days."""
     return (ensemble["split"] == TEST).values
 
 
 def _truth_means(fields: Fields, dates: Sequence[str]) -> dict[str, float]:
-    """Observed area mean of these days, mm/day."""
+    """Average the observed rain of these days over the area, mm/day."""
     means: dict[str, float] = {}
     for batch in fields.batches(dates, DAYS_AT_ONCE):
         means |= dict(zip(batch, np.nanmean(fields.rain(batch), axis=(1, 2)).tolist(), strict=True))
@@ -306,12 +307,12 @@ def _truth_means(fields: Fields, dates: Sequence[str]) -> dict[str, float]:
 
 
 def _day(fields: Fields, date: str) -> xr.Dataset:
-    """All fields of one day."""
+    """Read all fields of one day."""
     return fields.read([date]).isel(time=0)
 
 
 def _of_date(ensemble: xr.Dataset, date: str) -> xr.DataArray:
-    """The members of one day (member, lat, lon)."""
+    """Read the members of one day (member, lat, lon)."""
     return ensemble["pr"].isel(time=int(np.flatnonzero(dates_of(ensemble) == date)[0])).load()
 
 

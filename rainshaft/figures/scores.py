@@ -1,13 +1,13 @@
 """The key scores of all experiments and baselines side by side.
 
-Inputs: the contents of every `scores.json`, and which experiments are replicates of which. Output: a PNG file.
-Each panel names its unit.
+Inputs: the contents of every `scores.json`, and which experiments are replicates of which. Output: a PNG file with a
+panel for each score of the catalogue that has an `aim`, in the unit of its title.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,52 +16,15 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from rainshaft.config.sections import Plots
-from rainshaft.figures.style import DASHES, INK, line_styles, saved_figure
+from rainshaft.evaluation import catalogue
+from rainshaft.evaluation.catalogue import Block, Score, score_of
+from rainshaft.figures.style import DASHES, GOOD, INK, line_styles, panels, saved_figure
 
-Block = dict[str, Any]
+ACROSS = 4  # panels in a row
+ROW = 0.25  # height of an experiment or baseline, inches
 
-
-@dataclass(frozen=True)
-class _Panel:
-    """One score of the comparison: its place in a block of scores, and the band of good values."""
-
-    title: str
-    score: str
-    aim: str
-    band: Callable[[Block], tuple[float, float]] | None = None
-    factor: float = 1.0
-    second: str | None = None
-
-    def value(self, block: Block, name: str) -> tuple[float, float, float] | None:
-        """Value and interval in the units of the panel."""
-        entry = block["scores"].get(name) or {"value": block["samples"].get(name)}
-        value = entry["value"]
-        if value is None:
-            return None
-        low, high = (value if entry.get(end) is None else entry[end] for end in ("low", "high"))
-        return self.factor * value, self.factor * low, self.factor * high
-
-
-def _wet_band(block: Block) -> tuple[float, float]:
-    wet = 100 * block["observed"]["wet_fraction"]
-    return wet - 3, wet + 3
-
-
-SCORE_PANELS = (
-    _Panel("fair CRPS (mm/day)", "fair_crps", "low is good"),
-    _Panel(
-        "correlation of a member with",
-        "correlation_member_truth",
-        "● the truth, ○ another member: alike?",
-        second="correlation_member_member",
-    ),
-    _Panel("spread / skill", "spread_skill", "1 is calibrated", lambda block: (0.9, 1.1)),
-    _Panel("wet cells (%)", "wet_fraction", "shaded: the truth ± 3", _wet_band, factor=100),
-    _Panel("mass bias (%)", "mass_bias", "0 is good", lambda block: (-5, 5), factor=100),
-    _Panel("gradient ratio", "gradient_ratio", "1 is as sharp as the truth", lambda block: (0.9, 1.1)),
-    _Panel("P99.9 ratio", "p999_ratio", "1 is as extreme as the truth", lambda block: (0.9, 1.1)),
-    _Panel("RALSD of spectrum (dB)", "ralsd_db", "low is good"),
-)
+Entries = dict[str, list[Block]]
+"""Experiment or baseline to its replicates."""
 
 
 def comparison_scores(
@@ -70,87 +33,101 @@ def comparison_scores(
     settings: Plots | None = None,
     families: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """Draw the key scores of all experiments and baselines with 90 % intervals; what is good is shaded.
+    """Draw the key scores of all experiments and baselines with 90 % intervals. The band of good values is shaded.
 
     The replicates of an experiment share a row: a point for each, without its interval, and a bar at their mean.
 
     Parameters
     ----------
     scores
-        Contents of `scores.json`, experiments in the order of the config, then baselines. Posterior entries
-        are left out: they see the truth.
+        Contents of `scores.json`, in the order of the rows. Those of the posterior are left out: it has seen the truth.
     path
         The PNG to write.
     settings
         Resolution.
     families
-        Experiment to its replicates; by default each stands for itself.
+        Experiment to its replicates. Without it, each experiment stands for itself.
     """
-    family = {name: of for of, names in (families or {}).items() for name in names}
-    groups: dict[str, dict[str, list[Block]]] = {}  # dataset, experiment or baseline, its replicates
-    for entry in scores:
-        if entry["mode"] != "posterior" and entry["all_days"]:
-            name = family.get(entry["name"], entry["name"])
-            groups.setdefault(entry["dataset"], {}).setdefault(name, []).append(entry["all_days"])
-    styles = line_styles(list(dict.fromkeys(name for entries in groups.values() for name in entries)))
-    gap = 1.0 if len(groups) > 1 else 0.0  # room for the name of the dataset
-    rows = sum(len(entries) + gap for entries in groups.values())
-    with saved_figure(path, 12.0, 1.5 + 2 * 0.25 * rows, settings or Plots()) as figure:
-        axes = figure.subplots(2, 4, sharey=True)
-        axes[0, 0].set_ylim(rows - 0.4, -0.6)
-        top = 0.0
-        ticks: list[float] = []
+    groups = _by_dataset(scores, families or {})
+    names = [name for entries in groups.values() for name in entries]
+    styles = line_styles(list(dict.fromkeys(names)))
+    shown = [score for score in catalogue.SCORES if score.aim]
+    gap = 1 if len(groups) > 1 else 0  # a row for the name of the dataset
+    rows = len(names) + gap * len(groups)
+    height = math.ceil(len(shown) / ACROSS) * (0.75 + ROW * rows)
+    with saved_figure(path, 12.0, height, settings or Plots()) as figure:
+        axes = panels(figure, len(shown), ACROSS, sharey=True)
+        axes[0].set_ylim(rows - 0.4, -0.6)
+        top, ticks = 0, []
         for dataset, entries in groups.items():
             top += gap
             places = np.arange(len(entries)) + top
-            ticks += [*places]
-            for where, panel in zip(axes.flat, SCORE_PANELS, strict=True):
-                _draw_scores(where, panel, entries, places, styles)
-            for where in axes[:, 0] if gap else ():
+            ticks += places.tolist()
+            for where, score in zip(axes, shown, strict=True):
+                _draw_score(where, score, entries, places, styles)
+            for where in axes[::ACROSS] if gap else ():
                 across = where.get_yaxis_transform()
                 where.text(-0.03, top - 0.95, dataset, transform=across, ha="right", va="center", fontweight="bold")
             top += len(entries)
-        axes[0, 0].set_yticks(ticks, [name for entries in groups.values() for name in entries])
-        for where in axes.flat:
+        axes[0].set_yticks(ticks, names)
+        for where in axes:
             where.tick_params(axis="y", length=0)
             where.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
             where.grid(axis="x")
 
 
-def _draw_scores(
-    axes: Axes,
-    panel: _Panel,
-    entries: Mapping[str, Sequence[Block]],
-    places: np.ndarray,
-    styles: dict[str, tuple[str, Any]],
+def _by_dataset(scores: Sequence[dict[str, Any]], families: Mapping[str, Sequence[str]]) -> dict[str, Entries]:
+    """Sort all but the posterior: dataset to experiments and baselines, each with its replicates."""
+    family = {name: of for of, names in families.items() for name in names}
+    groups: dict[str, Entries] = {}
+    for entry in scores:
+        if entry["mode"] != "posterior" and entry["all_days"]:
+            name = family.get(entry["name"], entry["name"])
+            groups.setdefault(entry["dataset"], {}).setdefault(name, []).append(entry["all_days"])
+    return groups
+
+
+def _draw_score(
+    axes: Axes, score: Score, entries: Entries, places: np.ndarray, styles: Mapping[str, tuple[str, Any]]
 ) -> None:
-    """One score of one dataset."""
-    axes.set_title(panel.title, loc="left", fontweight="bold", pad=16)
-    axes.annotate(panel.aim, (0, 1), (0, 4), "axes fraction", "offset points", color=INK, fontsize=8)
-    ends = places[0] - 0.5, places[-1] + 0.5
-    if panel.band:
-        low, high = panel.band(next(iter(entries.values()))[0])
-        axes.fill_betweenx(ends, low, high, color="#009E73", alpha=0.16, linewidth=0)
-        axes.plot([(low + high) / 2] * 2, ends, color="#009E73", linewidth=1)
+    """Draw one score of one dataset."""
+    title = f"{score.title} ({score.unit})" if score.unit else score.title
+    axes.set_title(title, loc="left", fontweight="bold", pad=16)
+    axes.annotate(score.aim, (0, 1), (0, 4), "axes fraction", "offset points", color=INK, fontsize=8)
+    if band := score.band(next(iter(entries.values()))[0]):
+        low, ideal, high = (score.factor * value for value in band)
+        ends = places[0] - 0.5, places[-1] + 0.5
+        axes.fill_betweenx(ends, low, high, color=GOOD, alpha=0.16, linewidth=0)
+        axes.plot([ideal] * 2, ends, color=GOOD, linewidth=1)
     for place, (name, blocks) in zip(places, entries.items(), strict=True):
         colour = styles[name][0]
-        means = []
-        for score, face in ((panel.score, colour), (panel.second, "white")):
-            values = [found for block in blocks if score and (found := panel.value(block, score))]
-            if not values:
-                continue
-            points = [value for value, _, _ in values]
-            means.append(float(np.mean(points)))
-            look = {"color": colour, "markerfacecolor": face}
-            if len(blocks) > 1:
-                axes.plot(points, [place] * len(points), "o", markersize=4, markeredgewidth=0.8, alpha=0.6, **look)
-                axes.plot(means[-1], place, "|", color=colour, markersize=11, markeredgewidth=1.8)
-                continue
-            if score == panel.score:
-                axes.plot(values[0][1:], [place, place], color=colour, linewidth=1.6)
-            axes.plot(points, [place], "o", markersize=6, **look)
+        drawn = [_draw_values(axes, score, blocks, place, colour, colour)]
+        if score.beside:
+            drawn.append(_draw_values(axes, score_of(score.beside), blocks, place, colour, "white"))
+        means = [mean for mean in drawn if mean is not None]
         if len(means) == 2:
             axes.plot(means, [place, place], color=colour, linewidth=0.8, linestyle=DASHES[1], zorder=1)
         if not means:
             across = axes.get_yaxis_transform()
             axes.text(0.02, place, "not defined", transform=across, color=INK, fontsize=8, va="center")
+
+
+def _draw_values(
+    axes: Axes, score: Score, blocks: Sequence[Block], place: float, colour: str, face: str
+) -> float | None:
+    """Draw the values of one row as points, and the interval of a single one. Give their mean, None without values."""
+    found = [score.found(block) for block in blocks]
+    points = [score.factor * one["value"] for one in found if one["value"] is not None]
+    if not points:
+        return None
+    mean = float(np.mean(points))
+    look: dict[str, Any] = {"color": colour, "markerfacecolor": face}
+    if len(blocks) > 1:
+        axes.plot(points, [place] * len(points), "o", markersize=4, markeredgewidth=0.8, alpha=0.6, **look)
+        axes.plot(mean, place, "|", color=colour, markersize=11, markeredgewidth=1.8)
+        return mean
+    interval = [score.factor * end for end in (found[0]["low"], found[0]["high"]) if end is not None]
+    if interval and face == colour:  # two intervals in one row would hide each other
+        axes.plot(interval, [place, place], color=colour, linewidth=1.6)
+    axes.plot(points, [place], "o", markersize=6, **look)
+    return mean

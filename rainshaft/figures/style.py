@@ -1,19 +1,21 @@
-"""What all figures share: their style, the colours of their lines, how they are opened and saved.
+"""What all figures share: their style, the colours of their lines, how they are laid out and saved.
 
 Inputs: datasets, open or as paths to NetCDF files. Outputs: PNG files, written whole or not at all. Sizes in inches.
-The figures themselves are in the `plot_*` modules.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from rainshaft.baselines.table import names as names_of_baselines
 from rainshaft.config.sections import Plots
@@ -21,9 +23,10 @@ from rainshaft.files import atomic
 
 Source = str | Path | xr.Dataset
 
-TRUTH, INK, PALE = "black", "0.35", "0.85"
+TRUTH, INK, PALE, GOOD = "black", "0.35", "0.85", "#009E73"
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe & Ito (2008)
 DASHES: tuple[Any, ...] = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (9, 2)))
+GREYS = ("0.5", "0.7", "0.3")
 GREY_DASHES: tuple[Any, ...] = (
     (0, (9, 2)),
     (0, (5, 2)),
@@ -33,7 +36,7 @@ GREY_DASHES: tuple[Any, ...] = (
     (0, (3, 1, 1, 1, 1, 1)),
 )
 
-STYLE: dict[str, Any] = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 9,
@@ -61,27 +64,43 @@ STYLE: dict[str, Any] = {
 
 @contextmanager
 def saved_figure(path: str | Path, width: float, height: float, settings: Plots) -> Iterator[Figure]:
-    """Make a figure in the style of all and save it under `path` at the end; pyplot's state is not touched."""
+    """Make a figure in the style of all and save it under `path` at the end. The state of pyplot is not touched."""
     with matplotlib.rc_context(STYLE), atomic(path) as temporary:
-        figure = Figure(figsize=(width, height), dpi=settings.dpi, layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.0, hspace=0.0)  # type: ignore[union-attr]
+        layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.0, hspace=0.0)
+        figure = Figure(figsize=(width, height), dpi=settings.dpi, layout=layout)
         yield figure
         figure.savefig(temporary, format="png", dpi=settings.dpi, metadata={"Software": None})
 
 
+def panels(
+    figure: Figure | SubFigure, count: int, across: int, *, sharex: bool = False, sharey: bool = False
+) -> np.ndarray:
+    """Make panels row by row, at most `across` in a row. Give their axes (count,)."""
+    rows = math.ceil(count / across)
+    axes = figure.subplots(rows, across, sharex=sharex, sharey=sharey, squeeze=False).ravel()
+    for left_over in axes[count:]:
+        left_over.set_visible(False)
+    for lowest in axes[max(0, count - across) : count]:  # also where the last row ends before its column
+        lowest.tick_params(labelbottom=True)
+    return axes[:count]
+
+
 def line_styles(names: Sequence[str]) -> dict[str, tuple[str, Any]]:
-    """Colour and dashes of each name, the same in every figure: experiments coloured, baselines grey."""
-    styles: dict[str, tuple[str, Any]] = {}
-    # by name, so that a baseline looks alike in the figures of all datasets
-    baselines = {name: GREY_DASHES[i % len(GREY_DASHES)] for i, name in enumerate(names_of_baselines())}
-    for i, name in enumerate(n for n in names if n not in baselines):
-        styles[name] = LINES[i % len(LINES)], ("-", *DASHES)[i // len(LINES) % (1 + len(DASHES))]
-    return styles | {name: ("0.5", baselines[name]) for name in names if name in baselines}
+    """Give each name a colour and dashes: experiments are coloured, baselines grey.
+
+    The style of a baseline depends on its name alone, so that it looks alike in the figures of all datasets.
+    """
+    greys = [(grey, dashes) for grey in GREYS for dashes in GREY_DASHES]
+    colours = [(colour, dashes) for dashes in ("-", *DASHES) for colour in LINES]
+    baselines = {name: greys[i % len(greys)] for i, name in enumerate(names_of_baselines())}
+    experiments = [name for name in names if name not in baselines]
+    styles = {name: colours[i % len(colours)] for i, name in enumerate(experiments)}
+    return styles | {name: baselines[name] for name in names if name in baselines}
 
 
 @contextmanager
 def open_source(source: Source) -> Iterator[xr.Dataset]:
-    """Give the dataset itself, or the file read lazily and closed afterwards."""
+    """Give the dataset itself, or open the file, read it lazily and close it afterwards."""
     if isinstance(source, xr.Dataset):
         yield source
     else:

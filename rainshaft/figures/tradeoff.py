@@ -1,11 +1,12 @@
-"""What the knobs of the posterior trade: distance to the truth against distance of the members.
+"""What two settings of the posterior trade: nearness of its members to the truth against their diversity.
 
-Input: the table of `tradeoff.trace`. Output: a PNG file. Distances in mm/day.
+The settings, here called knobs, are the temperature and the number of scales that see the observed day. Input: the
+table of `augmentation.tradeoff.trace`. Output: a PNG file. Distances in mm/day.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from rainshaft.config.sections import Plots
+from rainshaft.data.conventions import TRAIN, VALIDATION
 from rainshaft.figures.style import DASHES, INK, LINES, TRUTH, saved_figure
 
-SPLITS = {"train": ("training days", LINES[0]), "validation": ("validation days", LINES[1])}
-TRADEOFF_PANELS = {  # column of the table -> what it is, and how to read it
+SPLITS = {TRAIN: ("training days", LINES[0]), VALIDATION: ("validation days", LINES[1])}
+PANELS = {  # column of the table -> what it is, and how to read it
     "correlation_member_truth": ("correlation with the truth", "1 is a copy of the day"),
     "diversity": ("diversity", "cosine distance of two members"),
     "wet_ratio": ("wet cells, members / truth", "1 is as often wet as the truth"),
@@ -27,54 +29,59 @@ KNOBS = {"temperature": "o-", "scales": "s:"}  # column of the table -> line ove
 
 
 def tradeoff(table: str | Path | pd.DataFrame, path: str | Path, settings: Plots | None = None) -> None:
-    """How far members are from the truth against how far from each other, and what else the two knobs change.
+    """Draw the distance of members to the truth over their distance to each other, and what else the knobs change.
 
     Parameters
     ----------
     table
-        What `tradeoff.trace` wrote.
+        What `augmentation.tradeoff.trace` wrote.
     path
         The PNG to write.
     settings
         Resolution.
     """
-    table = table if isinstance(table, pd.DataFrame) else pd.read_csv(table)
-    table = table.assign(wet_ratio=table["wet_fraction"] / table["wet_fraction_observed"])
-    every, own = table["scales"].max(), table[table["mode"] == "prior"]["temperature"].iloc[0]
+    rows = table if isinstance(table, pd.DataFrame) else pd.read_csv(table)
+    rows = rows.assign(wet_ratio=rows["wet_fraction"] / rows["wet_fraction_observed"])
+    every, own = rows["scales"].max(), _own_temperature(rows)
     with saved_figure(path, 12.0, 6.4, settings or Plots()) as figure:
-        grid = figure.add_gridspec(len(TRADEOFF_PANELS), 3, width_ratios=[2.2, 1, 1])
-        tradeoff = figure.add_subplot(grid[:, 0])
-        _draw_tradeoff(tradeoff, table)
-        for row, (column, (name, meaning)) in enumerate(TRADEOFF_PANELS.items()):
-            left = figure.add_subplot(grid[row, 1])
-            right = figure.add_subplot(grid[row, 2], sharey=left)
+        grid = figure.add_gridspec(len(PANELS), 3, width_ratios=[2.2, 1, 1])
+        distances = figure.add_subplot(grid[:, 0])
+        _draw_distances(distances, rows)
+        for place, (column, (name, meaning)) in enumerate(PANELS.items()):
+            left = figure.add_subplot(grid[place, 1])
+            right = figure.add_subplot(grid[place, 2], sharey=left)
             for axes, knob in zip((left, right), KNOBS, strict=True):
-                _draw_traces(axes, table, knob, knob, column)
+                _draw_traces(axes, rows, knob, knob, column)
                 axes.grid(axis="y")
                 if column.endswith("ratio"):
                     axes.axhline(1, color=TRUTH, linewidth=0.8, zorder=1)
             left.set_title(name, loc="left", fontweight="bold")
-            left.set_xticks(np.arange(0, table["temperature"].max() + 0.01, 0.5))
+            left.set_xticks(np.arange(0, rows["temperature"].max() + 0.01, 0.5))
             right.set_title(meaning, loc="right", color=INK, fontsize=8)
             right.set_xticks(range(every + 1), ["prior", *range(1, every + 1)])
             right.invert_xaxis()  # more varied to the right, as with the temperature
             right.tick_params(labelleft=False)
         left.set_xlabel("temperature, all scales")
         right.set_xlabel(f"posterior scales, temperature {own:g}")
-        figure.legend(*tradeoff.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+        figure.legend(*distances.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
 
 
-def _draw_tradeoff(axes: Axes, table: pd.DataFrame) -> None:
-    """Distance to the truth over the distance of two members, one point a setting, on square-root axes."""
+def _own_temperature(table: pd.DataFrame) -> float:
+    """Take the temperature of the user's configuration: the prior is drawn with no other."""
+    return float(table[table["mode"] == "prior"]["temperature"].iloc[0])
+
+
+def _draw_distances(axes: Axes, table: pd.DataFrame) -> None:
+    """Draw the distance to the truth over the distance of two members, a point for each setting."""
     x, y = "distance_of_members", "distance_to_truth"
     for knob in KNOBS:
         _draw_traces(axes, table, knob, x, y)
-    most = 1.15 * float(table[[x, y]].max(axis=None))
+    most = 1.15 * float(table[[x, y]].to_numpy().max())
     posterior = table[table["mode"] == "posterior"].groupby("split")
     upper = posterior[y].mean().idxmax()  # the curves with room above them
     left = posterior[x].max().idxmin()  # and to their left
-    for split, rows in table.groupby("split"):
-        colour, warm, fewer = SPLITS[split][1], _trace(rows, "temperature"), _trace(rows, "scales")
+    for split, colour, rows in _by_split(table):
+        warm, fewer = _trace(rows, "temperature"), _trace(rows, "scales")
         fewer = fewer[fewer["scales"].between(1, fewer["scales"].max() - 1)]  # the ends are on other marks
         up, back = split == upper, split == left
         side = {"xytext": (4, 6 if up else -7), "ha": "center", "va": "bottom" if up else "top"}
@@ -96,7 +103,7 @@ def _draw_tradeoff(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def _label_points(axes: Axes, points: np.ndarray, words: Sequence[str], most: float, **style: Any) -> None:
-    """Words beside points (x, y), but for those that have no room beside the one before."""
+    """Write words beside points (x, y). A word is left out where another one is too near."""
     places: list[np.ndarray] = []
     for word, point in zip(words, points, strict=True):
         place = np.sqrt(point / most)
@@ -106,25 +113,28 @@ def _label_points(axes: Axes, points: np.ndarray, words: Sequence[str], most: fl
 
 
 def _trace(rows: pd.DataFrame, knob: str) -> pd.DataFrame:
-    """What one knob does by itself: the temperature with all scales, or fewer scales at the user's temperature."""
+    """Take the rows of one knob: the temperature with all scales, or fewer scales at the user's temperature."""
     if knob == "temperature":
         return rows[rows["scales"] == rows["scales"].max()].sort_values(knob)
-    own = rows[rows["mode"] == "prior"]["temperature"].iloc[0]
-    return rows[rows["temperature"] == own].sort_values(knob, ascending=False)
+    return rows[rows["temperature"] == _own_temperature(rows)].sort_values(knob, ascending=False)
+
+
+def _by_split(table: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Give each split, its colour and its rows."""
+    for split, rows in table.groupby("split"):
+        yield str(split), SPLITS[str(split)][1], rows
 
 
 def _draw_traces(axes: Axes, table: pd.DataFrame, knob: str, x: str, y: str) -> None:
-    """A line over the settings of a knob, the chosen one in a ring; fewer and fewer scales end in the prior."""
-    traces = {split: _trace(rows, knob) for split, rows in table.groupby("split")}
-    for split, trace in traces.items():
-        name, colour = SPLITS[split]
-        whole = {"color": colour, "clip_on": False}  # a point may lie on an axis
-        axes.plot(trace[x], trace[y], KNOBS[knob], markersize=4, label=f"over {knob}, {name}", **whole)
+    """Draw a line over the settings of a knob, with a ring around the chosen one. Fewer scales lead to the prior."""
+    traces = [(*SPLITS[split], _trace(rows, knob)) for split, _, rows in _by_split(table)]
+    for name, colour, trace in traces:
+        look: dict[str, Any] = {"color": colour, "clip_on": False}  # a point may lie on an axis
+        axes.plot(trace[x], trace[y], KNOBS[knob], markersize=4, label=f"over {knob}, {name}", **look)
     if knob == "scales":
-        for split, trace in traces.items():
-            name, colour = SPLITS[split]
-            whole = {"color": colour, "markerfacecolor": "white", "clip_on": False}
-            axes.plot(trace[x].iloc[-1], trace[y].iloc[-1], "D", label=f"prior, {name}", **whole)
+        for name, colour, trace in traces:
+            look = {"color": colour, "markerfacecolor": "white", "clip_on": False}
+            axes.plot(trace[x].iloc[-1], trace[y].iloc[-1], "D", label=f"prior, {name}", **look)
         chosen = table[table["chosen"]]
         ring = "temperature {temperature:g}, posterior_scales {scales}: yours".format(**chosen.iloc[0])
         axes.plot(chosen[x], chosen[y], "o", color=TRUTH, markersize=10, markerfacecolor="none", label=ring)

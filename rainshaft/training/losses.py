@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +28,26 @@ Across = Callable[[Tensor], Tensor]
 
 LEAST_POWER = 1e-8  # (mm/day)^2; the square root has no gradient at 0
 
-TERMS = ("L_rec", "L_mass", "L_grad", "L_kl", "L_crps", "L_crps_pool", "L_crps_grad", "L_crps_log", "L_crps_spectrum")
+
+@dataclass(frozen=True)
+class Term:
+    """A term of the loss."""
+
+    name: str
+    label: str
+
+
+TERMS = (
+    Term("L_rec", "score of the posterior"),
+    Term("L_mass", "squared bias of the mass"),
+    Term("L_grad", "gradient loss"),
+    Term("L_kl", "posterior against prior"),
+    Term("L_crps", "ensemble score of the prior"),
+    Term("L_crps_pool", "CRPS of block means"),
+    Term("L_crps_grad", "CRPS of differences"),
+    Term("L_crps_log", "CRPS of log1p(rain)"),
+    Term("L_crps_spectrum", "CRPS of the spectrum"),
+)
 
 
 def alone(value: Tensor) -> Tensor:

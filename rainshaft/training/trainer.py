@@ -205,7 +205,7 @@ class Trainer:
         validation = self.validate(self.settings.loss.beta_kl)  # with the final beta, so that epochs compare
         row = {"network": self.name, "epoch": len(p.history) + 1, "step": p.step, "seconds": round(seconds, 1)}
         row |= {"lr": lr, "beta": beta}
-        for name in ("loss", *losses.TERMS):
+        for name in ("loss", *(term.name for term in losses.TERMS)):
             row[f"train_{name}"] = p.sums.get(name, 0.0) / self.patches.steps_per_epoch
             row[f"val_{name}"] = validation.get(name, 0.0)
         p.sums = {}

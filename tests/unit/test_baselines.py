@@ -1,21 +1,35 @@
+"""The baselines: their days, their maths, and that a new one is one new file."""
+
+from __future__ import annotations
+
+import importlib.util
+
 import numpy as np
 import pytest
 import xarray as xr
-from rainshaft.baselines.analogs import analogs_of_season
-from rainshaft.baselines.bilinear import bilinear
-from rainshaft.baselines.climatology import draw_of_season
-from rainshaft.baselines.quantile_mapping import fit_quantile_mapping, quantile_transfer
-from rainshaft.baselines.rainfarm import RAINFARM_SLOPE, rainfarm
 
 from rainshaft import histogram
-from rainshaft.baselines.make import _Days, available, make
+from rainshaft.baselines import methods, table
+from rainshaft.baselines.days import DaysBySplit
+from rainshaft.baselines.make import make_baseline
+from rainshaft.baselines.methods.analogs import analogs_of_season
+from rainshaft.baselines.methods.bilinear import bilinear
+from rainshaft.baselines.methods.climatology import draw_of_season
+from rainshaft.baselines.methods.quantile_mapping import fit_quantile_mapping, quantile_transfer
+from rainshaft.baselines.methods.rainfarm import RAINFARM_SLOPE, rainfarm
 from rainshaft.baselines.season import SEASON
+from rainshaft.baselines.table import is_installed, method_of
 from rainshaft.config.sections import Evaluation
+from rainshaft.data.fields import Fields
 from rainshaft.errors import UserError
+from rainshaft.evaluation.evaluate import evaluate
+from rainshaft.figures.style import line_styles
 from rainshaft.files import write_netcdf
 
 FACTOR, H, W = 6, 24, 42  # not square, and the factor is no power of 2
-needs_pysteps = pytest.mark.skipif(not available("rainfarm"), reason="pysteps is not installed: no RainFARM baseline")
+needs_pysteps = pytest.mark.skipif(
+    not is_installed("rainfarm"), reason="pysteps is not installed: no RainFARM baseline"
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +52,22 @@ def dataset(tmp_path_factory):
         "channel": ["tas", "pr"],
         "y": np.arange(H // FACTOR)[::-1].astype(float),
         "x": np.arange(W // FACTOR).astype(float),
+        "v": np.arange(3.0),
+        "u": np.arange(4.0),
+        "context_channel": ["zg", "psl"],
     }
     fields = xr.Dataset(
         {
             "pr": (("time", "lat", "lon"), np.where(valid, truth, np.nan).astype("f4")),
             "predictors": (("time", "channel", "y", "x"), np.stack([coarse + 280, coarse], 1).astype("f4")),
             "context": (("time", "context_channel", "v", "u"), context.astype("f4")),
+            "channel_units": ("channel", ["K", "mm/day"]),
+            "context_units": ("context_channel", ["m", "Pa"]),
             "valid": (("lat", "lon"), valid),
+            "land": (("lat", "lon"), np.ones((H, W), "f4")),
         },
         coords=coords,
+        attrs={"factor": FACTOR, "rain_channel": "pr", "grid_kind": "latitude/longitude"},
     )
     paths = []
     for year in (2000, 2001):
@@ -68,9 +89,13 @@ def dataset(tmp_path_factory):
     return paths, folder / "normalisation.nc", truth, coarse, valid.astype(bool), split
 
 
-def made(name, dataset, tmp_path, K=3, seed=1):
+def make(name, fields, normalisation, path, members, seed):
+    make_baseline(name, method_of(name), fields, xr.load_dataset(normalisation), path, members, seed, "f")
+
+
+def made(name, dataset, tmp_path, members=3, seed=1):
     path = tmp_path / f"{name}-{seed}.nc"
-    make(name, dataset[0], dataset[1], path, K, seed, "f")
+    make(name, dataset[0], dataset[1], path, members, seed)
     with xr.open_dataset(path) as source:
         return path, source.load()
 
@@ -79,9 +104,9 @@ def made(name, dataset, tmp_path, K=3, seed=1):
 def test_an_ensemble_file_of_the_test_days_that_can_be_scored(dataset, tmp_path, name):
     fields, _, _, _, valid, split = dataset
     path, found = made(name, dataset, tmp_path)
-    K = 3 if name == "rainfarm" else 1
+    members = 3 if name == "rainfarm" else 1
     assert found["pr"].dims == ("time", "member", "lat", "lon")
-    assert found["pr"].shape == (15, K, H, W)
+    assert found["pr"].shape == (15, members, H, W)
     assert set(found["split"].values) == {"test"}
     assert found.attrs["mode"] == "baseline"
     with xr.open_dataset(dataset[1]) as known:
@@ -89,9 +114,9 @@ def test_an_ensemble_file_of_the_test_days_that_can_be_scored(dataset, tmp_path,
     assert np.isnan(found["pr"].values[..., ~valid]).all()
     assert (found["pr"].values[..., valid] >= 0).all()
     assert not found["pr"].values[8][:, valid].any(), "dry in is dry out"
-    normalisation, _ = evaluate(path, fields, Evaluation(bootstrap=10))
-    assert normalisation["all_days"]["scores"]["correlation_member_truth"]["value"] > 0.3
-    assert (normalisation["mode"], normalisation["members"]) == ("baseline", K)
+    scores, _ = evaluate(path, fields, Evaluation(bootstrap=10))
+    assert scores["all_days"]["scores"]["correlation_member_truth"]["value"] > 0.3
+    assert (scores["mode"], scores["members"]) == ("baseline", members)
 
 
 def test_bilinear_is_that_of_torch():
@@ -140,10 +165,8 @@ def test_quantile_mapping_keeps_zeros_and_its_factor_beyond_the_record():
 def test_quantile_mapping_learns_from_training_days_only(dataset, tmp_path):
     """The wet fraction of the training days comes out; other days have no say."""
     _, _, truth, coarse, valid, split = dataset
-    with xr.open_dataset(dataset[1]) as opened:
-        known = opened.load()
-    known = known.set_coords(["split", "category"])
-    transfer = fit_quantile_mapping(_Days(dataset[0], known))
+    with Fields(dataset[0]) as fields:
+        transfer = fit_quantile_mapping(DaysBySplit(fields, xr.load_dataset(dataset[1])))
     smooth = np.stack([bilinear(c, FACTOR)[valid] for c in coarse[split == "train"]])
     mapped, observed = np.interp(smooth, histogram.EDGES, transfer), truth[split == "train"][:, valid]
     assert (mapped > 0.1).mean() == pytest.approx((observed > 0.1).mean(), abs=0.01)
@@ -155,7 +178,7 @@ def test_rainfarm_carries_the_mass_and_follows_its_seed(dataset, tmp_path):
     state = np.random.get_state()[1].copy()
     _, found = made("rainfarm", dataset, tmp_path)
     _, again = made("rainfarm", dataset, tmp_path)
-    _, more = made("rainfarm", dataset, tmp_path, K=4)
+    _, more = made("rainfarm", dataset, tmp_path, members=4)
     _, other = made("rainfarm", dataset, tmp_path, seed=2)
     assert (np.random.get_state()[1] == state).all(), "the global generator is as it was"
     np.testing.assert_array_equal(found["pr"], again["pr"])
@@ -183,7 +206,7 @@ def test_rainfarm_on_a_few_coarse_cells(shape):
 
 def test_members_of_the_climatology_are_different_training_days(dataset, tmp_path):
     fields, _, truth, _, valid, split = dataset
-    path, found = made("climatology", dataset, tmp_path, K=6)
+    path, found = made("climatology", dataset, tmp_path, members=6)
     assert found["pr"].shape == (15, 6, H, W)
     assert np.isnan(found["pr"].values[..., ~valid]).all()
     same = (found["pr"].values[:, :, None, valid] == truth[:, valid]).all(-1)  # test day, member, day of the record
@@ -192,8 +215,8 @@ def test_members_of_the_climatology_are_different_training_days(dataset, tmp_pat
     assert (split[days] == "train").all()
     assert all(len(set(drawn)) == 6 for drawn in days)
     assert len({tuple(drawn) for drawn in days}) > 10, "other days for another date"
-    normalisation, _ = evaluate(path, fields, Evaluation(bootstrap=10))
-    assert (normalisation["mode"], normalisation["members"]) == ("baseline", 6)
+    scores, _ = evaluate(path, fields, Evaluation(bootstrap=10))
+    assert (scores["mode"], scores["members"]) == ("baseline", 6)
 
 
 def test_climatology_reads_days_from_any_year_and_needs_no_coarse_rain(dataset, tmp_path):
@@ -202,9 +225,9 @@ def test_climatology_reads_days_from_any_year_and_needs_no_coarse_rain(dataset, 
         known = source.load().assign_attrs(rain_channel="")
     known["split"][:] = np.where(np.arange(40) % 2, "train", "test")
     write_netcdf(known, tmp_path / "normalisation.nc")
-    with pytest.raises(UserError, match="no coarse rain"):
-        make("bilinear", fields, tmp_path / "normalisation.nc", tmp_path / "a.nc", 20, 1, "f")
-    make("climatology", fields, tmp_path / "normalisation.nc", tmp_path / "a.nc", 20, 1, "f")
+    with pytest.raises(UserError, match="`bilinear`, which needs coarse rain, and the dataset has none"):
+        make("bilinear", fields, tmp_path / "normalisation.nc", tmp_path / "a.nc", 20, 1)
+    make("climatology", fields, tmp_path / "normalisation.nc", tmp_path / "a.nc", 20, 1)
     with xr.open_dataset(tmp_path / "a.nc") as found:
         members = np.sort(found["pr"].values[0][:, valid], axis=0)
     assert (members == np.sort(truth[1::2][:, valid], axis=0)).all(), "all 20 training days of both files"
@@ -220,11 +243,11 @@ def test_a_season_reaches_45_days_either_way_over_the_turn_of_the_year(calendar)
     today = int(np.flatnonzero(time.dt.strftime("%Y-%m-%d") == "2001-01-01")[0])
     split[today] = "test"
     season = 3 * 91 - 1 - (calendar != "360_day")  # the day itself and 31 December 2002 are not there
-    for K, inside in ((season, True), (season + 1, False)):
-        (drawn,) = draw_of_season(time, split, K, 1)
+    for members, inside in ((season, True), (season + 1, False)):
+        (drawn,) = draw_of_season(time, split, members, 1)
         away = np.abs(drawn - today) % year
         away = np.minimum(away, year - away)
-        assert len(set(drawn)) == K
+        assert len(set(drawn)) == members
         assert (away.max() <= 46) == inside, "one day of leap is no matter; too few days: all of the year"
 
 
@@ -256,7 +279,7 @@ def test_analogs_are_the_days_of_the_season_with_the_nearest_context(dataset, tm
         with xr.open_dataset(path) as year:
             context.append(year["context"].values / np.array([1, 1000])[:, None, None])
     context = np.concatenate(context)
-    _, found = made("analogs", dataset, tmp_path, K=4)
+    _, found = made("analogs", dataset, tmp_path, members=4)
     training = np.flatnonzero(split == "train")
     for members, today in zip(found["pr"].values, np.flatnonzero(split == "test"), strict=True):
         distance = ((context[training] - context[today]) ** 2).sum((1, 2, 3))
@@ -279,34 +302,62 @@ def test_analogs_need_context(dataset, tmp_path):
     fields, normalisation, *_ = dataset
     with xr.open_dataset(normalisation) as source:
         write_netcdf(source.load().isel(context_channel=[]), tmp_path / "normalisation.nc")
-    with pytest.raises(UserError, match="no context by which analogs are found"):
-        make("analogs", fields, tmp_path / "normalisation.nc", tmp_path / "a.nc", 3, 1, "f")
+    with pytest.raises(UserError, match="`analogs`, which needs context, and the dataset has none"):
+        make("analogs", fields, tmp_path / "normalisation.nc", tmp_path / "a.nc", 3, 1)
 
 
 def test_climatology_faults_are_named(dataset, tmp_path):
     fields, normalisation, *_ = dataset
-    with pytest.raises(UserError, match=r"baselines.K: found 21, but the record has only 20 training days"):
-        make("climatology", fields, normalisation, tmp_path / "a.nc", 21, 1, "f")
-    with pytest.raises(UserError, match=r"20 train days are not in the fields, first: 2000-12-12"):
-        make("climatology", fields[1:], normalisation, tmp_path / "a.nc", 3, 1, "f")
+    with pytest.raises(UserError, match=r"baselines.members: found 21, but the record has only 20 training days"):
+        make("climatology", fields, normalisation, tmp_path / "a.nc", 21, 1)
+    with pytest.raises(
+        UserError, match=r"train days of the split: 20 days are not in the fields .* the first is 2000-12-12"
+    ):
+        make("climatology", fields[1:], normalisation, tmp_path / "a.nc", 3, 1)
     assert list(tmp_path.iterdir()) == [], "no half-made file is left"
 
 
-def test_faults_are_named(dataset, tmp_path, monkeypatch):
+def test_faults_are_named(dataset, tmp_path):
     fields, normalisation, *_ = dataset
-    with pytest.raises(UserError, match=r"15 test days are not in the fields|10 test days .*2001-01-01"):
-        make("bilinear", fields[:1], normalisation, tmp_path / "a.nc", 3, 1, "f")
+    with pytest.raises(UserError, match=r"test days of the split: .* the first is 2001-01-01"):
+        make("bilinear", fields[:1], normalisation, tmp_path / "a.nc", 3, 1)
     with xr.open_dataset(normalisation) as source:
         without = source.load().assign_attrs(rain_channel="")
     write_netcdf(without, tmp_path / "normalisation.nc")
-    with pytest.raises(UserError, match="no coarse rain"):
-        make("bilinear", fields, tmp_path / "normalisation.nc", tmp_path / "a.nc", 3, 1, "f")
-    monkeypatch.setattr(baselines.importlib.util, "find_spec", lambda name: None)
-    assert available("bilinear")
-    assert not available("rainfarm")
-    with pytest.raises(UserError, match="needs pysteps"):
-        make("rainfarm", fields, normalisation, tmp_path / "a.nc", 3, 1, "f")
+    with pytest.raises(UserError, match="`bilinear`, which needs coarse rain, and the dataset has none"):
+        make("bilinear", fields, tmp_path / "normalisation.nc", tmp_path / "a.nc", 3, 1)
     assert list(tmp_path.iterdir()) == [tmp_path / "normalisation.nc"], "no half-made file is left"
 
 
-from rainshaft.evaluation.evaluate import evaluate
+def test_a_method_whose_package_is_missing_is_not_installed(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert is_installed("bilinear")
+    assert not is_installed("rainfarm")
+
+
+def test_a_new_baseline_is_one_new_file(dataset, tmp_path, monkeypatch):
+    (tmp_path / "no_rain.py").write_text(
+        """
+import numpy as np
+from rainshaft.baselines.interface import Method
+
+def make(days, members, seed):
+    for today in days.dates[days.split == "test"]:
+        yield np.zeros((1, *days.valid.shape))
+
+METHOD = Method(source="no rain at all", make=make, needs="nothing", is_ensemble=False)
+""",
+        encoding="utf-8",
+    )
+    before = table.names()
+    monkeypatch.setattr(table, "FOLDER", tmp_path)
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
+    assert table.names() == ["no-rain"]
+    assert "no-rain" not in before
+    assert is_installed("no-rain")
+    path, found = made("no-rain", dataset, tmp_path)
+    assert found.attrs["source"] == "rainshaft baseline: no rain at all"
+    scores, _ = evaluate(path, dataset[0], Evaluation(bootstrap=10))
+    assert scores["all_days"]["samples"]["max"] == 0
+    assert line_styles(["no-rain"])["no-rain"] == line_styles(["mine", "no-rain"])["no-rain"]
+    assert line_styles(["no-rain"]) != line_styles(["mine"])

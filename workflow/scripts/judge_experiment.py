@@ -7,7 +7,7 @@ from rainshaft.files import write_json
 from rainshaft.jobs.runtime import job
 
 with job(snakemake.log[0], snakemake.threads):
-    scores = json.loads(Path(snakemake.input.scores).read_text())
-    with open(snakemake.input.train_log, newline="") as file:
+    scores = json.loads(Path(snakemake.input.scores).read_text(encoding="utf-8"))
+    with open(snakemake.input.train_log, newline="", encoding="utf-8") as file:
         history = list(csv.DictReader(file))
     write_json(judge(scores, history), snakemake.output.verdict)

@@ -19,5 +19,5 @@ with job(snakemake.log[0], snakemake.threads):
         path=Path(snakemake.output.ensemble),
         members=settings.members,
         seed=settings.seed,
-        config_fingerprint=digest(frozen.read_text(), snakemake.params.code),
+        config_fingerprint=digest(frozen.read_text(encoding="utf-8"), snakemake.params.code),
     )

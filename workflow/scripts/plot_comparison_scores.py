@@ -8,5 +8,5 @@ from rainshaft.jobs.stages import read_slice
 
 with job(snakemake.log[0], snakemake.threads):
     settings = read_slice(snakemake.input.config, Plots)
-    scores = [json.loads(Path(path).read_text()) for path in snakemake.input.scores]
+    scores = [json.loads(Path(path).read_text(encoding="utf-8")) for path in snakemake.input.scores]
     comparison_scores(scores, snakemake.output.figure, settings, snakemake.params.families)

@@ -1,1 +1,1 @@
-"""The methods, one a file: a file here is a baseline, its name is that of the file with hyphens."""
+"""The methods. Each file is one baseline, and its name is the name of the file with hyphens for underscores."""

@@ -1,4 +1,4 @@
-"""Analogs: observed rain of the days of the season with the nearest context."""
+"""Analogs: observed rain of the training days whose weather was most alike, in the season of the test day."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from rainshaft.baselines.season import of_season
 if TYPE_CHECKING:
     import xarray as xr
 
-    from rainshaft.baselines.days import Days
+    from rainshaft.baselines.days import DaysBySplit
 
 
-def make(days: Days, members: int, seed: int) -> Iterator[Array]:
-    """Take the observed rain of the days most alike; nothing is drawn, whatever the seed."""
+def make(days: DaysBySplit, members: int, seed: int) -> Iterator[Array]:
+    """Take the observed rain of the days that are most alike. Nothing is random, so the seed plays no part."""
     return days.observed(analogs_of_season(days.context(), days.time, days.split, members))
 
 
@@ -30,13 +30,13 @@ def analogs_of_season(
     Parameters
     ----------
     context
-        (T, F), over the standard deviation of each field; distances are Euclidean.
+        (T, F), each field over its standard deviation. Distances are Euclidean.
     time, split, members
         As in `of_season`.
 
     Yields
     ------
-    Places in `time` (M,), the nearest first.
+    The places of the days in `time` (M,), the nearest first.
     """
     for i, season in of_season(time, split, members):
         distance = np.linalg.norm(context[season] - context[i], axis=1)

@@ -11,19 +11,19 @@ from rainshaft.baselines.interface import Array, Method
 from rainshaft.data.conventions import TEST
 
 if TYPE_CHECKING:
-    from rainshaft.baselines.days import Days
+    from rainshaft.baselines.days import DaysBySplit
 
 
-def make(days: Days, members: int, seed: int) -> Iterator[Array]:
-    """Interpolate the coarse rain of each test day: one member, whatever `members` and `seed`."""
+def make(days: DaysBySplit, members: int, seed: int) -> Iterator[Array]:
+    """Interpolate the coarse rain of each test day. It is one member; `members` and `seed` play no part."""
     for _, coarse in days.coarse(TEST):
         yield bilinear(coarse, days.factor)[None]
 
 
 def bilinear(coarse: Array, factor: int) -> Array:
-    """Bilinear interpolation from cell centres to cell centres; outside the outermost centres the value is kept.
+    """Interpolate from cell centres to cell centres. Beyond the outermost centres the value stays as it is there.
 
-    The same as `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`.
+    The result is that of `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`.
 
     Parameters
     ----------

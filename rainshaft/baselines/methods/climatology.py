@@ -1,4 +1,4 @@
-"""Climatology: observed rain of random training days of the season."""
+"""Climatology: observed rain of random training days, in the season of the test day."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from rainshaft.baselines.season import of_season
 if TYPE_CHECKING:
     import xarray as xr
 
-    from rainshaft.baselines.days import Days
+    from rainshaft.baselines.days import DaysBySplit
 
 
-def make(days: Days, members: int, seed: int) -> Iterator[Array]:
+def make(days: DaysBySplit, members: int, seed: int) -> Iterator[Array]:
     """Take the observed rain of different random days for each test day."""
     return days.observed(draw_of_season(days.time, days.split, members, seed))
 
@@ -30,11 +30,12 @@ def draw_of_season(time: xr.DataArray, split: NDArray[np.str_], members: int, se
     time, split, members
         As in `of_season`.
     seed
-        What is drawn for a day depends on seed, date and the training days alone; more days begin with the fewer.
+        The draw for a day depends on the seed, the date and the training days alone. A draw of more days begins with
+        the days of a draw of fewer.
 
     Yields
     ------
-    Places in `time` (M,), in random order.
+    The places of the days in `time` (M,), in random order.
     """
     dates = time.dt.strftime("%Y%m%d").values.astype(int)
     for i, season in of_season(time, split, members):

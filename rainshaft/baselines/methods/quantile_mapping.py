@@ -13,22 +13,22 @@ from rainshaft.baselines.methods.bilinear import bilinear
 from rainshaft.data.conventions import TEST, TRAIN
 
 if TYPE_CHECKING:
-    from rainshaft.baselines.days import Days
+    from rainshaft.baselines.days import DaysBySplit
 
 
-def make(days: Days, members: int, seed: int) -> Iterator[Array]:
-    """Interpolate and map the coarse rain of each test day: one member, whatever `members` and `seed`."""
+def make(days: DaysBySplit, members: int, seed: int) -> Iterator[Array]:
+    """Interpolate and map the coarse rain of each test day. It is one member; `members` and `seed` play no part."""
     transfer = fit_quantile_mapping(days)
     for _, coarse in days.coarse(TEST):
         yield np.interp(bilinear(coarse, days.factor)[None], histogram.EDGES, transfer)
 
 
-def fit_quantile_mapping(days: Days) -> Array:
-    """Fit empirical quantile mapping from bilinear to observed rain, on the training days, all valid cells pooled.
+def fit_quantile_mapping(days: DaysBySplit) -> Array:
+    """Fit empirical quantile mapping from bilinear to observed rain, on the training days and all valid cells together.
 
     Returns
     -------
-    The mapped value at each of `histogram.EDGES`, mm/day, to interpolate between.
+    The mapped value at each of `histogram.EDGES`, mm/day. Between the edges it is interpolated.
     """
     smooth = np.zeros(len(histogram.EDGES) - 1)
     truth = np.zeros_like(smooth)
@@ -42,13 +42,13 @@ def fit_quantile_mapping(days: Days) -> Array:
 def quantile_transfer(source: Array, target: Array) -> Array:
     """Map each edge of the bins to the target's value at the same quantile (Panofsky and Brier 1968).
 
-    As many cells stay dry as in the target, or all that are 0 in the source if those are more. Above the largest
-    value of the source the correction is its factor there.
+    As many cells are dry as in the target. If more cells are 0 in the source, all of them stay dry. Values above the
+    largest one of the source are multiplied by the factor that the largest one gets.
 
     Parameters
     ----------
     source, target
-        Counts in the bins of `intensity`.
+        Counts in the bins of `histogram`.
     """
     top_source, top_target = (histogram.EDGES[np.flatnonzero(counts).max() + 1] for counts in (source, target))
     mapped = histogram.quantile(target, histogram.cumulative(source))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from rainshaft.evaluation import table as comparison
+from rainshaft.evaluation import catalogue, table
 
 
 def entry(
@@ -37,7 +38,7 @@ def entry(
 
 
 @pytest.fixture
-def statistics() -> list[dict[str, Any]]:
+def scores() -> list[dict[str, Any]]:
     return [
         entry("bilinear", "baseline", crps=2.0, spread_skill=None),
         entry("zeta", crps=1.5),
@@ -54,8 +55,8 @@ def row(frame: pd.DataFrame, dataset: str, name: str, mode: str) -> pd.Series:
     return found.iloc[0]
 
 
-def test_change_is_against_the_bilinear_of_the_same_dataset(statistics: list[dict[str, Any]]) -> None:
-    frame = comparison.table(statistics)
+def test_change_is_against_the_bilinear_of_the_same_dataset(scores: list[dict[str, Any]]) -> None:
+    frame = table.table(scores)
     assert row(frame, "demo", "zeta", "prior")["crps_change"] == pytest.approx(-25)
     assert row(frame, "demo", "alpha", "prior")["crps_change"] == pytest.approx(50)
     assert row(frame, "second", "other", "prior")["crps_change"] == pytest.approx(-75)
@@ -63,28 +64,28 @@ def test_change_is_against_the_bilinear_of_the_same_dataset(statistics: list[dic
 
 
 def test_change_is_against_the_climatology_too_and_a_dash_where_there_is_no_bilinear() -> None:
-    statistics = [entry("a", crps=1.5), entry("climatology", "baseline", crps=2.0)]
-    found = row(comparison.table(statistics), "demo", "a", "prior")
+    scores = [entry("a", crps=1.5), entry("climatology", "baseline", crps=2.0)]
+    found = row(table.table(scores), "demo", "a", "prior")
     assert found["crps_change_climatology"] == pytest.approx(-25)
     assert math.isnan(found["crps_change"])
     head, _, _, cells, _ = (
         [cell.strip() for cell in line.split("|")]
-        for line in comparison.markdown(statistics, {}, {}).splitlines()
+        for line in table.markdown(scores, {}, {}).splitlines()
         if line.startswith("|")
     )
-    assert cells[head.index("vs bilinear %")] == comparison.DASH
+    assert cells[head.index("vs bilinear %")] == table.DASH
     assert cells[head.index("vs climatology %")] == "-25"
-    assert comparison.console_table(statistics, {}).splitlines()[3].split()[:3] == ["a", "1.50", comparison.DASH]
+    assert table.console(scores, {}).splitlines()[3].split()[:3] == ["a", "1.50", table.DASH]
 
 
 def test_no_baseline_no_change() -> None:
-    alone = comparison.table([entry("alone")]).iloc[1]
+    alone = table.table([entry("alone")]).iloc[1]
     assert math.isnan(alone["crps_change"])
     assert math.isnan(alone["crps_change_climatology"])
 
 
-def test_rows_are_observed_then_experiments_in_their_order_then_baselines(statistics: list[dict[str, Any]]) -> None:
-    frame = comparison.table(statistics)
+def test_rows_are_observed_then_experiments_in_their_order_then_baselines(scores: list[dict[str, Any]]) -> None:
+    frame = table.table(scores)
     assert list(zip(frame["dataset"], frame["name"], frame["mode"], strict=True)) == [
         ("demo", "observed", ""),
         ("demo", "zeta", "prior"),
@@ -97,8 +98,8 @@ def test_rows_are_observed_then_experiments_in_their_order_then_baselines(statis
     ]
 
 
-def test_fractions_become_percent_and_observed_has_only_what_is_observed(statistics: list[dict[str, Any]]) -> None:
-    frame = comparison.table(statistics)
+def test_fractions_become_percent_and_observed_has_only_what_is_observed(scores: list[dict[str, Any]]) -> None:
+    frame = table.table(scores)
     observed = row(frame, "demo", "observed", "")
     assert (observed["wet_fraction"], observed["wet_fraction_1mm"]) == (25, 20)
     assert math.isnan(observed["fair_crps"])
@@ -107,23 +108,23 @@ def test_fractions_become_percent_and_observed_has_only_what_is_observed(statist
 
 
 def test_fss_column_is_the_threshold_nearest_to_10_mm_at_the_middle_scale() -> None:
-    scores = {f"fss_{t}mm_{s}": t + s / 100 for t in (1, 12, 50) for s in (1, 5, 17)}
-    statistics = [entry("a", **scores)]
-    column = comparison.columns(statistics)[-1]
-    assert (column.heading, column.score) == ("FSS 12 mm", "fss_12mm_5")
-    assert comparison.table(statistics)["fss"].iloc[1] == pytest.approx(12.05)
+    values = {f"fss_{t}mm_{s}": t + s / 100 for t in (1, 12, 50) for s in (1, 5, 17)}
+    scores = [entry("a", **values)]
+    column = table.columns(scores)[-1]
+    assert (column.heading, column.name) == ("FSS 12 mm", "fss_12mm_5")
+    assert table.table(scores)["fss"].iloc[1] == pytest.approx(12.05)
 
 
-def test_markdown(tmp_path: Any, statistics: list[dict[str, Any]]) -> None:
-    comparison.write(statistics, {}, {}, tmp_path / "table.md", tmp_path / "table.csv")
-    text = (tmp_path / "table.md").read_text()
+def test_markdown(tmp_path: Any, scores: list[dict[str, Any]]) -> None:
+    table.write(scores, {}, {}, tmp_path / "table.md", tmp_path / "table.csv", tmp_path / "console.txt")
+    text = (tmp_path / "table.md").read_text(encoding="utf-8")
     lines = [line for line in text.split("## second")[0].splitlines() if line.startswith("|")]
     cells = {(c[1].strip(), c[2].strip()): [x.strip() for x in c] for line in lines if (c := line.split("|"))}
     head = cells["name", "mode"]
-    assert cells["bilinear", "baseline"][head.index("spread/skill")] == comparison.DASH
+    assert cells["bilinear", "baseline"][head.index("spread/skill")] == table.DASH
     assert cells["zeta", "prior"][head.index("spread/skill")] == "0.90"
     assert cells["zeta", "prior"][head.index("vs bilinear %")] == "-25"
-    assert cells["observed", comparison.DASH][head.index("wet > 0.1 mm %")] == "25.0"
+    assert cells["observed", table.DASH][head.index("wet > 0.1 mm %")] == "25.0"
     assert any("sees the truth" in mode for name, mode in cells if name == "zeta")
     assert "nan" not in text.lower()
     assert text.count("## demo") == 1, "no heading for heavy days where there are none"
@@ -131,13 +132,26 @@ def test_markdown(tmp_path: Any, statistics: list[dict[str, Any]]) -> None:
     assert all(len({len(line) for line in part.splitlines() if line.startswith("|")}) == 1 for part in tables), (
         "aligned"
     )
-    for column in comparison.columns(statistics):
-        assert f"**{column.heading}**" in text
+    for column in table.columns(scores):
+        assert f"- **{column.heading}**: {column.meaning}" in text
+
+
+def test_every_score_of_the_catalogue_has_its_column_and_only_those_for_the_terminal_are_there(tmp_path: Any) -> None:
+    run = entry("a", **{score.key: 0.5 for score in catalogue.SCORES if score.source == "score"})
+    table.write([run], {}, {}, tmp_path / "table.md", tmp_path / "table.csv", tmp_path / "console.txt")
+    frame = pd.read_csv(tmp_path / "table.csv").set_index(["days", "name"])
+    for score in catalogue.SCORES:
+        assert score.key in frame
+        if score.source == "score":
+            assert frame.loc[("all_days", "a"), score.key] == pytest.approx(score.factor * 0.5)
+            assert {f"{score.key}_low", f"{score.key}_high"} < set(frame)
+    head = (tmp_path / "console.txt").read_text(encoding="utf-8").splitlines()[0]
+    assert re.split(r"\s{2,}", head)[1:] == [score.console for score in catalogue.SCORES if score.console]
 
 
 def test_csv_keeps_full_precision_and_intervals(tmp_path: Any) -> None:
     block = [entry("a", crps=1 / 3), entry("bilinear", "baseline", crps=2.0)]
-    comparison.write(block, {}, {}, tmp_path / "table.md", tmp_path / "table.csv")
+    table.write(block, {}, {}, tmp_path / "table.md", tmp_path / "table.csv", tmp_path / "console.txt")
     frame = pd.read_csv(tmp_path / "table.csv")
     a = frame[(frame["name"] == "a") & (frame["days"] == "all_days")].iloc[0]
     assert a["fair_crps"] == 1 / 3
@@ -148,25 +162,23 @@ def test_csv_keeps_full_precision_and_intervals(tmp_path: Any) -> None:
 def test_heavy_days_have_their_own_rows(tmp_path: Any) -> None:
     one = entry("a", crps=1.0)
     one["heavy_days"] = entry("a", crps=9.0)["all_days"]
-    assert comparison.table([one], "heavy_days")["fair_crps"].iloc[1] == 9
-    text = comparison.markdown([one], {}, {"a": "twice the gradient loss"})
+    assert table.table([one], "heavy_days")["fair_crps"].iloc[1] == 9
+    text = table.markdown([one], {}, {"a": "twice the gradient loss"})
     assert "heavy test days (7)" in text
     assert text.count("chosen by the observed rain") == 1
     assert "\n## Names\n\n- **a**: twice the gradient loss\n" in text
 
 
-def test_console_table_is_narrow_and_marks_the_posterior(statistics: list[dict[str, Any]]) -> None:
-    text = comparison.console_table(
-        [*statistics, entry("smooth-background"), entry("smooth-background", "posterior")], {}
-    )
+def test_console_table_is_narrow_and_marks_the_posterior(scores: list[dict[str, Any]]) -> None:
+    text = table.console([*scores, entry("smooth-background"), entry("smooth-background", "posterior")], {})
     assert max(map(len, text.splitlines())) <= 115
     assert "zeta posterior*" in text
-    assert "no skill" in text
-    assert "posterior" not in comparison.console_table([entry("a")], {})
+    assert "do not measure skill" in text
+    assert "posterior" not in table.console([entry("a")], {})
 
 
 def test_tiny_negative_value_is_shown_without_its_sign() -> None:
-    text = comparison.markdown([entry("a", mass_bias=-1e-6)], {}, {})
+    text = table.markdown([entry("a", mass_bias=-1e-6)], {}, {})
     assert "-0.0" not in text
     assert " 0.0 " in text
 
@@ -182,9 +194,9 @@ def replicated() -> list[dict[str, Any]]:
 
 
 def test_replicates_are_one_row_with_mean_and_standard_deviation(replicated: list[dict[str, Any]]) -> None:
-    frame = comparison.by_family(comparison.table(replicated), FAMILIES)
+    frame = table.by_family(table.table(replicated), FAMILIES)
     assert frame["replicate"].isna().tolist() == [True, *[False] * 6, True]
-    means, deviations = comparison.over_replicates(frame, ["fair_crps", "crps_change"])
+    means, deviations = table.over_replicates(frame, ["fair_crps", "crps_change"])
     assert means["name"].tolist() == ["observed", "a", "b", "bilinear"]
     a, spread = row(means, "demo", "a", "prior"), row(deviations, "demo", "a", "prior")
     assert (a["fair_crps"], spread["fair_crps"]) == pytest.approx((3, math.sqrt(7)))
@@ -197,7 +209,7 @@ def test_replicates_are_one_row_with_mean_and_standard_deviation(replicated: lis
 def test_tables_show_means_and_deviations_of_models_and_plain_values_of_baselines(
     replicated: list[dict[str, Any]],
 ) -> None:
-    text = comparison.markdown(replicated, FAMILIES, {})
+    text = table.markdown(replicated, FAMILIES, {})
     lines = [line for line in text.splitlines() if line.startswith("|")]
     cells = {c[1].strip(): [x.strip() for x in c] for line in lines if (c := line.split("|"))}
     crps, wet = (cells["name"].index(heading) for heading in ("fair CRPS", "wet > 0.1 mm %"))
@@ -206,15 +218,15 @@ def test_tables_show_means_and_deviations_of_models_and_plain_values_of_baseline
     assert cells["bilinear"][crps] == "2.000"
     assert cells["observed"][wet] == "25.00"
     assert "of 3 trainings" in text
-    console = comparison.console_table(replicated, FAMILIES)
+    console = table.console(replicated, FAMILIES)
     assert "3.00±2.65" in console
     for shown in (text, console):
         assert "-s1" not in shown
-    assert "±" not in comparison.markdown(replicated, {name: (name,) for name in ("a-s1", "b-s1")}, {})
+    assert "±" not in table.markdown(replicated, {name: (name,) for name in ("a-s1", "b-s1")}, {})
 
 
 def test_csv_has_the_means_the_deviations_and_every_replicate(tmp_path: Any, replicated: list[dict[str, Any]]) -> None:
-    comparison.write(replicated, FAMILIES, {}, tmp_path / "table.md", tmp_path / "table.csv")
+    table.write(replicated, FAMILIES, {}, tmp_path / "table.md", tmp_path / "table.csv", tmp_path / "console.txt")
     frame = pd.read_csv(tmp_path / "table.csv")
     a = frame[frame["name"] == "a"].set_index("replicate")
     assert a.loc[[1, 2, 3], "fair_crps"].tolist() == [1, 2, 6]
@@ -227,23 +239,23 @@ def test_csv_has_the_means_the_deviations_and_every_replicate(tmp_path: Any, rep
 
 def test_modes_of_replicates_stay_apart() -> None:
     runs = [entry(f"a-s{i}", mode, crps=i) for i in (1, 2, 3) for mode in ("prior", "posterior")]
-    means, _ = comparison.over_replicates(comparison.by_family(comparison.table(runs), FAMILIES), ["fair_crps"])
+    means, _ = table.over_replicates(table.by_family(table.table(runs), FAMILIES), ["fair_crps"])
     assert means[["name", "mode"]].values.tolist() == [["observed", ""], ["a", "prior"], ["a", "posterior"]]
 
 
 def test_what_is_off_is_against_the_observed_and_has_its_sign() -> None:
     runs = [entry("a", calibration_gap=-0.04), entry("rainfarm", "baseline", crps=4.0)]
-    frame = comparison.table(runs)
+    frame = table.table(runs)
     a, observed = row(frame, "demo", "a", "prior"), row(frame, "demo", "observed", "")
     assert (a["wet_difference"], a["wet_difference_1mm"]) == pytest.approx((25, 10))
     assert a["crps_change_rainfarm"] == pytest.approx(-75)
     assert math.isnan(observed["wet_difference"])
-    text = comparison.markdown(runs, {}, {})
+    text = table.markdown(runs, {}, {})
     assert all(cell in text for cell in (" +25.0 ", " -0.04 ", " -75 "))
 
 
-def test_an_experiment_whose_members_were_all_dropped_has_no_row(statistics: list[dict[str, Any]]) -> None:
-    statistics[1]["all_days"] = None
-    assert "zeta" not in set(comparison.table(statistics[:2])["name"])
-    assert "| alpha" in comparison.markdown(statistics, {}, {})
-    assert "alpha" in comparison.console_table(statistics, {})
+def test_an_experiment_whose_members_were_all_dropped_has_no_row(scores: list[dict[str, Any]]) -> None:
+    scores[1]["all_days"] = None
+    assert "zeta" not in set(table.table(scores[:2])["name"])
+    assert "| alpha" in table.markdown(scores, {}, {})
+    assert "alpha" in table.console(scores, {})

@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from small_figures import SETTINGS, is_png
 
-from rainshaft.figures import distributions as plot_distributions
+from rainshaft.figures.distributions import comparison_distributions, distribution
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def scores() -> Callable[[int], xr.Dataset]:
 @pytest.mark.parametrize("members", [1, 4])
 def test_distribution(tmp_path: Path, scores: Callable[[int], xr.Dataset], figures: list[Figure], members: int) -> None:
     scores(members).to_netcdf(tmp_path / "scores_by_day.nc")
-    plot_distributions.distribution(tmp_path / "scores_by_day.nc", tmp_path / "a.png", SETTINGS)
+    distribution(tmp_path / "scores_by_day.nc", tmp_path / "a.png", SETTINGS)
     assert is_png(tmp_path / "a.png", 700, 200)
     rain, scales, ranks = figures[0].axes
     truth = next(line for line in rain.lines if line.get_label() == "truth")
@@ -54,10 +54,21 @@ def test_distribution(tmp_path: Path, scores: Callable[[int], xr.Dataset], figur
 
 def test_comparison_distributions(tmp_path: Path, scores: Callable[[int], xr.Dataset], figures: list[Figure]) -> None:
     names = ["a", "b", "bilinear"]
-    plot_distributions.comparison_distributions({name: scores(4) for name in names}, tmp_path / "a.png", SETTINGS)
+    comparison_distributions({name: scores(4) for name in names}, tmp_path / "a.png", SETTINGS)
     assert is_png(tmp_path / "a.png", 700, 250)
     (legend,) = figures[0].legends
     assert [text.get_text() for text in legend.get_texts()] == ["truth", *names]
+
+
+def test_the_legend_of_many_experiments_is_not_cut(
+    tmp_path: Path, scores: Callable[[int], xr.Dataset], figures: list[Figure]
+) -> None:
+    comparison_distributions({f"run-{i}": scores(4) for i in range(40)}, tmp_path / "a.png", SETTINGS)
+    (figure,) = figures
+    figure.canvas.draw()
+    box = figure.legends[0].get_window_extent()
+    assert box.y0 >= 0
+    assert box.y1 <= figure.bbox.y1
 
 
 def test_an_ensemble_without_members_left_is_not_drawn(
@@ -68,9 +79,9 @@ def test_an_ensemble_without_members_left_is_not_drawn(
         nothing[name] = 0 * nothing[name]
     for name in ("spectrum_observed", "spectrum_samples"):
         nothing[name] = np.nan * nothing[name]
-    plot_distributions.distribution(nothing, tmp_path / "a.png", SETTINGS)
-    plot_distributions.comparison_distributions({"empty": nothing}, tmp_path / "b.png", SETTINGS)
-    plot_distributions.comparison_distributions({"a": scores(), "empty": nothing}, tmp_path / "c.png", SETTINGS)
+    distribution(nothing, tmp_path / "a.png", SETTINGS)
+    comparison_distributions({"empty": nothing}, tmp_path / "b.png", SETTINGS)
+    comparison_distributions({"a": scores(), "empty": nothing}, tmp_path / "c.png", SETTINGS)
     assert is_png(tmp_path / "c.png", 700, 250)
     assert [text.get_text() for text in figures[0].texts] == ["no test day has members left"]
     assert [text.get_text() for text in figures[1].texts] == ["no test day has members left"]

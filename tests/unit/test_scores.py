@@ -1,18 +1,17 @@
-import cftime
+"""The scores: invariants of good and bad ensembles, formulas by hand, and agreement with other libraries."""
+
+from __future__ import annotations
+
 import numpy as np
-import pandas as pd
 import pytest
-import scipy.ndimage
 import scores.probability
 import scores.spatial
 import scoringrules
 import xarray as xr
+from ensembles import FACTOR, SETTINGS, arrays, block, exchangeable, rain, value
 
-from rainshaft import histogram
-from rainshaft.config.sections import Evaluation
-from rainshaft.errors import UserError
+from rainshaft.evaluation.catalogue import QUANTILES
 from rainshaft.evaluation.days import merge, score_days
-from rainshaft.evaluation.evaluate import evaluate
 from rainshaft.evaluation.scores import (
     correlations,
     cosine_distance,
@@ -26,48 +25,7 @@ from rainshaft.evaluation.scores import (
     spectral_distance,
     wavenumbers,
 )
-from rainshaft.evaluation.summary import QUANTILES, summarise
-from rainshaft.files import write_json, write_netcdf
-
-FACTOR = 4
-SETTINGS = Evaluation(fss_thresholds=(1.0, 10.0), fss_scales=(1, 5), bootstrap=20)
-
-
-def rain(rng, *shape, smooth=2):
-    """Rain-like fields: smooth, log-normal, exactly dry in places."""
-    noise = scipy.ndimage.gaussian_filter(rng.standard_normal(shape), (0,) * (len(shape) - 2) + (smooth, smooth))
-    return np.maximum(8 * np.exp(noise / noise.std()) - 6, 0).astype("f4")
-
-
-def exchangeable(days=60, K=8, height=24, width=30, seed=3):
-    """Truth and members drawn from the same distribution around a common signal."""
-    rng = np.random.default_rng(seed)
-    noise = rng.standard_normal((days, K + 1, height, width)) + 1.0 * rng.standard_normal((days, 1, height, width))
-    noise = scipy.ndimage.gaussian_filter(noise, (0, 0, 1.0, 1.0))
-    fields = np.maximum(8 * np.exp(0.6 * noise / noise.std()) - 7, 0).astype("f4")
-    return fields[:, 1:], fields[:, 0]
-
-
-def arrays(members, truth, valid=None, category=None, start="2001-01-01"):
-    members, truth = np.asarray(members, "f4"), np.asarray(truth, "f4")
-    time = pd.date_range(start, periods=len(truth))
-    coords = {"time": time}
-    if category is not None:
-        coords["category"] = ("time", np.asarray(category))
-    valid = np.ones(truth.shape[1:]) if valid is None else valid
-    return (
-        xr.DataArray(members, dims=("time", "member", "lat", "lon"), coords=coords),
-        xr.DataArray(truth, dims=("time", "lat", "lon"), coords=coords),
-        xr.DataArray(valid, dims=("lat", "lon")),
-    )
-
-
-def block(members, truth, valid=None, category=None, settings=SETTINGS):
-    return summarise(score_days(*arrays(members, truth, valid, category), FACTOR, settings), settings)
-
-
-def value(found, name):
-    return found["scores"][name]["value"]
+from rainshaft.evaluation.summary import summarise
 
 
 @pytest.fixture(scope="module")
@@ -157,13 +115,13 @@ def test_underdispersed_ensemble_is_found_out(ensemble):
 
 def test_spread_of_whole_days_is_told_from_that_of_cells():
     rng = np.random.default_rng(3)
-    days, K, cells = 400, 10, (12, 12)
+    days, size, cells = 400, 10, (12, 12)
 
     def draw(day, cell):
         """Members and truth alike: a level of the whole day and noise of single cells."""
-        level, noise = rng.normal(0, day, (days, K + 1, 1, 1)), rng.normal(0, cell, (days, K + 1, *cells))
+        level, noise = rng.normal(0, day, (days, size + 1, 1, 1)), rng.normal(0, cell, (days, size + 1, *cells))
         fields = np.maximum(20 + level + noise, 0).astype("f4")
-        return fields[:, :K], fields[:, K]
+        return fields[:, :size], fields[:, size]
 
     members, truth = draw(2.0, 3.0)
     assert value(block(members, truth), "domain_spread_skill") == pytest.approx(1, abs=0.08)
@@ -220,7 +178,7 @@ def test_two_halves_are_the_whole(ensemble):
 
 def test_bootstrap_interval_matches_resampled_days():
     """The intervals from weighted sums are those of scoring the resampled days themselves."""
-    members, truth = exchangeable(days=12, K=3, height=16, width=16)
+    members, truth = exchangeable(days=12, members=3, height=16, width=16)
     days = score_days(*arrays(members, truth), FACTOR, SETTINGS)
     settings = SETTINGS.model_copy(update={"bootstrap": 10})
     found = summarise(days, settings, seed=4)["scores"]
@@ -383,154 +341,3 @@ def test_climate_values_by_hand(ensemble, calibrated):
     assert observed["r95p"] == pytest.approx(truth[truth > very_wet].sum() / truth.sum(), rel=0.01)
     assert samples["r95p"] == pytest.approx(members[members > very_wet].sum() / members.sum(), rel=0.01)
     assert value(calibrated, "mass_bias") == pytest.approx(members.mean() / truth.mean() - 1, rel=1e-4)
-
-
-# ------------------------------------------------------------------------------------------ intensity
-
-
-def test_histogram_keeps_every_value_and_quantiles_are_close():
-    x = np.random.default_rng(9).lognormal(1, 2, 100_000).astype("f4")
-    x[:50_000] = 0
-    counts = histogram.histogram(x)
-    assert counts.sum() == x.size
-    assert counts == pytest.approx(np.histogram(np.minimum(x, 2009), histogram.EDGES)[0], abs=5)
-    assert histogram.quantile(counts, 0.3) == 0
-    for share in (0.8, 0.95, 0.999):
-        assert histogram.quantile(counts, share) == pytest.approx(np.quantile(x, share), rel=0.005)
-    assert histogram.histogram(np.array([1e6]))[-1] == 1
-
-
-def test_ks_above_threshold_agrees_with_scipy():
-    from scipy.stats import ks_2samp
-
-    rng = np.random.default_rng(10)
-    a, b = rng.gamma(0.5, 10, 40_000), rng.gamma(0.5, 14, 40_000)
-    at = float(np.quantile(a, 0.95))
-    ours = histogram.ks_above(histogram.histogram(a), histogram.histogram(b), at)
-    assert ours == pytest.approx(ks_2samp(a[a > at], b[b > at]).statistic, abs=0.005)
-    assert histogram.ks_above(histogram.histogram(a), histogram.histogram(np.zeros(9)), at) == 1
-
-
-# -------------------------------------------------------------------------------- dropped members, files
-
-
-def test_dropped_members():
-    members, truth = exchangeable(days=6, K=4, height=14, width=14)
-    fewer = members.copy()
-    fewer[2, 1] = np.nan  # this member is left out of the day
-    fewer[4, :3] = np.nan  # one member left: the day is left out
-    days = score_days(*arrays(fewer, truth), FACTOR, SETTINGS)
-    found = summarise(days, SETTINGS)
-    assert (found["days"], found["days_left_out"]) == (5, 1)
-    assert days["members"].values.tolist() == [4, 4, 3, 4, 1, 4]
-    alone = score_days(*arrays(members[2:3, [0, 2, 3]], truth[2:3], start="2001-01-03"), FACTOR, SETTINGS)
-    for name in ("fair_crps", "variance", "diversity", "intensity_samples", "gradient_samples", "fss_error"):
-        np.testing.assert_array_equal(days[name].values[2], alone[name].values[0])
-    assert np.isnan(days["rank_histogram"].values[2]).all()
-    assert found["observed"]["mean"] == pytest.approx(np.delete(truth, 4, 0).mean(), rel=1e-6)
-    assert summarise(days.isel(time=[4]), SETTINGS) is None
-
-
-def test_member_with_some_nan_is_refused():
-    members, truth = exchangeable(days=2, K=3, height=10, width=10)
-    members[1, 2, 0, 0] = np.nan
-    with pytest.raises(UserError, match=r"2001-01-02, member 2: 1 of 100 valid cells"):
-        block(members, truth)
-
-
-def write_fields(folder, truth, times, valid=None):
-    """Canonical fields, a file a year, and their paths in no useful order."""
-    height, width = truth.shape[1:]
-    coords = {
-        "time": times,
-        "lat": ("lat", 40 - 0.1 * np.arange(height), {"units": "degrees_north"}),
-        "lon": ("lon", 5 + 0.1 * np.arange(width), {"units": "degrees_east"}),
-        "y": np.arange(height // FACTOR),
-    }
-    valid = np.ones((height, width), "i1") if valid is None else valid.astype("i1")
-    data = xr.Dataset({"pr": (("time", "lat", "lon"), truth), "valid": (("lat", "lon"), valid)}, coords=coords)
-    paths = []
-    for year in sorted(set(data.time.dt.year.values), reverse=True):
-        paths.append(folder / f"{year}.nc")
-        write_netcdf(data.isel(time=data.time.dt.year.values == year), paths[-1])
-    return paths
-
-
-def write_ensemble(path, members, times, split, category, fields):
-    with xr.open_dataset(fields) as source:
-        axes = {name: source[name].load() for name in ("lat", "lon")}
-    coords = {"time": times, **axes, "split": ("time", split), "category": ("time", category)}
-    dims = ("time", "member", "lat", "lon")
-    write_netcdf(xr.Dataset({"pr": (dims, members)}, coords=coords, attrs={"mode": "prior"}), path)
-    return path
-
-
-@pytest.mark.parametrize("calendar", ["standard", "noleap"])
-def test_evaluate_files_in_chunks_of_any_size(tmp_path, monkeypatch, calendar):
-    rng = np.random.default_rng(11)
-    members, truth = exchangeable(days=20, K=3, height=16, width=18)
-    valid = rng.random((16, 18)) > 0.2
-    truth[:, ~valid] = np.nan
-    times = xr.date_range("1999-12-22", periods=20, calendar=calendar, use_cftime=calendar != "standard")
-    fields = write_fields(tmp_path, truth, times, valid)
-    split = np.array(["test"] * 20, object)
-    split[[3, 4, 11]] = "train"
-    category = np.array(["heavy-coast", "moderate", "dry", "heavy-interior", "moderate"] * 4, object)
-    broken = members.copy()
-    broken[3] = 1e3  # not a test day: must not matter
-    path = write_ensemble(tmp_path / "e.nc", broken, times, split, category, fields[0])
-
-    statistics, found = evaluate(path, fields, SETTINGS, name="x", dataset="d")
-    monkeypatch.setattr(metrics, "CHUNK_BYTES", 1)
-    again, found_again = evaluate(path, fields, SETTINGS, name="x", dataset="d")
-    assert statistics == again
-    xr.testing.assert_identical(found, found_again)
-    write_json(statistics, tmp_path / "scores.json")
-    write_netcdf(found, tmp_path / "scores_by_day.nc")
-
-    assert (statistics["mode"], statistics["members"], statistics["name"]) == ("prior", 3, "x")
-    test = split == "test"
-    heavy = test & np.char.startswith(category.astype(str), "heavy")
-    assert (statistics["all_days"]["days"], statistics["heavy_days"]["days"]) == (test.sum(), heavy.sum())
-    for part, chosen in (("all_days", test), ("heavy_days", heavy)):
-        expected = np.abs(members[chosen].astype("f8") - truth[chosen][:, None])[..., valid].mean()
-        pairs = [
-            np.abs(members[chosen, i] - members[chosen, j])[..., valid].mean() for i, j in ((0, 1), (0, 2), (1, 2))
-        ]
-        assert value(statistics[part], "fair_crps") == pytest.approx(expected - 0.5 * np.mean(pairs), rel=1e-5)
-    with xr.open_dataset(tmp_path / "scores_by_day.nc") as stored:
-        assert stored["fair_crps"].dims == ("time",)
-        assert stored.sizes["time"] == test.sum()
-        assert stored["rank_histogram"].dims == ("rank",)
-        assert stored["fss"].dims == ("threshold", "scale")
-        assert stored["intensity_observed"].sum() == pytest.approx(test.sum() * valid.sum())
-        assert stored["wavelength_km"].values[-1] == pytest.approx(
-            2 * 11.1195 * np.cos(np.deg2rad(39.25)) ** 0.5, rel=1e-3
-        )
-
-
-def test_evaluate_names_what_is_missing(tmp_path):
-    members, truth = exchangeable(days=6, K=2, height=10, width=10)
-    times = pd.date_range("2000-12-30", periods=6)
-    fields = write_fields(tmp_path, truth, times)
-    category = np.array(["moderate"] * 6, object)
-    split = np.array(["test"] * 6, object)
-    path = write_ensemble(tmp_path / "e.nc", members, times, split, category, fields[0])
-    with pytest.raises(UserError, match=r"2 test days are not in the fields .*2000-12-30"):
-        evaluate(path, fields[:1], SETTINGS)
-    assert evaluate(path, fields, SETTINGS)[0]["heavy_days"] is None
-    path = write_ensemble(tmp_path / "e.nc", members, times, np.array(["train"] * 6, object), category, fields[0])
-    with pytest.raises(UserError, match="no day with `split` = test"):
-        evaluate(path, fields, SETTINGS)
-    (tmp_path / "other").mkdir()
-    other = write_fields(tmp_path / "other", np.zeros((6, 10, 12), "f4"), times)
-    path = write_ensemble(tmp_path / "e.nc", members, times, split, category, fields[0])
-    with pytest.raises(UserError, match="lon has 10 cells"):
-        evaluate(path, other, SETTINGS)
-
-
-def test_360_day_calendar_has_a_30th_of_february():
-    members, truth, valid = arrays(*exchangeable(days=2, K=2, height=10, width=10))
-    times = [cftime.Datetime360Day(2000, 2, 29), cftime.Datetime360Day(2000, 2, 30)]
-    days = score_days(members.assign_coords(time=times), truth.assign_coords(time=times), valid, FACTOR, SETTINGS)
-    assert days.sizes["time"] == 2
