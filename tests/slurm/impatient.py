@@ -1,4 +1,4 @@
-"""Snakemake, but for two things: it looks at its jobs every second, and at Ctrl-C it leaves them as they are.
+"""Snakemake with two changes: it looks at its jobs every second, and at Ctrl-C it leaves them as they are.
 
 The Slurm plugin waits ten seconds longer after each look. And what Snakemake is looking at when Ctrl-C comes, it does
 not cancel: by chance, which a test cannot wait for.
