@@ -25,7 +25,7 @@ def measure(side: int, tile: int) -> tuple[float, float]:
     import xarray as xr
 
     from rainshaft.config.sections import Model
-    from rainshaft.models.chain import build_model
+    from rainshaft.models.kinds import build_model
     from rainshaft.sampling.draw import draw
 
     rng = np.random.default_rng(0)

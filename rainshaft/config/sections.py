@@ -186,8 +186,10 @@ class Dataset(Section):
 
 
 class Model(Section):
-    """The conditional VAE."""
+    """The model: a conditional VAE."""
 
+    kind: Literal["cvae"] = "cvae"
+    """what kind of model it is; `cvae` is the conditional VAE"""
     width: StrictInt = Field(16, ge=4, le=512)
     """channels at the fine scale; the coarser scales have twice as many"""
     d_z: tuple[Annotated[StrictInt, Field(ge=1)], ...] = Field((4, 2, 2, 1), min_length=1)
