@@ -72,17 +72,23 @@ def draw(
 
 
 def posterior_scales(model: Chain, settings: DrawSettings) -> int:
-    """Say how many scales of the model, coarse to fine, see the observed day: `posterior_scales` as a number."""
+    """Say how many scales of the model, coarse to fine, see the observed day: `posterior_scales` as a number.
+
+    Raises
+    ------
+    UserError
+        If the model has no posterior.
+    """
+    if not sum(model.scales):
+        raise UserError(
+            f"sampling.mode: found `posterior`, but a model of kind {model.kind!r} has no posterior; write `prior`"
+        )
     wanted = settings.posterior_scales
     return sum(model.scales) if wanted == "all" else wanted
 
 
 def _scales_of_networks(model: Chain, settings: DrawSettings) -> list[int]:
     """Share out the scales that see the observed day: those of the coarse rain come first."""
-    if not sum(model.scales):
-        raise UserError(
-            f"sampling.mode: found `posterior`, but a model of kind {model.kind!r} has no posterior; write `prior`"
-        )
     seen = posterior_scales(model, settings)
     return [seen, max(0, seen - model.scales[0])]
 
