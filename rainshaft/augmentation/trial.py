@@ -1,11 +1,12 @@
 """What synthetic heavy days are worth to another model: a small deterministic network, trained with and without them.
 
 The network is `rainshaft.models.residual`, trained on an intensity-weighted absolute error. It learns from the observed
-training days alone, or from these and the synthetic heavy days of `augmentation.export`, with as many steps. Both
-networks are judged on the observed test days.
+training days alone, or from these and the synthetic heavy days of `augmentation.export`. Both take equally many steps.
+Both are judged on the observed test days.
 
-The trial has a loop of its own, of a few lines. Its network is trained as users train such networks: with Adam, on a
-CPU, without averaged weights, checkpoints or early stopping. The loop of `rainshaft.training` has all of these.
+The trial has its own loop of a few lines, because the network is trained in another way than those of
+`rainshaft.training`: with Adam, without averaged weights (its batch norm does not fit them), checkpoints or early
+stopping. The network stands behind the interface of all generators, and its members come from the common sampler.
 
 Shapes: T day, B patch, C channel, H W fine grid, y x coarse grid.
 """

@@ -88,7 +88,7 @@ class CVAEArchitecture(Architecture):
 
     @property
     def reach(self) -> int:
-        """How many cells of the coarsest scale away the inputs of a fine cell may lie, at most: the halo of a tile."""
+        """How far away the inputs of a fine cell may lie, in cells of the coarsest scale: the halo of a tile."""
         cells = 1  # of the scale at hand; the last convolution
         for level, step in zip(range(self.scales)[::-1], (1, *self.steps[::-1]), strict=True):  # through the decoder
             up = cells // step + 1 if self.interpolates(level) else math.ceil(cells / step)
@@ -122,8 +122,8 @@ class ChannelNorm(nn.Module):
 class SharedConv(nn.Module):
     """One convolution over several inputs, with its own weights for each.
 
-    It gives what a convolution of all inputs stacked would give. But an input with one field a day (B) is computed once
-    and shared by the members of the day, which the other inputs (B M) tell apart.
+    An input has either one field for each day (B) or one for each member (B M). The result is that of a convolution of
+    all inputs stacked. But an input with one field a day is computed once, and its members share it.
     """
 
     def __init__(self, channels: int, inputs: list[int], size: int):
@@ -496,7 +496,7 @@ def conserve_cells(
         return block_mean(fine, valid_B1HW, factor)
 
     lacking = F.relu(LEAST_SHARE_OF_MASS * coarse_B1yx - mean(rain_BMHW))
-    highest = repeat_cells(F.max_pool2d(potential_BMHW, factor), factor).clamp(min=-LARGEST)  # -inf: none valid
+    highest = repeat_cells(F.max_pool2d(potential_BMHW, factor), factor).clamp(min=-LARGEST)  # not -inf
     near = F.relu(potential_BMHW - highest + NEAR_RAIN)
     rain_BMHW = rain_BMHW + near * repeat_cells(lacking / mean(near).clamp(min=1e-6), factor)
     ratio = coarse_B1yx / mean(rain_BMHW).clamp(min=1e-6)

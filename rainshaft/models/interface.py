@@ -1,8 +1,8 @@
 """What a generator of rain fields is to the rest of the library.
 
 The training loop, the files of a model, the sampler and the trade-off know this interface alone. A new kind of model
-is a new class here below, and a line in `rainshaft.models.kinds`. If its training needs a term of its own, that is a
-line in `rainshaft.training.losses`.
+is a subclass of `Generator` and an entry in `rainshaft.models.kinds`. Where its training needs another term of the
+loss, that is an entry in `rainshaft.training.losses`.
 
 Shapes: B day or patch, M member, C channel, H W fine grid, y x coarse grid with H = factor y and W = factor x.
 """
@@ -65,7 +65,7 @@ class Generator(nn.Module, ABC):
         Parameters
         ----------
         posterior_members, prior_members
-            How many members of each patch are asked for. None of the prior where the loss does not judge them.
+            How many members of each patch are asked for; 0 of the prior where the loss does not judge them.
 
         Returns
         -------
