@@ -2,8 +2,9 @@
 
     python benchmarks/devices.py RESULTS/EXPERIMENT RESULTS/data/DATASET [STEPS]
 
-Network, losses and data are those of an experiment that the workflow has trained: STEPS steps (default 50) of a
-training begun anew, and the members of a few batches of its test days. Only processors where there is no GPU.
+Network, loss and data are those of an experiment that the workflow has trained. It measures STEPS steps (default 50)
+of a training that begins anew, and the members of a few batches of its test days. Without a GPU the table has the
+processors alone.
 """
 
 from __future__ import annotations
@@ -15,27 +16,27 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import torch
 import xarray as xr
 from torch.utils.flop_counter import FlopCounterMode
 
+from rainshaft.config.slices import SampleSettings, TrainSettings
+from rainshaft.data.conventions import TEST
+from rainshaft.data.fields import Fields, dates_of
 from rainshaft.jobs.stages import read_slice
 from rainshaft.models.device import choose_device
 from rainshaft.models.store import load_model
 from rainshaft.sampling.draw import draw
-from rainshaft.sampling.sample import day_batches, days_since_1850
+from rainshaft.sampling.sample import days_since_1850
 from rainshaft.training.distributed import Group
 from rainshaft.training.run import trainers
-from rainshaft.training.trainer import Settings
 
 FIRST_STEPS = 10  # not timed: algorithms are chosen and memory is reserved in them
 DRAWN_BATCHES = 4
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """How long some work takes, until the device has done it."""
+    """Measure how long some work takes, until the device has done it."""
     started = time.monotonic()
     work()
     if device.type == "cuda":
@@ -44,19 +45,19 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 def peak_memory(device: torch.device) -> float:
-    """The most memory since the start, in MiB: of the GPU in tensors, or of this process."""
+    """Give the most memory since the start, in MiB: that of tensors on the GPU, or that of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def measure(experiment: str, data: str, steps: int, device_name: str, amp: bool) -> tuple[float, float, float, float]:
-    """Seconds a step, operations a step, seconds a member, peak memory in MiB."""
+    """Measure seconds a step, operations a step, seconds a member, and peak memory in MiB."""
     trained, prepared = Path(experiment), Path(data)
-    fields, normalisation = sorted((prepared / "fields").glob("*.nc")), xr.load_dataset(prepared / "normalisation.nc")
-    frozen = read_slice(trained / "config/train.json")
-    frozen["train"] |= {"device": device_name, "amp": amp}
-    *_, trainer = trainers(Settings.from_slice(frozen), fields, normalisation, Group())  # of the fine rain
+    paths, normalisation = sorted((prepared / "fields").glob("*.nc")), xr.load_dataset(prepared / "normalisation.nc")
+    settings = read_slice(trained / "config/train.json", TrainSettings)
+    there = settings.train.model_copy(update={"device": device_name, "amp": amp})
+    *_, trainer = trainers(settings.model_copy(update={"train": there}), paths, normalisation, Group())  # of fine rain
     device = choose_device(device_name)
 
     def train(count: int) -> None:
@@ -70,18 +71,18 @@ def measure(experiment: str, data: str, steps: int, device_name: str, amp: bool)
         train(1)
 
     model = load_model(trained / "model.safetensors", trained / "model.json", device)
-    sampling = read_slice(trained / "config/sample.json")
-    test_days = normalisation.time.values[normalisation.split.values == "test"]
-    first, *others = day_batches(fields, test_days, sampling["batch_size"])[: DRAWN_BATCHES + 1]
+    sampling = read_slice(trained / "config/sample.json", SampleSettings)
+    test_days = dates_of(normalisation)[normalisation.split.values == TEST].tolist()
+    with Fields(paths) as fields:
+        first, *others = list(fields.batches(test_days, sampling.batch_size))[: DRAWN_BATCHES + 1]
 
-    def members(file: Path, times: object) -> None:
-        with xr.open_dataset(file) as year:
-            days = year.sel(time=times).load()
-        draw(model, days, normalisation, "prior", sampling, days_since_1850(days.time))
+        def members(dates: list[str]) -> None:
+            days = fields.read(dates)
+            draw(model, days, normalisation, "prior", sampling, days_since_1850(days.time))
 
-    members(*first)
-    drawn = seconds(lambda: [members(*batch) for batch in others], device)
-    return step, counter.get_total_flops(), drawn / sum(len(t) * sampling["members"] for _, t in others), memory
+        members(first)
+        drawn = seconds(lambda: [members(dates) for dates in others], device)
+    return step, counter.get_total_flops(), drawn / sum(len(dates) * sampling.members for dates in others), memory
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 
     python benchmarks/tiles.py [SIDE]
 
-The default network with fresh weights, 4 members of one day of SIDE x SIDE cells (default 1024), factor 8; each in a
-process of its own, whose peak memory is counted beyond what it had before.
+The network is the default one with fresh weights. It draws 4 members of one day of SIDE x SIDE cells (default 1024)
+with factor 8. Each row is from a process of its own, whose peak memory is counted beyond what it had before.
 """
 
 from __future__ import annotations
@@ -12,20 +12,18 @@ import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 FACTOR, MEMBERS = 8, 4
 
 
 def measure(side: int, tile: int) -> tuple[float, float]:
-    """Memory in MB and seconds of one draw."""
+    """Measure memory in MB and seconds of one draw."""
     import numpy as np
     import xarray as xr
 
     from rainshaft.config.sections import Model
-    from rainshaft.models.chain import build_model
+    from rainshaft.config.slices import DrawSettings
+    from rainshaft.models.kinds import build_model
     from rainshaft.sampling.draw import draw
 
     rng = np.random.default_rng(0)
@@ -47,13 +45,12 @@ def measure(side: int, tile: int) -> tuple[float, float]:
         {
             "predictors": (("time", "channel", "y", "x"), coarse),
             "context": (("time", "context_channel", "v", "u"), np.empty((1, 0, 0, 0), "f4")),
-            "pr": (("time", "lat", "lon"), np.zeros((1, side, side), "f4")),
         }
     )
     model = build_model(Model(), maps, 1).eval()
-    settings = {"seed": 1, "members": MEMBERS, "temperature": 1.0, "tile": tile}
+    settings = DrawSettings(seed=1, members=MEMBERS, temperature=1.0, batch_size=1, tile=tile, device="cpu")
     few, fine = slice(FACTOR), slice(FACTOR**2)
-    small, its_maps = days.isel(y=few, x=few, lat=fine, lon=fine), maps.isel(lat=fine, lon=fine)
+    small, its_maps = days.isel(y=few, x=few), maps.isel(lat=fine, lon=fine)
     draw(model, small, its_maps, "prior", settings, [1])  # so that what is loaded once is not counted
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
     draw(model, days, maps, "prior", settings, [1])

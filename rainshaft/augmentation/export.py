@@ -1,8 +1,8 @@
 """Synthetic heavy days for the training set of another model: the members, their predictors, and a manifest.
 
 Input: an ensemble file and the canonical fields. Output: a CF netCDF of the heavy training days with every member that
-was kept, the coarse predictors that belong to them, and a JSON file that says where each came from. Validation and test
-days are never part of it, so that the other model may be judged on them.
+was kept and the predictors of these days, and a JSON file that says where each came from. Validation and test days are
+never part of it, so that the other model may be judged on them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from rainshaft.data.conventions import TRAIN, is_heavy
 from rainshaft.data.fields import Fields, dates_of
@@ -32,15 +33,15 @@ def export(ensemble: Path, paths: Sequence[Path], path: Path, manifest: Path) ->
     Parameters
     ----------
     ensemble
-        netCDF with pr(time, member, lat, lon) in mm/day; a member that is NaN throughout was dropped and stays so
+        netCDF with pr(time, member, lat, lon) in mm/day. A member that is NaN throughout was dropped and stays so.
     paths
-        canonical fields of all its days
+        Canonical fields of all its days.
     path
-        the netCDF to write: the rain, `coarse_{predictor}`(time, y, x) and `context_{predictor}`(time, v, u), these in
-        the units of the fields
+        The netCDF to write: the rain, `coarse_{predictor}`(time, y, x) and `context_{predictor}`(time, v, u) in the
+        units of the fields.
     manifest
-        the JSON file to write: for each day its category, the observed and the synthetic mean rain in mm/day and the
-        members kept; the attributes of the ensemble; the SHA-256 of the netCDF
+        The JSON file to write. For each day it has the category, the observed and the synthetic mean rain in mm/day,
+        and which members were kept. It also has the attributes of the ensemble and the SHA-256 of the netCDF.
 
     Raises
     ------
@@ -48,8 +49,7 @@ def export(ensemble: Path, paths: Sequence[Path], path: Path, manifest: Path) ->
         If the ensemble has no heavy training day.
     """
     with xr.open_dataset(ensemble) as opened:
-        category = opened.category.values.astype(str)
-        wanted = is_heavy(category) & (opened.split.values.astype(str) == TRAIN)
+        wanted = is_heavy(opened.category.values) & (opened.split.values.astype(str) == TRAIN)
         if not wanted.any():
             raise UserError(
                 f"{ensemble}: found no heavy day of the training split; expected some: draw them with "
@@ -59,20 +59,11 @@ def export(ensemble: Path, paths: Sequence[Path], path: Path, manifest: Path) ->
         known = _known(paths, days)
         rows: list[dict[str, Any]] = []
 
-        def members() -> Iterator[np.ndarray]:
-            for i, date in enumerate(days.time.dt.strftime("%Y-%m-%d").values.tolist()):
-                rain = days.pr[i].values
-                kept = np.flatnonzero(np.isfinite(rain).any((1, 2)))
-                rows.append(
-                    {
-                        "date": date,
-                        "category": str(days.category.values[i]),
-                        "members": kept.tolist(),
-                        "observed_mean": float(known.observed_mean[i]),
-                        "synthetic_means": [round(float(np.nanmean(rain[k])), 4) for k in kept],
-                    }
-                )
-                yield rain
+        def members() -> Iterator[NDArray[np.floating]]:
+            for i in range(days.sizes["time"]):
+                day = days.isel(time=i).load()
+                rows.append(_row(day, float(known.observed_mean[i])))
+                yield day.pr.values
 
         attributes = {**opened.attrs, "title": "synthetic heavy days with their coarse predictors"}
         count = opened.sizes["member"]
@@ -89,8 +80,21 @@ def export(ensemble: Path, paths: Sequence[Path], path: Path, manifest: Path) ->
     write_json(content, manifest)
 
 
+def _row(day: xr.Dataset, observed_mean: float) -> dict[str, Any]:
+    """Say in the manifest where the fields of one day come from."""
+    rain = day.pr.values
+    kept = np.flatnonzero(np.isfinite(rain).any((1, 2)))
+    return {
+        "date": day.time.dt.strftime("%Y-%m-%d").item(),
+        "category": str(day.category.values),
+        "members": kept.tolist(),
+        "observed_mean": observed_mean,
+        "synthetic_means": [round(float(np.nanmean(rain[k])), 4) for k in kept],
+    }
+
+
 def _known(paths: Sequence[Path], days: xr.Dataset) -> xr.Dataset:
-    """Of these days, from the canonical fields: the predictors, and the observed mean rain."""
+    """Read the predictors and the observed mean rain of these days from the canonical fields."""
     with Fields(paths) as fields:
         known = fields.read(dates_of(days).tolist())
         valid = xr.DataArray(fields.valid, dims=("lat", "lon"))

@@ -1,11 +1,14 @@
 """What synthetic heavy days are worth to another model: a small deterministic network, trained with and without them.
 
-The network is after SRDRN (Wang et al. 2021, doi:10.1029/2020WR029308): residual blocks on the coarse grid, then one
-upsampling convolution for each step to the fine one, trained on an intensity-weighted MAE. It learns from the observed
-training days alone, or from these and the synthetic heavy days of `augment.export`, with the same number of steps; both
-are judged on the observed test days. It sees the coarse fields and the static maps, no context.
+The network is `rainshaft.models.residual`, trained on an intensity-weighted absolute error. It learns from the observed
+training days alone, or from these and the synthetic heavy days of `augmentation.export`. Both take equally many steps.
+Both are judged on the observed test days.
 
-Shapes: B patch, C channel, S static map, H W fine, y x coarse, T days.
+The trial has its own loop of a few lines, because the network is trained in another way than those of
+`rainshaft.training`: with Adam, without averaged weights (its batch norm does not fit them), checkpoints or early
+stopping. The network stands behind the interface of all generators, and its members come from the common sampler.
+
+Shapes: T day, B patch, C channel, H W fine grid, y x coarse grid.
 """
 
 from __future__ import annotations
@@ -20,23 +23,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 import xarray as xr
-from torch import Tensor, nn
+from numpy.typing import NDArray
 
 from rainshaft.config.sections import Train
 from rainshaft.config.slices import TrialSettings
 from rainshaft.data.conventions import TEST, TRAIN
-from rainshaft.data.patches import Days, Patches, load_days, training_batch
+from rainshaft.data.patches import Days, Patches, load_days, require_rain, training_batch
 from rainshaft.errors import UserError
 from rainshaft.files import atomic, write_json
-from rainshaft.models.cvae import bilinear
-from rainshaft.refinements import refinements
+from rainshaft.models.interface import PRIOR, Generator
+from rainshaft.models.noise import BatchNoise, seeded
+from rainshaft.models.residual import build_residual
+from rainshaft.sampling.draw import draw_part
 from rainshaft.training.losses import almost_fair_crps, intensity_weight
 
 log = logging.getLogger("rainshaft")
 
-EVENTS = {"p95": 0.95, "p99": 0.99}  # of the observed rain on the test days, dry cells included
+Rain = NDArray[np.floating]
+
+EVENTS = {"p95": 0.95, "p99": 0.99}  # quantiles of the observed rain on the test days, dry cells included
 WEIGHTS = {"scale": 10.0, "w_min": 0.5, "w_max": 5.0, "tail_boost": 1.0}  # of the MAE, as `loss` in the configuration
 OPTIONS = Train(batch_size=16, lr=1e-3, min_heavy_fraction=0.0, max_dry_fraction=1.0)  # days as often as they occur
 SCORES = {
@@ -48,86 +54,57 @@ SCORES = {
 }
 
 
-class ResidualNet(nn.Module):
-    """Coarse fields in, one fine rain field out, in mm/day."""
+def with_synthetic(days: Days, augmented: Path, channels: Sequence[str]) -> Days:
+    """Add the members of every synthetic day that were kept, each as a heavy day with the day's predictors.
 
-    def __init__(self, normalisation: xr.Dataset, width: int, blocks: int):
-        super().__init__()
-        self.factor = int(normalisation.attrs["factor"])
-        channels, statics = normalisation.sizes["channel"], normalisation.sizes["static"]
-        self.rain = normalisation.channel.values.tolist().index(normalisation.attrs["rain_channel"])
-        mean, std = (torch.from_numpy(normalisation[name].values) for name in ("channel_mean", "channel_std"))
-        self.register_buffer("mean", mean.float().view(1, -1, 1, 1))
-        self.register_buffer("std", std.float().view(1, -1, 1, 1))
-
-        def convolution(inputs: int) -> nn.Sequential:
-            return nn.Sequential(nn.Conv2d(inputs, width, 3, padding=1), nn.BatchNorm2d(width), nn.PReLU())
-
-        self.head = convolution(channels)
-        self.blocks = nn.ModuleList(nn.Sequential(convolution(width), convolution(width)) for _ in range(blocks))
-        self.upsample = nn.ModuleList(
-            nn.Sequential(nn.Upsample(scale_factor=float(step)), convolution(width))
-            for step in refinements(self.factor)
-        )
-        self.out = nn.Conv2d(width + statics, 1, 3, padding=1)
-        nn.init.zeros_(self.out.weight)  # the first forecast is the bilinear one
-        nn.init.zeros_(self.out.bias)
-
-    def forward(self, coarse_BCyx: Tensor, statics_BSHW: Tensor) -> Tensor:
-        """Rain (B, 1, H, W) from predictors in their physical units and the static maps."""
-        rain = coarse_BCyx[:, self.rain : self.rain + 1]
-        logs = coarse_BCyx.clone()
-        logs[:, self.rain] = torch.log1p(rain[:, 0])
-        h = self.head((logs - self.mean) / self.std)
-        for block in self.blocks:
-            h = h + block(h)
-        for up in self.upsample:
-            h = up(h)
-        smooth = bilinear(rain, self.factor)
-        return F.relu(smooth + (1 + smooth) * self.out(torch.cat([h, statics_BSHW], 1)))
-
-
-def with_synthetic(record: Days, augmented: Path, channels: Sequence[str]) -> Days:
-    """The record with the kept members of every synthetic day as days of their own, each with the day's predictors."""
+    Parameters
+    ----------
+    augmented
+        netCDF from `augmentation.export`.
+    channels
+        Names of the predictors, in the order of the channels.
+    """
     with xr.open_dataset(augmented) as made:
         rain = torch.from_numpy(made.pr.values)
         coarse = torch.from_numpy(np.stack([made[f"coarse_{name}"].values for name in channels], 1))
     day, member = torch.isfinite(rain).any(-1).any(-1).nonzero(as_tuple=True)
-    first, no_context = len(record), record.context_TKvu.new_zeros(len(day), *record.context_TKvu.shape[1:])
-    days = {**record.days, "heavy": np.concatenate([record.days["heavy"], np.arange(first, first + len(day))])}
+    first, no_context = len(days), days.context_TKvu.new_zeros(len(day), *days.context_TKvu.shape[1:])
+    heavy = np.concatenate([days.categories["heavy"], np.arange(first, first + len(day))])
     return replace(
-        record,
-        rain_THW=torch.cat([record.rain_THW, rain[day, member].nan_to_num()]),
-        coarse_TCyx=torch.cat([record.coarse_TCyx, coarse[day].to(record.coarse_TCyx)]),
-        context_TKvu=torch.cat([record.context_TKvu, no_context]),  # which this network does not see
-        days=days,
+        days,
+        rain_THW=torch.cat([require_rain(days.rain_THW, "the trial"), rain[day, member].nan_to_num()]),
+        coarse_TCyx=torch.cat([days.coarse_TCyx, coarse[day].to(days.coarse_TCyx)]),
+        context_TKvu=torch.cat([days.context_TKvu, no_context]),  # this network does not see it
+        categories={**days.categories, "heavy": heavy},
     )
 
 
-def train_net(record: Days, normalisation: xr.Dataset, settings: TrialSettings, seed: int) -> ResidualNet:
-    """Train a network: `steps` batches, cosine decay of the learning rate; the same for the same seed."""
-    torch.manual_seed(seed)
+def train_net(days: Days, normalisation: xr.Dataset, settings: TrialSettings, seed: int) -> Generator:
+    """Train a network for `steps` batches; the learning rate decays with a cosine. It is a function of the seed."""
     device = torch.device("cpu")
     options = OPTIONS.model_copy(update={"flips": settings.flips})
-    net, patches = ResidualNet(normalisation, settings.width, settings.blocks), Patches.of(record, options)
+    patches, p99 = Patches.of(days, options), float(normalisation.p99_wet)
+    with seeded(seed):
+        net = build_residual(normalisation, settings.width, settings.blocks)
     optimiser = torch.optim.Adam(net.parameters(), options.lr)
     for step in range(settings.steps):
         optimiser.param_groups[0]["lr"] = options.lr * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
-        batch = training_batch(record, patches, options, seed, step, device)
-        rain = net(batch.coarse_BCyx, batch.statics_BSHW)
-        weight = intensity_weight(batch.rain_B1HW, batch.valid_B1HW, **WEIGHTS, p99=float(normalisation.p99_wet))
-        loss = almost_fair_crps(rain, batch.rain_B1HW, weight, 1.0)  # of one member: the weighted MAE
+        batch = training_batch(days, patches, options, seed, step, device)
+        noise = BatchNoise(seed, step, options.batch_size, device)
+        rain, truth = net.draw_in_training(batch, noise, 0, 1)[PRIOR], require_rain(batch.rain_B1HW, "the trial")
+        weight = intensity_weight(truth, batch.valid_B1HW, **WEIGHTS, p99=p99)
+        loss = almost_fair_crps(rain, truth, weight, 1.0)  # of one member: the weighted MAE
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     return net.eval()
 
 
-def contingency_scores(forecast: np.ndarray, observed: np.ndarray, threshold: float) -> tuple[float, float]:
-    """CSI and SEDI (Ferro and Stephenson 2011) of an event, values at or above the threshold.
+def contingency_scores(forecast: Rain, observed: Rain, threshold: float) -> tuple[float, float]:
+    """CSI and SEDI (Ferro and Stephenson 2011) of an event: a value at or above the threshold.
 
     SEDI = (ln F - ln H - ln(1 - F) + ln(1 - H)) / (ln F + ln H + ln(1 - F) + ln(1 - H)), with the hit rate H and the
-    false alarm rate F; NaN where one of them is 0 or 1.
+    false alarm rate F. It is NaN where one of them is 0 or 1.
     """
     f, o = forecast >= threshold, observed >= threshold
     hits, misses, alarms = np.sum(f & o), np.sum(~f & o), np.sum(f & ~o)
@@ -138,12 +115,12 @@ def contingency_scores(forecast: np.ndarray, observed: np.ndarray, threshold: fl
         return float(hits / (hits + misses + alarms)), float(sedi if np.isfinite(logs).all() else np.nan)
 
 
-@torch.no_grad()
-def score(net: ResidualNet, test: Days) -> dict[str, float]:
-    """Every score of `SCORES` on the valid cells of the test days."""
-    valid = test.valid_HW.bool().numpy()
-    forecast = [net(day[None], test.statics_SHW[None])[0, 0].numpy()[valid] for day in test.coarse_TCyx]
-    f, o = np.stack(forecast), test.rain_THW.numpy()[:, valid]
+def score(net: Generator, test: Days) -> dict[str, float]:
+    """Give every score of `SCORES` on the valid cells of the test days."""
+    valid, whole = test.valid_HW.bool().numpy(), max(test.valid_HW.shape)
+    each = [test[day : day + 1] for day in range(len(test))]  # so that not all days are in memory at once
+    f = np.stack([draw_part(net, day, [], 1, whole)[0, 0, valid] for day in each])
+    o = require_rain(test.rain_THW, "the trial").numpy()[:, valid]
     scores = {}
     for name, share in EVENTS.items():
         scores[f"csi_{name}"], scores[f"sedi_{name}"] = contingency_scores(f, o, float(np.quantile(o, share)))
@@ -159,16 +136,18 @@ def with_and_without(
     seed: int,
     path: Path,
 ) -> None:
-    """Train a network on the observed days and one on these and the synthetic, score both on the test days.
+    """Train a network on the observed days and one on these and the synthetic days, and score both on the test days.
 
     Parameters
     ----------
-    settings
-        the frozen `srdrn` slice: `steps`, `width`, `blocks`
+    fields
+        Canonical fields of all years.
     augmented
-        netCDF from `augment.export`
+        netCDF from `augmentation.export`.
+    seed
+        Of the weights and the batches of both networks.
     path
-        the JSON file to write: `seed`, and for `observed` and `augmented` the number of days and every score
+        The JSON file to write: `seed`, and for `observed` and `augmented` the number of days and every score.
 
     Raises
     ------
@@ -180,21 +159,23 @@ def with_and_without(
     train, test = (load_days(fields, normalisation, split, torch.device("cpu")) for split in (TRAIN, TEST))
     result: dict[str, Any] = {"seed": seed}
     more = with_synthetic(train, augmented, normalisation.channel.values.tolist())
-    for name, record in (("observed", train), ("augmented", more)):
-        scores = score(train_net(record, normalisation, settings, seed), test)
-        log.info("%s, %d days: %s", name, len(record), "  ".join(f"{key} {value:.3f}" for key, value in scores.items()))
+    for name, days in (("observed", train), ("augmented", more)):
+        scores = score(train_net(days, normalisation, settings, seed), test)
+        log.info("%s, %d days: %s", name, len(days), "  ".join(f"{key} {value:.3f}" for key, value in scores.items()))
         known = {key: value if math.isfinite(value) else None for key, value in scores.items()}
-        result[name] = {"days": len(record), **known}
+        result[name] = {"days": len(days), **known}
     write_json(result, path)
 
 
 def compare(results: Sequence[dict[str, Any]], path: Path) -> None:
-    """Write the comparison as Markdown: mean and standard deviation over the seeds, and the change seed by seed.
+    """Write the comparison as Markdown: mean and standard deviation over the seeds, and the change of each seed.
 
     Parameters
     ----------
     results
-        for each seed the content of the file of `with_and_without`
+        For each seed the content of the file that `with_and_without` wrote.
+    path
+        The file to write.
     """
     without, augmented = (
         pd.DataFrame([result[name] for result in results], dtype=float)[list(SCORES)]
@@ -216,4 +197,4 @@ def compare(results: Sequence[dict[str, Any]], path: Path) -> None:
         f"{len(results)} seeds; `change` is taken seed by seed."
     )
     with atomic(path) as temporary:
-        temporary.write_text("\n".join([words, "", *rows, ""]))
+        temporary.write_text("\n".join([words, "", *rows, ""]), encoding="utf-8")

@@ -225,6 +225,8 @@ class Dataset(Section):
 class Model(Section):
     """These keys set the size and the structure of the conditional VAE."""
 
+    kind: Literal["cvae"] = "cvae"
+    """This is the kind of model. `cvae` is the conditional VAE, the only kind that a configuration can choose today."""
     width: StrictInt = Field(16, ge=4, le=512)
     """The network has this many channels at the finer half of its scales. It has twice as many at the coarser half."""
     d_z: tuple[Annotated[StrictInt, Field(ge=1)], ...] = Field((4, 2, 2, 1), min_length=1)

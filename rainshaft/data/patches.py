@@ -1,25 +1,27 @@
-"""Training and validation batches: patches of days, drawn by category, the same for the same seed and step.
+"""Training and validation batches: patches of days, drawn by category, from the seed and the step alone.
 
-Input: the canonical fields and the normalisation of a dataset. Output: tensors in the units of the fields (rain in
-mm/day, 0 where not valid; the model normalises). Shapes: B patch, C channel, S static map, H W fine, y x coarse,
-K context channel, v u the grid of the context, which is whole in every patch.
+Input: the canonical fields and the normalisation of a dataset. Output: tensors in the units of the fields, with rain in
+mm/day and 0 where it is not valid. The networks normalise them. Shapes: T day, B patch, C channel, S static map, H W
+fine grid, y x coarse grid, K context channel, v u the grid of the context. Every patch has the whole context.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rainshaft.config.sections import Train
 from rainshaft.data.conventions import COARSE_CATEGORIES
 from rainshaft.data.fields import Fields, dates_of
+from rainshaft.errors import UserError
 
 SHARE_OF_DEVICE = 0.5  # of the free device memory that the data may take
 VALIDATION_PATCHES = 128  # at most: enough for a steady mean, few enough for a short epoch
@@ -27,32 +29,46 @@ VALIDATION_PATCHES = 128  # at most: enough for a steady mean, few enough for a 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step sees."""
+    """Patches of days, or parts of whole days: what a network sees at once."""
 
     coarse_BCyx: Tensor
+    """predictors in their physical units; the rain channel in mm/day"""
     statics_BSHW: Tensor
-    rain_B1HW: Tensor
+    """static maps, of order 1"""
+    rain_B1HW: Tensor | None
+    """observed rain; None where a network draws without it"""
     valid_B1HW: Tensor
+    """1 where rain is observed, 0 elsewhere; for coarse rain the share of a coarse cell"""
     context_BKvu: Tensor
+    """fields of the context in their physical units"""
 
 
 @dataclass(frozen=True)
 class Days:
-    """All days of one split, on the device where they fit, and the maps that they share.
+    """Some days and the maps that they share, on the device where they fit."""
 
-    `days` holds the indices of the days of each category of the coarse rain: heavy, moderate, dry.
-    """
-
-    rain_THW: Tensor
+    rain_THW: Tensor | None
+    """observed rain, 0 where it is not valid; None where nobody observed it"""
     coarse_TCyx: Tensor
     context_TKvu: Tensor
     statics_SHW: Tensor
     valid_HW: Tensor
     factor: int
-    days: dict[str, np.ndarray]
+    categories: Mapping[str, NDArray[np.integer]] = field(default_factory=dict)
+    """the indices of the days of each category of the coarse rain: heavy, moderate, dry; training draws by it"""
 
     def __len__(self) -> int:
-        return len(self.rain_THW)
+        return len(self.coarse_TCyx)
+
+    def __getitem__(self, part: slice) -> Days:
+        """Some of the days, without their categories."""
+        return replace(
+            self,
+            rain_THW=None if self.rain_THW is None else self.rain_THW[part],
+            coarse_TCyx=self.coarse_TCyx[part],
+            context_TKvu=self.context_TKvu[part],
+            categories={},
+        )
 
     @property
     def domain(self) -> tuple[int, int]:
@@ -60,30 +76,63 @@ class Days:
         return self.coarse_TCyx.shape[-2], self.coarse_TCyx.shape[-1]
 
 
+def require_rain(rain: Tensor | None, purpose: str) -> Tensor:
+    """Give the observed rain.
+
+    Raises
+    ------
+    UserError
+        If there is none; `purpose` says in words what needs it.
+    """
+    if rain is None:
+        raise UserError(
+            f"{purpose} needs the observed rain of the days, and these have none (`pr` in the fields); only members of "
+            "the prior can be drawn without it"
+        )
+    return rain
+
+
+def days_of(fields: xr.Dataset, normalisation: xr.Dataset) -> Days:
+    """Give canonical days to the networks.
+
+    Parameters
+    ----------
+    fields
+        Canonical fields of the days; they may lack the rain, `pr`.
+    normalisation
+        Of the dataset: the static maps, the valid cells and the factor.
+    """
+    statics, valid = (torch.from_numpy(normalisation[name].values.astype("f4")) for name in ("static_maps", "valid"))
+    rain = torch.where(valid == 1, torch.from_numpy(fields["pr"].values), 0.0) if "pr" in fields else None
+    predictors, context = (torch.from_numpy(fields[name].values) for name in ("predictors", "context"))
+    return Days(rain, predictors, context, statics, valid, int(normalisation.attrs["factor"]))
+
+
 def load_days(paths: Sequence[Path], normalisation: xr.Dataset, split: str, device: torch.device) -> Days:
-    """Read the days of one split, a year at a time, and put them on the device if they fit."""
+    """Read the days of one split, a year at a time, and put them on the device if they fit.
+
+    Raises
+    ------
+    UserError
+        If a day of the split is not in the fields, or has no observed rain.
+    """
     part = normalisation.split.values == split
-    valid = normalisation.valid.values == 1
-    rain, coarse, context = [], [], []
+    dates = dates_of(normalisation)[part].tolist()
     with Fields(paths) as fields:
-        dates = dates_of(normalisation)[part].tolist()
         fields.require(dates, f"{split} days of the split")
-        for year in fields.batches(dates, len(dates)):
-            days = fields.read(year)
-            rain.append(torch.from_numpy(np.where(valid, days.pr.values, np.float32(0))))
-            coarse.append(torch.from_numpy(days.predictors.values))
-            context.append(torch.from_numpy(days.context.values))
+        years = [days_of(fields.read(year), normalisation) for year in fields.batches(dates, len(dates))]
+    rain = torch.cat([require_rain(year.rain_THW, f"the {split} split") for year in years])
+    coarse, context = torch.cat([year.coarse_TCyx for year in years]), torch.cat([year.context_TKvu for year in years])
+    statics, valid = years[0].statics_SHW.to(device), years[0].valid_HW.to(device)
+    if fits(rain.nbytes + coarse.nbytes + context.nbytes, device):
+        rain, coarse, context = rain.to(device), coarse.to(device), context.to(device)
     category = normalisation.coarse_category.values[part]
-    days_of = {kind: np.flatnonzero(category == kind) for kind in COARSE_CATEGORIES}
-    tensors = [torch.cat(rain), torch.cat(coarse), torch.cat(context)]
-    if fits(sum(t.nbytes for t in tensors), device):
-        tensors = [t.to(device) for t in tensors]
-    maps = [torch.from_numpy(normalisation[name].values.astype("f4")).to(device) for name in ("static_maps", "valid")]
-    return Days(*tensors, *maps, int(normalisation.attrs["factor"]), days_of)
+    categories = {kind: np.flatnonzero(category == kind) for kind in COARSE_CATEGORIES}
+    return Days(rain, coarse, context, statics, valid, years[0].factor, categories)
 
 
 def fits(size: int, device: torch.device) -> bool:
-    """Whether data of this size, in bytes, may live on the device."""
+    """Tell whether data of this size, in bytes, may live on the device."""
     if device.type == "cpu":
         return True
     free, _ = torch.cuda.mem_get_info(device)
@@ -92,7 +141,7 @@ def fits(size: int, device: torch.device) -> bool:
 
 @dataclass(frozen=True)
 class Patches:
-    """How patches are cut: side in coarse cells, patches a batch and steps an epoch."""
+    """How patches are cut: their size in coarse cells, how many make a batch, and how many batches make an epoch."""
 
     rows: int
     columns: int
@@ -100,16 +149,16 @@ class Patches:
     steps_per_epoch: int
 
     @classmethod
-    def of(cls, record: Days, settings: Train) -> Patches:
+    def of(cls, days: Days, settings: Train) -> Patches:
         """Square patches of `settings.patch` fine cells, rounded down to coarse cells and to the domain."""
-        side = max(1, settings.patch // record.factor)
-        rows, columns = (min(side, extent) for extent in record.domain)
-        tiles = (record.domain[0] * record.domain[1]) / (rows * columns)
-        return cls(rows, columns, settings.batch_size, max(1, round(len(record) * tiles / settings.batch_size)))
+        side = max(1, settings.patch // days.factor)
+        rows, columns = (min(side, extent) for extent in days.domain)
+        tiles = (days.domain[0] * days.domain[1]) / (rows * columns)
+        return cls(rows, columns, settings.batch_size, max(1, round(len(days) * tiles / settings.batch_size)))
 
 
 def training_batch(
-    record: Days,
+    days: Days,
     patches: Patches,
     settings: Train,
     seed: int,
@@ -117,28 +166,33 @@ def training_batch(
     device: torch.device,
     share: slice = slice(None),
 ) -> Batch:
-    """The batch of one step: a function of the seed and the step alone, so that a resumed run repeats nothing.
+    """Cut the batch of one step.
 
-    Of the whole batch only the patches in `share` are cut: each of several processes takes its own.
+    It depends on the seed and the step alone, so that a resumed training sees what an undisturbed one sees.
 
-    Days are drawn by category, so that a batch has at least `min_heavy_fraction` of heavy and at most
-    `max_dry_fraction` of dry ones; where the record has no day of a category, the others take its place. The category
-    is that of the coarse rain: choosing days by what was observed would change p(y | x).
+    Days are drawn by category. A batch has at least `min_heavy_fraction` of heavy days and at most `max_dry_fraction`
+    of dry ones. Where there is no day of a category, the others take its place. The category is that of the coarse
+    rain: a choice of days by what was observed would change p(y | x).
+
+    Parameters
+    ----------
+    share
+        Which patches of the whole batch to cut. Each of several processes takes its own.
     """
     rng = np.random.default_rng((seed, step))
-    days = np.concatenate(
-        [rng.choice(record.days[kind], count) for kind, count in category_counts(record, settings).items() if count]
-    )
-    return _cut(record, _places(record, patches, days, rng, settings.flips)[share], device)
+    counts = category_counts(days, settings)
+    drawn = np.concatenate([rng.choice(days.categories[kind], count) for kind, count in counts.items() if count])
+    return _cut(days, _places(days, patches, drawn, rng, settings.flips)[share], device)
 
 
-def category_counts(record: Days, settings: Train) -> dict[str, int]:
-    """How many patches of a batch come from heavy, moderate and dry days."""
-    size, total = settings.batch_size, len(record)
-    share = {kind: len(days) / total for kind, days in record.days.items()}
+def category_counts(days: Days, settings: Train) -> dict[str, int]:
+    """Count how many patches of a batch come from heavy, moderate and dry days."""
+    size, total = settings.batch_size, len(days)
+    share = {kind: len(indices) / total for kind, indices in days.categories.items()}
     heavy = math.ceil(size * max(share["heavy"], settings.min_heavy_fraction)) if share["heavy"] else 0
     dry = math.floor(size * min(share["dry"], settings.max_dry_fraction))
-    dry = max(dry, 1) if share["dry"] and settings.max_dry_fraction else 0  # none would unlearn what a dry day is
+    # With no dry patch at all, the network would unlearn what a dry day is.
+    dry = max(dry, 1) if share["dry"] and settings.max_dry_fraction else 0
     dry = min(dry, size - heavy)
     moderate = size - heavy - dry
     if not share["moderate"]:
@@ -146,14 +200,17 @@ def category_counts(record: Days, settings: Train) -> dict[str, int]:
     return {"heavy": heavy, "moderate": moderate, "dry": dry}
 
 
-def validation_batches(record: Days, patches: Patches, device: torch.device) -> Iterator[Batch]:
-    """The same patches every epoch: days spread evenly over the split, every category as often as it occurs."""
-    count = min(len(record), VALIDATION_PATCHES)
-    days = np.linspace(0, len(record) - 1, count).round().astype(int)
+def validation_batches(days: Days, patches: Patches, device: torch.device) -> Iterator[Batch]:
+    """Cut the patches of the validation, which are equal in every epoch.
+
+    The days are spread evenly over the split, so every category is as frequent as in the split.
+    """
+    count = min(len(days), VALIDATION_PATCHES)
+    chosen = np.linspace(0, len(days) - 1, count).round().astype(int)
     rng = np.random.default_rng(0)
     for start in range(0, count, patches.batch_size):
-        part = days[start : start + patches.batch_size]
-        yield _cut(record, _places(record, patches, part, rng, flips=False), device)
+        part = chosen[start : start + patches.batch_size]
+        yield _cut(days, _places(days, patches, part, rng, flips=False), device)
 
 
 @dataclass(frozen=True)
@@ -166,29 +223,32 @@ class _Place:
     axes: tuple[int, ...]
 
 
-def _places(record: Days, patches: Patches, days: np.ndarray, rng: np.random.Generator, flips: bool) -> list[_Place]:
-    """A random place on each day, on coarse cells, mirrored at random if asked."""
+def _places(
+    days: Days, patches: Patches, chosen: NDArray[np.integer], rng: np.random.Generator, flips: bool
+) -> list[_Place]:
+    """Choose a place on each day, at random on coarse cells, mirrored at random if asked."""
     places = []
-    for day in days.tolist():
-        i = int(rng.integers(record.domain[0] - patches.rows + 1))
-        j = int(rng.integers(record.domain[1] - patches.columns + 1))
+    for day in chosen.tolist():
+        i = int(rng.integers(days.domain[0] - patches.rows + 1))
+        j = int(rng.integers(days.domain[1] - patches.columns + 1))
         axes = tuple(axis for axis in (-2, -1) if flips and rng.random() < 0.5)
         places.append(_Place(day, slice(i, i + patches.rows), slice(j, j + patches.columns), axes))
     return places
 
 
-def _cut(record: Days, places: Sequence[_Place], device: torch.device) -> Batch:
-    """The patches at these places."""
-    f, columns = record.factor, {name: [] for name in Batch.__dataclass_fields__}
+def _cut(days: Days, places: Sequence[_Place], device: torch.device) -> Batch:
+    """Cut the patches at these places."""
+    f, rain_THW = days.factor, require_rain(days.rain_THW, "training")
+    columns: dict[str, list[Tensor]] = {name: [] for name in Batch.__dataclass_fields__}
     for place in places:
         coarse = place.rows, place.columns
         fine = tuple(slice(s.start * f, s.stop * f) for s in coarse)
         patch = {
-            "coarse_BCyx": record.coarse_TCyx[place.day][:, *coarse],
-            "statics_BSHW": record.statics_SHW[:, *fine],
-            "rain_B1HW": record.rain_THW[place.day][None, *fine],
-            "valid_B1HW": record.valid_HW[None, *fine],
-            "context_BKvu": record.context_TKvu[place.day],
+            "coarse_BCyx": days.coarse_TCyx[place.day][:, *coarse],
+            "statics_BSHW": days.statics_SHW[:, *fine],
+            "rain_B1HW": rain_THW[place.day][None, *fine],
+            "valid_B1HW": days.valid_HW[None, *fine],
+            "context_BKvu": days.context_TKvu[place.day],
         }
         for name, values in patch.items():
             columns[name].append(values.flip(place.axes) if place.axes else values)

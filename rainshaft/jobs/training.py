@@ -1,4 +1,7 @@
-"""The training as a job of the workflow: done once, by one or several processes, its results copied to their places.
+"""The training as a job of the workflow: it is done once, by one or several processes, and its results are copied.
+
+The checkpoint folder is `checkpoints/{fingerprint}`, where the fingerprint stands for configuration, data and code. The
+workflow does not know it as an output. So it survives failed jobs, retries and edits, and keeps every finished model.
 
 As a program, this module is one of the processes that the job starts when it trains on several GPUs.
 """
@@ -34,13 +37,13 @@ class Task:
     normalisation: str
     fields: list[str]
     checkpoints: str
-    """folder of this very training: its name stands for configuration, data and code"""
+    """folder of this very training"""
     train_log: str
     """CSV, written anew after every epoch"""
 
     @property
     def settings(self) -> TrainSettings:
-        """What the frozen slice says."""
+        """The content of the frozen slice."""
         return read_slice(self.config, TrainSettings)
 
     def take_part(self, group: Group) -> None:
@@ -56,15 +59,15 @@ def train_once(task: Task, weights: Path, info: Path, processes: int, log_path: 
     Parameters
     ----------
     weights, info
-        results: the best weights as safetensors, and what is needed to use them
+        Where the results go: the best weights as safetensors, and model.json.
     processes
-        how many train together on this machine, one a GPU; the result changes by rounding alone
+        How many train together on this machine, one a GPU. It changes the result by rounding alone.
     log_path, threads
-        of the job; the processes write to the one and share the others
+        Of the job. The processes write to this log and share these threads.
 
     Raises
     ------
-    TrainingError
+    UserError
         If the loss is not finite, or a device is not there.
     Interrupted
         If a signal ended it, after a checkpoint.

@@ -1,12 +1,13 @@
 """The conditional VAE: coarse climate fields in, fine rain fields out, in mm/day.
 
-A hierarchy of latent maps, one a scale, from the coarse grid to the fine one (Sonderby et al. 2016, "Ladder
-variational autoencoders"; Child 2021, "Very deep VAEs"), fully convolutional, so that it works on any domain. It may
-begin on a grid coarser yet, so that members differ over larger areas.
-Dry is exactly 0 in every space the network works in: rain is log1p(mm/day) over a scale, never minus a mean,
-and the output is ReLU(b + r (1 + b)) with b the bilinear coarse rain and r the network, or without coarse rain
-ReLU((1 + r / 3)^3 - 1), since the cube root of rain is nearly Gaussian (Stidd 1953, "Cube-root-normal precipitation
-distributions").
+The network has one latent map at each scale, from the coarse grid to the fine one (Sonderby et al. 2016, "Ladder
+variational autoencoders"; Child 2021, "Very deep VAEs"). It is fully convolutional, so it works on any domain. The
+latent maps may begin on a grid that is coarser than the coarse one, so that members differ over larger areas.
+
+Dry is exactly 0 in every space in which the network works. Rain goes in as log1p(mm/day) over a scale; no mean is
+subtracted. With coarse rain the output is ReLU(b + r (1 + b)), where b is the bilinear coarse rain and r the network.
+Without coarse rain it is ReLU((1 + r / 3)^3 - 1), because the cube root of rain is nearly Gaussian (Stidd 1953,
+"Cube-root-normal precipitation distributions").
 
 Shapes: B day, M member, C channel, S static map, H W fine grid, y x coarse grid; H = factor y, W = factor x;
 K context channel, v u the grid of the context.
@@ -15,52 +16,45 @@ K context channel, v u the grid of the context.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+import xarray as xr
 from torch import Tensor, nn
 
+from rainshaft.config.sections import Model
+from rainshaft.data.patches import Batch, require_rain
+from rainshaft.models.grids import bilinear, block_mean, repeat_cells
+from rainshaft.models.interface import KL, POSTERIOR, PRIOR, Architecture, Generator
+from rainshaft.models.noise import POSTERIOR_NOISE, PRIOR_NOISE, BatchNoise, Shape
 from rainshaft.refinements import refinements
 
 LOG_VARIANCE_RANGE = (-6.0, 3.0)
 LEAST_SHARE_OF_MASS = 0.02  # of a coarse cell that the network itself must place; see conserve_cells
-NEAR_RAIN = 0.2  # mm/day; likewise
+NEAR_RAIN = 0.2  # mm/day; see conserve_cells
 BLOCK_REACH = 2  # cells on each side that a Block sees
 CONTEXT_CHANNELS = 8, 16  # of the convolutions of a ContextEncoder
 CONTEXT_WIDTH = 8  # numbers that it makes of a day; few, because a record has only some thousand days
 LARGEST = 1e6  # mm/day, a stand-in for infinity
+COARSE_RAIN = "coarse rain"  # the only predictor of the second network of a chain
 
 
 @dataclass(frozen=True)
-class Architecture:
-    """All that is needed to build the network; kept beside the weights.
+class CVAEArchitecture(Architecture):
+    """The sizes of the network. See `Model` in the configuration for those that a user sets."""
 
-    `channels` and `statics` name the inputs, `rain_channel` the one that is coarse rain ("" for none); `context` names
-    those that describe the day as a whole, on a grid of their own. `interpolate`: the decoder's state goes from scales
-    coarser than the coarse grid to the next by interpolation, so that their edges do not show, and not by repetition.
-    """
-
-    channels: tuple[str, ...]
-    statics: tuple[str, ...]
-    rain_channel: str
-    factor: int
     width: int
     d_z: tuple[int, ...]
     prior: str
     conserve: str
     context: tuple[str, ...] = ()
+    """names of the predictors that describe the day as a whole, on a grid of their own"""
     coarser_scales: int = 0
     interpolate: bool = False
-
-    def to_dict(self) -> dict:
-        """As plain JSON types."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, content: dict) -> Architecture:
-        """From what `to_dict` gave."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})
+    """The decoder's state goes from a scale coarser than the coarse grid to the next by interpolation, not by
+    repetition. So the edges of its large cells do not show."""
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -79,22 +73,22 @@ class Architecture:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Channels of the features at each scale: twice as many up to half way, where cells are few."""
+        """Channels of the features at each scale: twice as many on the coarser half, where cells are few."""
         wide = self.coarser_scales + (self.scales - self.coarser_scales + 1) // 2
         return tuple(self.width * (2 if level < wide else 1) for level in range(self.scales))
 
     @property
     def latent_channels(self) -> tuple[int, ...]:
-        """Channels of the latent map at each scale, coarse to fine; the last of `d_z` holds for all further ones."""
+        """Channels of the latent map at each scale, coarse to fine; the last of `d_z` holds for all finer ones."""
         return tuple(self.d_z[min(level, len(self.d_z) - 1)] for level in range(self.scales))
 
     def interpolates(self, level: int) -> bool:
-        """Whether the decoder's state goes from this scale to the next by interpolation."""
+        """Tell whether the decoder's state goes from this scale to the next by interpolation."""
         return self.interpolate and level < self.coarser_scales
 
     @property
     def reach(self) -> int:
-        """How many cells of the coarsest scale away the inputs of a fine cell may lie, at most: the halo of a tile."""
+        """How far away the inputs of a fine cell may lie, in cells of the coarsest scale: the halo of a tile."""
         cells = 1  # of the scale at hand; the last convolution
         for level, step in zip(range(self.scales)[::-1], (1, *self.steps[::-1]), strict=True):  # through the decoder
             up = cells // step + 1 if self.interpolates(level) else math.ceil(cells / step)
@@ -104,8 +98,8 @@ class Architecture:
         cells = math.ceil(cells / self.factor) + (self.factor > 1)  # the bilinear interpolation
         return math.ceil(cells / self.block)
 
-    def latent_shapes(self, rows: int, columns: int) -> list[tuple[int, int, int]]:
-        """Shape (C, h, w) of the latent map at each scale for a coarse domain of rows x columns, coarse to fine."""
+    def latent_shapes(self, rows: int, columns: int) -> list[Shape]:
+        """Give the shape (C, h, w) of the latent map at each scale, coarse to fine, for a coarse domain."""
         shapes, rows, columns = [], math.ceil(rows / self.block), math.ceil(columns / self.block)
         for channels, step in zip(self.latent_channels, (*self.steps, 1), strict=True):
             shapes.append((channels, rows, columns))
@@ -114,7 +108,7 @@ class Architecture:
 
 
 class ChannelNorm(nn.Module):
-    """Layer norm over channels, cell by cell: no cell sees another, so tiles agree at their seams (Ba et al. 2016)."""
+    """Layer norm over the channels of each cell (Ba et al. 2016). No cell sees another, so tiles agree at seams."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -126,10 +120,10 @@ class ChannelNorm(nn.Module):
 
 
 class SharedConv(nn.Module):
-    """One convolution over several inputs, with weights of its own for each.
+    """One convolution over several inputs, with its own weights for each.
 
-    Inputs of B days are shared by the M members of a day in inputs of B M: their part is computed once a day. It is
-    the convolution of all inputs stacked, without the stacking.
+    An input has either one field for each day (B) or one for each member (B M). The result is that of a convolution of
+    all inputs stacked. But an input with one field a day is computed once, and its members share it.
     """
 
     def __init__(self, channels: int, inputs: list[int], size: int):
@@ -138,8 +132,7 @@ class SharedConv(nn.Module):
             nn.Conv2d(i, channels, size, padding=size // 2, bias=n == 0) for n, i in enumerate(inputs)
         )
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        days = min(len(h) for h in inputs)
+    def forward(self, days: int, *inputs: Tensor) -> Tensor:
         parts = [conv(h).unflatten(0, (days, -1)) for conv, h in zip(self.parts, inputs, strict=True)]
         return sum(parts[1:], parts[0]).flatten(0, 1)
 
@@ -153,8 +146,8 @@ class Block(nn.Module):
         self.norm = ChannelNorm(channels)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return F.silu(self.second(F.silu(self.norm(self.first(*inputs)))))
+    def forward(self, days: int, *inputs: Tensor) -> Tensor:
+        return F.silu(self.second(F.silu(self.norm(self.first(days, *inputs)))))
 
 
 class Pyramid(nn.Module):
@@ -169,7 +162,7 @@ class Pyramid(nn.Module):
     def forward(self, h: Tensor) -> list[Tensor]:
         features = []
         for level, block in enumerate(self.blocks):
-            h = block(F.avg_pool2d(h, self.steps[level - 1]) if level else h)
+            h = block(len(h), F.avg_pool2d(h, self.steps[level - 1]) if level else h)
             features.append(h)
         return features[::-1]
 
@@ -177,9 +170,12 @@ class Pyramid(nn.Module):
 class ContextEncoder(nn.Module):
     """The large-scale weather of a day as a few numbers.
 
-    Its last layer is dense over the whole map: what a low means for the rain depends on where it lies. There is no
-    dropout, which would need noise of its own for a resumed training to end with the same weights.
+    The last layer is dense over the whole map, because what a low means for the rain depends on where it lies. There is
+    no dropout: it would need noise with a key, so that a resumed training ends with the weights of an undisturbed one.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, mean_Kvu: Tensor, std_K: Tensor):
         super().__init__()
@@ -203,25 +199,36 @@ class ContextEncoder(nn.Module):
 
 @dataclass
 class Given:
-    """What the members of a day share: features of x at every scale, and its coarse rain."""
+    """What the members of a day share."""
 
     features: list[Tensor]
+    """of the predictors, at every scale"""
     rain_B1yx: Tensor | None
+    """the coarse rain, where the predictors have it"""
     smooth_B1HW: Tensor
+    """its bilinear interpolation, or 0"""
     valid_B1HW: Tensor
 
 
-class RainCVAE(nn.Module):
+class RainCVAE(Generator):
     """p(y | x) as a hierarchy of latent maps z_l: prior p(z_l | z_<l, x), posterior q(z_l | z_<l, x, y).
 
-    The decoder adds to a state that goes from scale to scale (Child 2021, section 3): without this path the coarse
+    The decoder adds to a state that goes from scale to scale (Child 2021, section 3). Without this path the coarse
     latents hardly reach the output, and the network leaves all uncertainty to the finest ones.
-    The normalisation of the training days are part of the module (buffers), so the weights file says it all.
+
+    The means and standard deviations of the predictors are buffers, so they are in the file of the weights. The static
+    maps and the valid cells are not: they are in normalisation.nc.
     """
+
+    kind = "cvae"
+    architecture: CVAEArchitecture
+    channel_mean: Tensor
+    channel_std: Tensor
+    rain_log_std: Tensor
 
     def __init__(
         self,
-        architecture: Architecture,
+        architecture: CVAEArchitecture,
         channel_mean: Tensor,
         channel_std: Tensor,
         rain_log_std: float,
@@ -245,27 +252,80 @@ class RainCVAE(nn.Module):
             self.posterior.append(SharedConv(2 * z, [width, width, *below], 1))
             self.inject.append(SharedConv(width, [z, *below], 1))
             self.decode.append(Block(width, width, width))
+        self.prior.requires_grad_(a.prior == "learned")  # the standard prior does not use these weights
         self.out = nn.Conv2d(widths[-1], 1, 3, padding=1)
-        nn.init.zeros_(self.out.weight)  # the first forecast is the bilinear one
-        # without coarse rain it is the same drizzle everywhere: the gradient of ReLU is 0 where its input is 0
+        nn.init.zeros_(self.out.weight)  # so that the first forecast is the bilinear one
+        # Without coarse rain it is the same drizzle everywhere: the gradient of ReLU is 0 where its input is 0.
+        assert self.out.bias is not None  # the type allows a convolution without one
         nn.init.constant_(self.out.bias, 0.0 if a.rain_channel else rain_log_std)
-        self.context_encoder = ContextEncoder(context_mean_Kvu, context_std_K) if a.context else None
+        self.context_encoder = None
+        if a.context:
+            assert context_mean_Kvu is not None, "a context needs its mean"
+            assert context_std_K is not None, "a context needs its standard deviation"
+            self.context_encoder = ContextEncoder(context_mean_Kvu, context_std_K)
 
-    def given(
+    # ----------------------------------------------------------------------------------- the interface
+
+    def draw_in_training(
+        self, batch: Batch, noise: BatchNoise, posterior_members: int, prior_members: int
+    ) -> dict[str, Tensor]:
+        """Draw members of the posterior and, if asked for, of the prior."""
+        shapes = self.noise_shapes(*batch.coarse_BCyx.shape[-2:])
+        given, observed = self._given(batch), self._observed(batch)
+        variations, kl = self(given, noise.normal(POSTERIOR_NOISE, shapes, posterior_members), observed)
+        drawn = {POSTERIOR: variations, KL: torch.stack(kl)}
+        if prior_members:
+            drawn[PRIOR] = self(given, noise.normal(PRIOR_NOISE, shapes, prior_members))[0]
+        return drawn
+
+    def members(self, batch: Batch, noise: list[Tensor], temperature: float = 1.0, observed_scales: int = 0) -> Tensor:
+        """Draw members: 0 where rain is not valid."""
+        observed = self._observed(batch)[:observed_scales] if observed_scales else None
+        return self(self._given(batch), noise, observed, temperature)[0]
+
+    def noise_shapes(self, rows: int, columns: int) -> list[Shape]:
+        """Those of the latent maps, coarse to fine."""
+        return self.architecture.latent_shapes(rows, columns)
+
+    @property
+    def halo(self) -> int:
+        """The reach of the network."""
+        return self.architecture.reach
+
+    @property
+    def block(self) -> int:
+        """Coarse cells along the side of a cell of the coarsest scale."""
+        return self.architecture.block
+
+    @property
+    def scales(self) -> int:
+        """How many latent maps there are."""
+        return self.architecture.scales
+
+    # ------------------------------------------------------------------------------------- the network
+
+    def _given(self, batch: Batch) -> Given:
+        return self.encode_predictors(batch.coarse_BCyx, batch.statics_BSHW, batch.valid_B1HW, batch.context_BKvu)
+
+    def _observed(self, batch: Batch) -> list[Tensor]:
+        rain_B1HW = require_rain(batch.rain_B1HW, "the posterior")
+        return self.encode_observation(batch.coarse_BCyx, batch.statics_BSHW, rain_B1HW, batch.context_BKvu)
+
+    def encode_predictors(
         self, coarse_BCyx: Tensor, statics_BSHW: Tensor, valid_B1HW: Tensor, context_BKvu: Tensor | None = None
     ) -> Given:
-        """What the members of these days share.
+        """Make what the members of these days share.
 
         Parameters
         ----------
         coarse_BCyx
-            predictors in their physical units; the rain channel in mm/day
+            Predictors in their physical units; the rain channel in mm/day.
         statics_BSHW
-            static maps, ready for the network
+            Static maps, of order 1.
         valid_B1HW
-            1 where rain is observed, 0 elsewhere
+            1 where rain is observed, 0 elsewhere.
         context_BKvu
-            the whole fields of `context` in their physical units, where the architecture has them
+            The whole fields of the context in their physical units, where the architecture has them.
         """
         rain, smooth = None, torch.zeros_like(valid_B1HW)
         if self.architecture.rain_channel:
@@ -275,16 +335,19 @@ class RainCVAE(nn.Module):
         features = self.x_pyramid(self._whole_blocks(self._inputs(coarse_BCyx, statics_BSHW, context_BKvu)))
         return Given(features, rain, smooth, valid_B1HW)
 
-    def observed(
+    def encode_observation(
         self, coarse_BCyx: Tensor, statics_BSHW: Tensor, rain_B1HW: Tensor, context_BKvu: Tensor | None = None
     ) -> list[Tensor]:
-        """Features of x and the observed rain (mm/day, 0 where not valid) together, for the posterior."""
+        """Make the features of predictors and observed rain together, at every scale, for the posterior.
+
+        The rain is in mm/day, and 0 where it is not valid.
+        """
         y = torch.log1p(rain_B1HW) / self.rain_log_std
         inputs = torch.cat([self._inputs(coarse_BCyx, statics_BSHW, context_BKvu), y], 1)
         return self.y_pyramid(self._whole_blocks(inputs))
 
     def _whole_blocks(self, fine_BCHW: Tensor) -> Tensor:
-        """Fine fields up to the next whole cell of the coarsest scale; what is at the edge is held constant."""
+        """Extend fine fields to the next whole cell of the coarsest scale; the values at the edge are repeated."""
         block = self.architecture.block * self.architecture.factor
         rows, columns = (-extent % block for extent in fine_BCHW.shape[-2:])
         return F.pad(fine_BCHW, (0, columns, 0, rows), mode="replicate") if rows or columns else fine_BCHW
@@ -302,50 +365,49 @@ class RainCVAE(nn.Module):
 
     def forward(
         self, given: Given, noise: list[Tensor], observed: list[Tensor] | None = None, temperature: float = 1.0
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> tuple[Tensor, list[Tensor]]:
         """Draw members.
 
         Parameters
         ----------
         given
-            from `given`, for B days
+            From `encode_predictors`, for B days.
         noise
-            standard normal, (B M, C, h, w) at each scale, coarse to fine; the members of a day stand together
+            Standard normal, (B M, C, h, w) at each scale, coarse to fine. The members of a day stand together.
         observed
-            from `observed`, all of it or the coarsest scales alone: these are drawn from the posterior, and the finer
-            ones from the prior; without it all are drawn from the prior
+            From `encode_observation`, all of it or the coarsest scales alone. These scales are drawn from the posterior
+            and the finer ones from the prior. Without it all are drawn from the prior.
         temperature
-            factor on the standard deviation of the latents
+            Factor on the standard deviation of the latents.
 
         Returns
         -------
         rain
-            (B, M, H, W) in mm/day
+            (B, M, H, W) in mm/day.
         kl
-            KL(q || p) at each scale of the posterior in nats, mean over days and members, (scales,); None for the prior
+            KL(q || p) in nats, mean over days and members, at each scale that is drawn from the posterior.
         """
         days = len(given.smooth_B1HW)
         members = len(noise[0]) // days
         below: list[Tensor] = []
-        kls = []
+        kl = []
         for level, fx in enumerate(given.features):
-            prior = self._gaussian(self.prior[level](fx, *below))
+            prior = self._gaussian(self.prior[level](days, fx, *below))
             if self.architecture.prior == "standard":
                 prior = torch.zeros_like(prior[0]), torch.zeros_like(prior[1])
             mean, log_variance = prior
             if observed is not None and level < len(observed):
-                mean, log_variance = self._gaussian(self.posterior[level](fx, observed[level], *below))
-                kls.append(gaussian_kl((mean, log_variance), prior).sum((1, 2, 3)).mean())
-            z = draw(mean, log_variance, noise[level], temperature)
-            h = self.inject[level](z, *below)
-            h = h + self.decode[level](fx, h)
+                mean, log_variance = self._gaussian(self.posterior[level](days, fx, observed[level], *below))
+                kl.append(gaussian_kl((mean, log_variance), prior).sum((1, 2, 3)).mean())
+            z = sample_latent(mean, log_variance, noise[level], temperature)
+            h = self.inject[level](days, z, *below)
+            h = h + self.decode[level](days, fx, h)
             if level < len(self.architecture.steps):
                 finer = bilinear if self.architecture.interpolates(level) else repeat_cells
                 below = [finer(h, self.architecture.steps[level])]
         r = self.out(h).float().view(days, members, *h.shape[-2:])
         rows, columns = given.valid_B1HW.shape[-2:]
-        rain = self._rain(r[..., :rows, :columns], given)
-        return rain, torch.stack(kls) if kls else None
+        return self._rain(r[..., :rows, :columns], given), kl
 
     @staticmethod
     def _gaussian(head: Tensor) -> tuple[Tensor, Tensor]:
@@ -353,43 +415,69 @@ class RainCVAE(nn.Module):
         return mean, log_variance.clamp(*LOG_VARIANCE_RANGE)
 
     def _rain(self, r_BMHW: Tensor, given: Given) -> Tensor:
-        """From the network's output to mm/day."""
+        """Turn the network's output into mm/day."""
         b = given.smooth_B1HW
-        # Without coarse rain nothing tells the scale. The cube of Gaussian latents has the heavy tail of rain; their
-        # exponential has it too, but turns a little too much spread into days with far too much rain.
+        # Without coarse rain nothing tells the scale. The cube of Gaussian latents has the heavy tail of rain. Their
+        # exponential has it too, but it turns a little too much spread into days with far too much rain.
         potential = b + r_BMHW * (1 + b) if given.rain_B1yx is not None else (1 + r_BMHW / 3) ** 3 - 1
         potential = potential.masked_fill(given.valid_B1HW == 0, -math.inf)
         rain = F.relu(potential)
         if self.architecture.conserve == "cells":
-            assert given.rain_B1yx is not None  # the config sees to it
+            assert given.rain_B1yx is not None  # the configuration refuses `cells` without coarse rain
             rain = conserve_cells(rain, potential, given.rain_B1yx, given.valid_B1HW, self.architecture.factor)
         return rain
 
 
-def draw(mean: Tensor, log_variance: Tensor, noise: Tensor, temperature: float) -> Tensor:
-    """A Gaussian of each day (B, C, h, w) and standard normal noise of its members (B M, C, h, w): the members' z.
+def build_cvae(settings: Model, normalisation: xr.Dataset) -> list[Generator]:
+    """Make the networks of a dataset with fresh weights: one, or with `conserve: drawn` two."""
+    log_std = float(normalisation.rain_log_std)
+    channels = _tensors(normalisation, "channel_mean", "channel_std")
+    context = _tensors(normalisation, "context_mean", "context_std")
+    whole = CVAEArchitecture(
+        channels=tuple(normalisation.channel.values.tolist()),
+        statics=tuple(normalisation.static.values.tolist()),
+        rain_channel=normalisation.attrs["rain_channel"],
+        factor=int(normalisation.attrs["factor"]),
+        width=settings.width,
+        d_z=settings.d_z,
+        prior=settings.prior,
+        conserve=settings.conserve,
+        context=tuple(normalisation.context_channel.values.tolist()),
+        coarser_scales=settings.coarser_scales,
+    )
+    if settings.conserve != "drawn":
+        return [RainCVAE(whole, *channels, log_std, *context)]
+    # The second network adds the detail, so the states of the first may be interpolated. One network alone is sharper
+    # with repeated states.
+    coarse = replace(whole, factor=1, conserve="none", interpolate=True)
+    fine = replace(
+        whole, channels=(COARSE_RAIN,), rain_channel=COARSE_RAIN, conserve="cells", context=(), coarser_scales=0
+    )
+    mean, std = torch.zeros(1), torch.full((1,), log_std)  # as for a channel of rain: dry is 0
+    return [RainCVAE(coarse, *channels, log_std, *context), RainCVAE(fine, mean, std, log_std)]
 
-    At the coarsest scale the Gaussian is one for all members of a day; above it each member has its own (M = 1 here).
+
+def restore_cvae(architecture: dict[str, Any], weights: dict[str, Tensor]) -> Generator:
+    """Make a network from its sizes in model.json and its weights."""
+    moments = weights["channel_mean"].ravel(), weights["channel_std"].ravel(), 1.0
+    context = weights.get("context_encoder.mean"), weights.get("context_encoder.std")
+    network = RainCVAE(CVAEArchitecture.from_dict(architecture), *moments, *context)
+    network.load_state_dict(weights)
+    return network
+
+
+def _tensors(normalisation: xr.Dataset, first: str, second: str) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(normalisation[first].values), torch.from_numpy(normalisation[second].values)
+
+
+def sample_latent(mean: Tensor, log_variance: Tensor, noise: Tensor, temperature: float) -> Tensor:
+    """Draw the latents of members (B M, C, h, w) from Gaussians and standard normal noise (B M, C, h, w).
+
+    At the coarsest scale all members of a day share one Gaussian (B, C, h, w). At the finer scales each member has its
+    own (B M, C, h, w), because it depends on what was drawn before.
     """
     noise_BMChw = noise.unflatten(0, (len(mean), -1))
     return (mean[:, None] + temperature * torch.exp(0.5 * log_variance)[:, None] * noise_BMChw).flatten(0, 1)
-
-
-def bilinear(coarse_BCyx: Tensor, factor: int) -> Tensor:
-    """Bilinear interpolation to the fine grid, (B, C, factor y, factor x); the edge is held constant."""
-    if not coarse_BCyx.shape[1]:  # which PyTorch refuses
-        return coarse_BCyx.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
-    return F.interpolate(coarse_BCyx, scale_factor=float(factor), mode="bilinear", align_corners=False)
-
-
-def block_mean(fine_BCHW: Tensor, valid_B1HW: Tensor, factor: int) -> Tensor:
-    """Mean over the valid cells of each coarse cell of what is 0 elsewhere, (B, C, y, x); 0 where there is none."""
-    return block_sum(fine_BCHW, factor) / block_sum(valid_B1HW, factor).clamp(min=1)
-
-
-def block_sum(fine_BCHW: Tensor, factor: int) -> Tensor:
-    """Sum over each coarse cell, (B, C, y, x)."""
-    return F.avg_pool2d(fine_BCHW, factor, divisor_override=1)
 
 
 def conserve_cells(
@@ -397,26 +485,22 @@ def conserve_cells(
 ) -> Tensor:
     """Scale the fine rain so that its mean over the valid cells of each coarse cell is the coarse rain.
 
-    Zeros stay zeros, and a dry coarse cell is dry throughout. Only where the network leaves a wet coarse cell
-    (almost) empty, with less than LEAST_SHARE_OF_MASS of its rain, that share falls first on the fine cells that
-    were nearest to rain: those whose potential, the output before the ReLU, is within NEAR_RAIN of the highest in
-    the coarse cell. So the mass always falls somewhere, and the factor stays below 1 / LEAST_SHARE_OF_MASS.
+    Zeros stay zeros, and a dry coarse cell is dry throughout. One case needs care: a wet coarse cell that the network
+    leaves (almost) empty, with less than LEAST_SHARE_OF_MASS of its rain. There that share is first laid on the fine
+    cells that were nearest to rain. These are the cells whose potential, the output before the ReLU, is within
+    NEAR_RAIN of the highest in the coarse cell. So the mass always falls somewhere, and the factor stays below
+    1 / LEAST_SHARE_OF_MASS.
     """
 
     def mean(fine: Tensor) -> Tensor:
         return block_mean(fine, valid_B1HW, factor)
 
     lacking = F.relu(LEAST_SHARE_OF_MASS * coarse_B1yx - mean(rain_BMHW))
-    highest = repeat_cells(F.max_pool2d(potential_BMHW, factor), factor).clamp(min=-LARGEST)  # -inf: none valid
+    highest = repeat_cells(F.max_pool2d(potential_BMHW, factor), factor).clamp(min=-LARGEST)  # not -inf
     near = F.relu(potential_BMHW - highest + NEAR_RAIN)
     rain_BMHW = rain_BMHW + near * repeat_cells(lacking / mean(near).clamp(min=1e-6), factor)
     ratio = coarse_B1yx / mean(rain_BMHW).clamp(min=1e-6)
     return rain_BMHW * repeat_cells(ratio, factor)
-
-
-def repeat_cells(coarse_BCyx: Tensor, factor: int) -> Tensor:
-    """Each coarse value on all its fine cells, (B, C, factor y, factor x)."""
-    return F.interpolate(coarse_BCyx, scale_factor=float(factor), mode="nearest")
 
 
 def gaussian_kl(q: tuple[Tensor, Tensor], p: tuple[Tensor, Tensor]) -> Tensor:

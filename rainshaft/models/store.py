@@ -1,4 +1,7 @@
-"""Trained models on disk: weights as safetensors, and beside them what is needed to use them."""
+"""Trained models on disk: weights as safetensors, and beside them model.json, which says what they are.
+
+Static maps and valid cells are in normalisation.nc of the dataset. So a model is used with these three files.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,10 @@ from torch import Tensor
 
 from rainshaft.errors import UserError
 from rainshaft.files import atomic, write_json
-from rainshaft.models.chain import Chain, restore_model
-from rainshaft.models.cvae import Architecture
+from rainshaft.models.chain import Chain
+from rainshaft.models.device import placed
+from rainshaft.models.interface import Architecture
+from rainshaft.models.kinds import restore_model
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,7 @@ class TrainedNetwork:
     """One network of a chain after its training."""
 
     name: str
+    kind: str
     architecture: Architecture
     weights: dict[str, Tensor]
     parameters: int
@@ -39,13 +45,16 @@ def save_model(networks: Sequence[TrainedNetwork], facts: dict[str, Any], weight
 
     Parameters
     ----------
+    networks
+        Those of the chain, all of one kind.
     facts
-        more for model.json: versions, device, data
+        More for model.json: versions, device, data.
     """
     weights = {f"networks.{n}.{name}": w for n, network in enumerate(networks) for name, w in network.weights.items()}
     with atomic(weights_path) as temporary:
         save_file({name: value.contiguous().cpu() for name, value in weights.items()}, temporary)
     info = {
+        "kind": networks[0].kind,
         "networks": [
             {
                 "name": network.name,
@@ -68,10 +77,10 @@ def load_model(weights_path: Path, info_path: Path, device: torch.device) -> Cha
     Raises
     ------
     UserError
-        If the weights are not those that model.json names.
+        If the weights are not those that model.json names, or the kind of the model is not known.
     """
     info, content = json.loads(info_path.read_text(encoding="utf-8")), weights_path.read_bytes()
     if hashlib.sha256(content).hexdigest() != info["weights_sha256"]:
         raise UserError(f"{weights_path}: the weights are not those that {info_path} names (SHA-256); train again")
-    model = restore_model([network["architecture"] for network in info["networks"]], load_tensors(content))
-    return model.to(device, memory_format=torch.channels_last).eval()
+    architectures = [network["architecture"] for network in info["networks"]]
+    return placed(restore_model(info["kind"], architectures, load_tensors(content)), device).eval()

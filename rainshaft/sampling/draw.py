@@ -6,137 +6,200 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rainshaft.config.slices import DrawSettings
-from rainshaft.data.patches import Days
+from rainshaft.data.patches import Batch, Days, days_of, require_rain
+from rainshaft.errors import UserError
 from rainshaft.models.chain import Chain
-from rainshaft.models.cvae import RainCVAE
+from rainshaft.models.interface import Generator
+
+Rain = NDArray[np.float32]
+
+Field = TypeVar("Field", Tensor, Rain)
 
 
-def day_noise(model: Chain, seed: int, date: int, members: int, rows: int, columns: int) -> list[list[np.ndarray]]:
-    """Noise of a day for every network, (member, C, h, w) at each scale; `date` is days since 1850-01-01."""
+@torch.no_grad()
+def draw(
+    model: Chain, days: xr.Dataset, maps: xr.Dataset, mode: str, settings: DrawSettings, dates: Sequence[int]
+) -> Rain:
+    """Draw members of a few days, tile by tile. A tile gives what the whole domain would give, up to rounding.
+
+    Parameters
+    ----------
+    days
+        Canonical fields of the days. For the prior they may lack the rain, `pr`.
+    maps
+        The normalisation, for the static maps and the valid cells.
+    mode
+        `prior` or `posterior`; the posterior sees the observed rain.
+    settings
+        Seed, members, temperature and side of the tiles; for the posterior also `posterior_scales`.
+    dates
+        Days since 1850-01-01, the keys of the noise.
+
+    Returns
+    -------
+    Rain (time, member, lat, lon) in mm/day. It has no meaning where rain is not valid.
+
+    Raises
+    ------
+    UserError
+        If the posterior is asked for, and the model has none or the rain is not there.
+    """
+    parts = model.parts(days_of(days, maps))
+    noise = _noise_of_days(model, settings, dates, parts[0].domain)
+    seen = _scales_of_networks(model, settings) if mode == "posterior" else [0, 0]
+    rain_tmHW = draw_part(
+        model.networks[0], parts[0], noise[0], settings.members, settings.tile, settings.temperature, seen[0]
+    )
+    if len(parts) == 1:
+        return rain_tmHW
+
+    def of_member(m: int) -> Rain:
+        """Draw the fine rain of one member of every day, from the coarse rain of this member."""
+        given = replace(parts[1], coarse_TCyx=torch.from_numpy(rain_tmHW[:, m : m + 1]))
+        mine = [z[m :: settings.members] for z in noise[1]]
+        return draw_part(model.networks[1], given, mine, 1, settings.tile, settings.temperature, seen[1])
+
+    return np.concatenate([of_member(m) for m in range(settings.members)], axis=1)
+
+
+def posterior_scales(model: Chain, settings: DrawSettings) -> int:
+    """Say how many scales of the model, coarse to fine, see the observed day: `posterior_scales` as a number.
+
+    Raises
+    ------
+    UserError
+        If the model has no posterior.
+    """
+    if not sum(model.scales):
+        raise UserError(
+            f"sampling.mode: found `posterior`, but a model of kind {model.kind!r} has no posterior; write `prior`"
+        )
+    wanted = settings.posterior_scales
+    return sum(model.scales) if wanted == "all" else wanted
+
+
+def _scales_of_networks(model: Chain, settings: DrawSettings) -> list[int]:
+    """Share out the scales that see the observed day: those of the coarse rain come first."""
+    seen = posterior_scales(model, settings)
+    return [seen, max(0, seen - model.scales[0])]
+
+
+# ------------------------------------------------------------------------------------------- noise
+
+
+def day_noise(model: Chain, seed: int, date: int, members: int, rows: int, columns: int) -> list[list[Rain]]:
+    """Make the noise of a day for every network: for each of its maps (member, C, h, w).
+
+    It is a function of (seed, date, member); `date` is days since 1850-01-01.
+    """
     streams = [np.random.default_rng((seed, date, member)) for member in range(members)]
     return [
-        [np.stack([rng.standard_normal(shape, dtype="f4") for rng in streams]) for shape in shapes]
-        for shapes in model.latent_shapes(rows, columns)
+        [
+            np.stack([rng.standard_normal(shape, dtype="f4") for rng in streams])
+            for shape in network.noise_shapes(rows, columns)
+        ]
+        for network in model.networks
     ]
+
+
+def _noise_of_days(
+    model: Chain, settings: DrawSettings, dates: Sequence[int], domain: tuple[int, int]
+) -> list[list[Tensor]]:
+    """Make the noise of some days for every network, as `Generator.members` takes it."""
+    each = [day_noise(model, settings.seed, date, settings.members, *domain) for date in dates]
+    return [
+        [torch.from_numpy(np.concatenate(maps)) for maps in zip(*network, strict=True)]
+        for network in zip(*each, strict=True)
+    ]
+
+
+# ------------------------------------------------------------------------------------------- tiles
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A part of the domain as (rows, columns) of cells: those wanted, and with the halo that they depend on."""
+    """A part of the domain as (rows, columns) of blocks: those wanted, and those on which they depend."""
 
     wanted: tuple[slice, slice]
     with_halo: tuple[slice, slice]
 
     @property
     def trimmed(self) -> tuple[slice, slice]:
-        """The wanted cells, counted from the corner of those with the halo."""
-        pairs = zip(self.wanted, self.with_halo, strict=True)
-        return tuple(slice(w.start - h.start, w.stop - h.start) for w, h in pairs)
+        """The wanted blocks, counted from the corner of those with the halo."""
+        rows, columns = (
+            slice(w.start - h.start, w.stop - h.start) for w, h in zip(self.wanted, self.with_halo, strict=True)
+        )
+        return rows, columns
 
 
 def tiles(rows: int, columns: int, side: int, halo: int) -> list[Tile]:
-    """Cut a domain into even tiles of at most `side` cells, with a halo that ends at the edge of the domain."""
+    """Cut a domain into even tiles of at most `side` blocks, with a halo that ends at the edge of the domain."""
 
-    def along(cells: int) -> list[tuple[slice, slice]]:
-        edges = np.linspace(0, cells, math.ceil(cells / side) + 1).round().astype(int).tolist()
-        return [(slice(a, b), slice(max(0, a - halo), min(cells, b + halo))) for a, b in pairwise(edges)]
+    def along(blocks: int) -> list[tuple[slice, slice]]:
+        edges = np.linspace(0, blocks, math.ceil(blocks / side) + 1).round().astype(int).tolist()
+        return [(slice(a, b), slice(max(0, a - halo), min(blocks, b + halo))) for a, b in pairwise(edges)]
 
-    return [Tile(*zip(i, j, strict=True)) for i in along(rows) for j in along(columns)]
+    return [Tile((i, j), (i_halo, j_halo)) for i, i_halo in along(rows) for j, j_halo in along(columns)]
 
 
 @torch.no_grad()
-def draw(
-    model: Chain, days: xr.Dataset, maps: xr.Dataset, mode: str, settings: DrawSettings, dates: Sequence[int]
-) -> np.ndarray:
-    """Members of a few days, tile by tile: what a tile gives is what the whole domain would give, but for rounding.
+def draw_part(
+    network: Generator,
+    days: Days,
+    noise: list[Tensor],
+    members: int,
+    tile: int,
+    temperature: float = 1.0,
+    observed_scales: int = 0,
+) -> Rain:
+    """Draw members (time, member, lat, lon) from one network of a model, tile by tile.
 
     Parameters
     ----------
     days
-        canonical fields of the days
-    maps
-        normalisation, for the static maps and the valid mask
-    mode
-        `prior` or `posterior`; the posterior sees the observed rain
-    settings
-        `seed`, `members`, `temperature`, `tile`; for the posterior `posterior_scales` too, a number or `all`
-    dates
-        days since 1850-01-01, the keys of the noise
-
-    Returns
-    -------
-    rain
-        (time, member, lat, lon) in mm/day, 0 where not valid
+        Its part of the days, see `Chain.parts`.
+    noise, temperature, observed_scales
+        As `Generator.members` takes them, the noise for the whole domain.
+    tile
+        Side of a tile in cells of the fine grid, rounded down to whole blocks.
     """
-    records = model.records(_record(days, maps))
-    each = [day_noise(model, settings.seed, d, settings.members, *records[0].domain) for d in dates]
-    noise = [
-        [torch.from_numpy(np.concatenate(scale)) for scale in zip(*network, strict=True)]
-        for network in zip(*each, strict=True)
-    ]
-    seen = posterior_scales(model, settings) if mode == "posterior" else 0
-    rain_tmHW = _draw_tiles(model.networks[0], records[0], noise[0], settings.members, seen, settings)
-    if len(records) == 1:
-        return rain_tmHW
-    seen = max(0, seen - model.scales[0])
-
-    def of_member(m: int) -> np.ndarray:
-        """The fine rain of one member of every day, from a coarse rain of its own."""
-        fields = replace(records[1], coarse_TCyx=torch.from_numpy(rain_tmHW[:, m : m + 1]))
-        return _draw_tiles(model.networks[1], fields, [z[m :: settings.members] for z in noise[1]], 1, seen, settings)
-
-    return np.concatenate([of_member(m) for m in range(settings.members)], axis=1)
-
-
-def _record(days: xr.Dataset, maps: xr.Dataset) -> Days:
-    """The days with all that a network is given."""
-    statics, valid = (torch.from_numpy(maps[name].values.astype("f4")) for name in ("static_maps", "valid"))
-    rain = torch.where(valid == 1, torch.from_numpy(days.pr.values), 0.0)
-    predictors, context = (torch.from_numpy(days[name].values) for name in ("predictors", "context"))
-    return Days(rain, predictors, context, statics, valid, int(maps.attrs["factor"]), {})
-
-
-def _draw_tiles(
-    network: RainCVAE, record: Days, noise: list[Tensor], members: int, seen: int, settings: DrawSettings
-) -> np.ndarray:
-    """Members (time, member, lat, lon) of one network, whose `seen` coarsest scales see the observed rain."""
-    device, a = network.rain_log_std.device, network.architecture
-    count, (rows, columns) = len(record), record.domain
-    rain_tmHW = np.empty((count, members, rows * a.factor, columns * a.factor), "f4")
-    context = record.context_TKvu.to(device)
-    fine = a.block * a.factor
-    # tiles are whole cells of the coarsest scale
-    domain = (math.ceil(cells / a.block) for cells in (rows, columns))
-    for tile in tiles(*domain, max(1, settings.tile // fine), a.reach):
-
-        def cut(field: Tensor, size: int, tile: Tile = tile) -> Tensor:
-            return _cells(field, tile.with_halo, size).to(device)
-
-        x = cut(record.coarse_TCyx, a.block), cut(record.statics_SHW, fine).expand(count, -1, -1, -1)
-        observed = network.observed(*x, cut(record.rain_THW[:, None], fine), context)[:seen] if seen else None
-        given = network.given(*x, cut(record.valid_HW, fine).expand(count, 1, -1, -1), context)
-        sizes = np.cumprod((1, *a.steps)).tolist()
-        z = [cut(n, size) for n, size in zip(noise, sizes, strict=True)]
-        rain, _ = network(given, z, observed, settings.temperature)
-        _cells(rain_tmHW, tile.wanted, fine)[:] = _cells(rain, tile.trimmed, fine).cpu().numpy()
+    rows, columns = (math.ceil(cells / network.block) for cells in days.domain)
+    fine = network.block * days.factor
+    rain_tmHW = np.empty((len(days), members, *days.valid_HW.shape), "f4")
+    for part in tiles(rows, columns, max(1, tile // fine), network.halo):
+        batch = _batch(days, part, network, observed_scales > 0)
+        z = [_blocks(maps, part.with_halo, maps.shape[-2] // rows).to(network.device) for maps in noise]
+        rain = network.members(batch, z, temperature, observed_scales)
+        _blocks(rain_tmHW, part.wanted, fine)[:] = _blocks(rain, part.trimmed, fine).cpu().numpy()
     return rain_tmHW
 
 
-def posterior_scales(model: Chain, settings: DrawSettings) -> int:
-    """How many scales, coarse to fine, see the observed day: `posterior_scales` as a number."""
-    wanted = settings.posterior_scales
-    return sum(model.scales) if wanted == "all" else wanted
+def _batch(days: Days, tile: Tile, network: Generator, with_rain: bool) -> Batch:
+    """Cut a tile with its halo out of all days."""
+    fine, device, count = network.block * days.factor, network.device, len(days)
+    statics, valid = (_blocks(maps, tile.with_halo, fine).to(device) for maps in (days.statics_SHW, days.valid_HW))
+    rain = None
+    if with_rain:
+        rain = _blocks(require_rain(days.rain_THW, "the posterior")[:, None], tile.with_halo, fine).to(device)
+    return Batch(
+        coarse_BCyx=_blocks(days.coarse_TCyx, tile.with_halo, network.block).to(device),
+        statics_BSHW=statics.expand(count, -1, -1, -1),
+        rain_B1HW=rain,
+        valid_B1HW=valid.expand(count, 1, -1, -1),
+        context_BKvu=days.context_TKvu.to(device),
+    )
 
 
-def _cells(field: Any, cells: tuple[slice, slice], size: int) -> Any:
-    """The part of an array or tensor (..., h, w) that lies in these cells of size x size of its own."""
-    rows, columns = (slice(s.start * size, s.stop * size) for s in cells)
+def _blocks(field: Field, blocks: tuple[slice, slice], size: int) -> Field:
+    """Give the part of a field (..., h, w) that lies in these blocks of size x size of its own cells."""
+    rows, columns = (slice(s.start * size, s.stop * size) for s in blocks)
     return field[..., rows, columns]

@@ -1,7 +1,7 @@
-"""The pixel threshold: cells with less rain than it are set to exactly 0, before anything is scored.
+"""The pixel threshold: cells with less rain are set to exactly 0, before anything is scored.
 
-Input: the ensemble, in one file or in shards of days. Output: the one ensemble file that the user takes away; all
-scores are taken on it.
+Input: the ensemble, in one file or in shards of days. Output: the one ensemble file that the user takes away, on which
+all scores are taken.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ DAYS_AT_ONCE = 16
 
 
 def matching_threshold(shards: Sequence[xr.Dataset], paths: Sequence[Path], wet_threshold: float) -> float:
-    """The threshold at which the members are wet as often as the truth on the validation days, mm/day.
+    """Find the threshold at which the members are wet as often as the truth on the validation days, mm/day.
 
-    Raising the threshold beyond `wet_threshold` dries cells; below it nothing changes. So the result is the
-    quantile of the members' rain at the observed dry fraction, or 0 where the members are not too wet.
+    A cell is wet above `wet_threshold`. A pixel threshold above it dries cells; one below it changes nothing. So the
+    result is the quantile of the members' rain at the observed dry fraction, or 0 where the members are not too wet.
     """
     counts, wet, cells = np.zeros(len(BIN_EDGES) - 1), 0, 0
     with Fields(paths) as fields:
@@ -39,7 +39,7 @@ def matching_threshold(shards: Sequence[xr.Dataset], paths: Sequence[Path], wet_
             for start in range(0, len(validation), DAYS_AT_ONCE):
                 part = validation[start : start + DAYS_AT_ONCE]
                 truth = fields.rain(dates[part].tolist())[:, fields.valid]
-                wet += np.count_nonzero(truth > wet_threshold)
+                wet += int(np.count_nonzero(truth > wet_threshold))
                 cells += truth.size
                 counts += np.histogram(samples.pr[part].values[..., fields.valid], BIN_EDGES)[0]
     drier_than = np.cumsum(counts) / counts.sum()
@@ -53,16 +53,22 @@ def apply_threshold(samples: Sequence[Path], settings: ThresholdSettings, paths:
     Parameters
     ----------
     samples
-        the shards of the ensemble, in the order of their days
+        The shards of the ensemble, in the order of their days.
     settings
-        the frozen `threshold` slice: `pixel_threshold` in mm/day or `auto`, and `wet_threshold` for `auto`
+        The threshold in mm/day, or `auto` with the rain above which a cell is wet.
+    paths
+        Canonical fields of all years; `auto` compares with their rain.
+    path
+        The ensemble file to write.
     """
     with ExitStack() as stack:
         shards = [stack.enter_context(xr.open_dataset(file)) for file in samples]
-        threshold = settings.pixel_threshold
-        if threshold == "auto":
+        if settings.pixel_threshold == "auto":
+            assert settings.wet_threshold is not None  # the slice has it with `auto`
             threshold = matching_threshold(shards, paths, settings.wet_threshold)
             log.info("pixel_threshold: auto is %.3g mm/day", threshold)
+        else:
+            threshold = settings.pixel_threshold
 
         def thresholded() -> Iterator[np.ndarray]:
             for shard in shards:

@@ -1,1 +1,1 @@
-"""The loss, the optimiser, and the training loop."""
+"""The loss, the optimiser and the training loop."""

@@ -1,4 +1,7 @@
-"""The checkpoints of one training: whole, the newest few, each with its hash in its name; one process at a time."""
+"""The newest checkpoints of one training. Each is whole and has its hash in its name.
+
+One process at a time may train into a folder.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ class Checkpoints:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Wait until no other process trains this very model, such as one that a killed run left behind."""
+        """Wait until no other process trains this very model; a killed run may have left one behind."""
         lock = Lock(self.folder / "lock")
         if not lock.take():
             log.info("%s trains this very model; waiting to go on where it ends (%s)", lock.holder, lock.path)
@@ -50,7 +53,7 @@ class Checkpoints:
             old.unlink()
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """The newest checkpoint that is whole, or None."""
+        """Read the newest checkpoint that is whole; None where there is no such one."""
         for path in sorted(self.folder.glob("step-*.pt"), reverse=True):
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest()[:16] == path.stem.rsplit("-", 1)[1]:

@@ -1,7 +1,7 @@
 """Several processes that train one model together, one a GPU: how they share a batch, average, start and end.
 
-Each process computes its share of the batch. A mean over the processes of a loss whose denominators are means over
-the processes is the loss of the whole batch, so the number of processes changes results by rounding alone.
+Each process computes its share of the batch. The denominators of the loss are means over the processes. Then the mean
+of the loss over the processes is the loss of the whole batch, and their number changes results by rounding alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rainshaft.errors import STOPPED, Interrupted, UserError
 
 @dataclass(frozen=True)
 class Group:
-    """The processes of one training as one of them sees it."""
+    """The processes of one training, as one of them sees it."""
 
     rank: int = 0
     size: int = 1
@@ -32,12 +32,12 @@ class Group:
         return self.rank == 0
 
     def share(self, count: int) -> slice:
-        """Which of `count` patches are this process's; the size divides the count."""
+        """Choose the patches of this process out of `count`, which is a multiple of the size."""
         part = count // self.size
         return slice(self.rank * part, (self.rank + 1) * part)
 
     def mean(self, value: Tensor) -> Tensor:
-        """Mean over the processes; its gradient is that of the own value, as DistributedDataParallel wants it."""
+        """Average over the processes. The gradient is that of the own value: DistributedDataParallel averages it."""
         if self.size == 1:
             return value
         mean = value.detach().clone()
@@ -46,18 +46,18 @@ class Group:
         return value + (mean - value.detach()) if value.requires_grad else mean
 
     def any(self, here: bool, device: torch.device) -> bool:
-        """Whether something holds in any of the processes."""
+        """Tell whether something holds in any of the processes."""
         return here if self.size == 1 else bool(self.mean(torch.tensor(float(here), device=device)) > 0)
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes are here."""
         if self.size > 1:
             dist.barrier()
 
 
 @contextmanager
 def joined(device: str) -> Iterator[Group]:
-    """The group of a process that `launch` started; `device` as in the configuration."""
+    """Join the group of a process that `launch` started; `device` is that of the configuration."""
     on_gpus = device != "cpu" and torch.cuda.is_available()
     if on_gpus:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())

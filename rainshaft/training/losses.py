@@ -1,15 +1,10 @@
-"""The loss: every term one function, over valid cells, in mm/day; L_mass in its square.
+"""The loss: a table of terms, each one function over the valid cells, in mm/day; L_mass in (mm/day)^2.
 
-    L = lambda_rec L_rec + lambda_mass L_mass + lambda_grad L_grad + beta L_kl
-        + lambda_crps (L_crps + crps_pool L_crps_pool + crps_grad L_crps_grad + crps_log L_crps_log
-                     + crps_spectrum L_crps_spectrum)
+The loss is the sum of all terms in `TERMS`, each over its normaliser and times its weight. The data terms are divided
+by the mean rain of the training days (L_mass by its square), so that a weight means the same everywhere.
 
-L_rec and L_grad judge members from the posterior, the CRPS terms members from the prior; so does L_mass with these.
-The data terms are divided by the mean rain of the training days (L_mass by its square), so that weights mean the same
-everywhere.
-
-Where several processes share a batch, `across` is the mean over them (`Group.mean`): with it in every denominator, the
-mean over the processes of a term is the term of the whole batch.
+Where several processes share a batch, `across` is the mean over them (`Group.mean`). With it in every denominator, the
+mean of a term over the processes is the term of the whole batch.
 
 Shapes: B day, M member, H W fine grid.
 """
@@ -24,39 +19,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rainshaft.config.sections import Loss
+from rainshaft.models.interface import KL, POSTERIOR, PRIOR
+
 Across = Callable[[Tensor], Tensor]
 
 LEAST_POWER = 1e-8  # (mm/day)^2; the square root has no gradient at 0
 
 
-@dataclass(frozen=True)
-class Term:
-    """A term of the loss."""
-
-    name: str
-    label: str
-
-
-TERMS = (
-    Term("L_rec", "score of the posterior"),
-    Term("L_mass", "squared bias of the mass"),
-    Term("L_grad", "gradient loss"),
-    Term("L_kl", "posterior against prior"),
-    Term("L_crps", "ensemble score of the prior"),
-    Term("L_crps_pool", "CRPS of block means"),
-    Term("L_crps_grad", "CRPS of differences"),
-    Term("L_crps_log", "CRPS of log1p(rain)"),
-    Term("L_crps_spectrum", "CRPS of the spectrum"),
-)
-
-
 def alone(value: Tensor) -> Tensor:
-    """The mean over one process."""
+    """Take the mean over one process."""
     return value
 
 
 def masked_mean(values: Tensor, mask: Tensor, across: Across = alone) -> Tensor:
-    """Mean over the cells, weighted by the mask, which is broadcast against values."""
+    """Mean over the cells, weighted by the mask, which is broadcast to the values."""
     mask = mask.expand_as(values)
     return (values * mask).sum() / across(mask.sum()).clamp(min=1e-6)  # shares of large blocks may sum to less than 1
 
@@ -66,18 +43,22 @@ def intensity_weight(
 ) -> Tensor:
     """Weights of the cells in L_rec, (B, 1, H, W); y, scale and p99 in mm/day.
 
-    w = clip(y / scale, w_min, w_max), times tail_boost where y >= p99; 0 where not valid. In place of a mask they make
-    the weighted mean of a score, sum(w s) / sum(w).
+    w = clip(y / scale, w_min, w_max), times tail_boost where y >= p99; 0 where not valid. With the weights in the place
+    of a mask, the mean of a score s is sum(w s) / sum(w).
     """
     return (y_B1HW / scale).clamp(w_min, w_max) * torch.where(y_B1HW >= p99, tail_boost, 1.0) * valid_B1HW
 
 
 def mass_loss(y_B1HW: Tensor, members_BMHW: Tensor, valid_B1HW: Tensor, across: Across = alone) -> Tensor:
-    """L_mass = mean of b_m b_n over pairs of members, with b_m the batch's mean of (member m - y), (mm/day)^2.
+    """Bias of the rain of a batch, squared, (mm/day)^2: the mean of b_m b_n over pairs of members.
 
-    The bias of the batch, not the error of each day: least absolute errors of days are those of the median day, which
-    is too dry. The square, for |b| is least at the median of the batches, whose rain is as skewed. Of pairs, for the
-    square of the mean member is least where all members are alike; that of pairs is fair (Ferro 2014). b^2 for M = 1.
+    b_m is the mean over the batch of (member m - y). With one member the term is b^2. Three choices need a reason:
+
+    1. The bias of the batch, not the error of each day. Absolute errors of days are least for the median day, and the
+       median day is too dry.
+    2. The square, not |b|. |b| is least at the median of the batches, and their rain is skewed, too.
+    3. Pairs of members, not the mean member. The square of the mean member is least where all members are alike. The
+       mean over pairs is fair (Ferro 2014).
     """
     m = members_BMHW.shape[1]
     error_M = ((members_BMHW - y_B1HW) * valid_B1HW).sum((0, 2, 3)) / across(valid_B1HW.sum()).clamp(min=1)
@@ -86,10 +67,10 @@ def mass_loss(y_B1HW: Tensor, members_BMHW: Tensor, valid_B1HW: Tensor, across: 
 
 
 def gradient_loss(y_B1HW: Tensor, members_BMHW: Tensor, valid_B1HW: Tensor, across: Across = alone) -> Tensor:
-    """L_grad = mean ||D_x y| - |D_x y^|| + mean ||D_y y| - |D_y y^||, mm/day a cell, mean over the members y^.
+    """Image gradient difference loss with alpha = 1 (Mathieu et al. 2016, eq. 6), mm/day a cell.
 
-    Image gradient difference loss with alpha = 1 (Mathieu et al. 2016, eq. 6). A pair of neighbours counts
-    where both are valid.
+    It is mean ||D_x y| - |D_x y^|| + mean ||D_y y| - |D_y y^||, and the mean over the members y^. A pair of neighbours
+    counts where both are valid.
     """
     terms = []
     for axis in (-1, -2):
@@ -107,14 +88,16 @@ def _pairs(valid: Tensor, axis: int) -> Tensor:
 def almost_fair_crps(
     members_BMHW: Tensor, y_B1HW: Tensor, mask_B1HW: Tensor, alpha: float, across: Across = alone
 ) -> Tensor:
-    """Almost-fair CRPS (Lang et al. 2024, eq. 4), mean over the cells weighted by the mask; for M = 1 the MAE.
+    """Almost-fair CRPS (Lang et al. 2024, eq. 4), mean over the cells weighted by the mask.
+
+    With one member it is the mean absolute error.
 
     afCRPS = mean_m |x_m - y| - (1 - (1 - alpha) / M) / (2 M (M - 1)) sum_{m, n} |x_m - x_n|
     """
     m = members_BMHW.shape[1]
     score = (members_BMHW - y_B1HW).abs().mean(1, keepdim=True)
     if m > 1:
-        # sum over pairs from the ranks: sum_{i<j} |x_i - x_j| = sum_k (2 k - m - 1) x_(k)
+        # The sum over pairs comes from the ranks: sum_{i<j} |x_i - x_j| = sum_k (2 k - m - 1) x_(k).
         ranks = torch.arange(1, m + 1, device=score.device, dtype=score.dtype)
         factors = (2 * ranks - m - 1).view(1, m, 1, 1)
         pairs = (members_BMHW.sort(dim=1).values * factors).sum(1, keepdim=True)
@@ -125,9 +108,9 @@ def almost_fair_crps(
 def pooled_crps(
     members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, alpha: float, sizes: Sequence[int], across: Across = alone
 ) -> Tensor:
-    """L_crps_pool: the same on means over blocks of size x size cells, summed over the sizes that the patch holds.
+    """Almost-fair CRPS of means over blocks of size x size cells, summed over the sizes that fit into a patch.
 
-    A block counts by its valid cells; what is beyond the last whole block of a patch does not count.
+    A block counts by its valid cells. Cells beyond the last whole block of a patch do not count.
     """
     total = torch.zeros((), device=y_B1HW.device)
     for size in sizes:
@@ -143,7 +126,7 @@ def pooled_crps(
 def gradient_crps(
     members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, alpha: float, across: Across = alone
 ) -> Tensor:
-    """L_crps_grad: the same on signed differences of neighbours, mean of both axes: a proper score of gradients."""
+    """Almost-fair CRPS of the signed differences of neighbours, mean of both axes: a proper score of gradients."""
     scores = [
         almost_fair_crps(members_BMHW.diff(dim=a), y_B1HW.diff(dim=a), _pairs(valid_B1HW, a), alpha, across)
         for a in (-1, -2)
@@ -152,18 +135,18 @@ def gradient_crps(
 
 
 def log_crps(members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, alpha: float, across: Across = alone) -> Tensor:
-    """L_crps_log: the same on log1p(mm/day), a proper score too; light rain and dry cells count for more."""
+    """Almost-fair CRPS of log1p(mm/day). It is a proper score in which light rain and dry cells count for more."""
     return almost_fair_crps(torch.log1p(members_BMHW), torch.log1p(y_B1HW), valid_B1HW, alpha, across)
 
 
 def spectral_crps(
     members_BMHW: Tensor, y_B1HW: Tensor, valid_B1HW: Tensor, alpha: float, across: Across = alone
 ) -> Tensor:
-    """L_crps_spectrum: the same on the spectrum of the gradient, a proper score too; mean over its rings.
+    """Almost-fair CRPS of the spectrum of the gradient, mean over its rings: a proper score of the texture.
 
-    That is 2 pi k sqrt(P(k)), mm/day a cell, with P the power of a patch averaged over rings of equal wavenumber k
-    (`metrics.radial_spectrum`): it varies little with k, so that no scale outweighs the others. A Hann window keeps the
-    jump between opposite edges out. A patch counts by what is valid in it.
+    The spectrum is 2 pi k sqrt(P(k)), mm/day a cell. P is the power of a patch, averaged over rings of equal wavenumber
+    k (`evaluation.scores.radial_spectrum`). It varies little with k, so no scale outweighs the others. A Hann window
+    keeps the jump between opposite edges out. A patch counts by its valid cells.
     """
     height, width = y_B1HW.shape[-2:]
     hann = torch.hann_window(height)[:, None] * torch.hann_window(width)
@@ -181,14 +164,131 @@ def spectral_crps(
 
 
 def _rings(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Weights of the wavenumbers of `rfft2` in the mean of each ring (F, R); the k of the rings in cycles a cell."""
+    """Weights of the wavenumbers of `rfft2` in the mean of each ring (F, R), and k of the rings in cycles a cell."""
     shortest = min(height, width)
     wavenumber = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width))
     ring_F1 = (wavenumber * shortest).round().flatten()[:, None]
     index_R = torch.arange(1, shortest // 2 + 1)
-    twice = torch.full((height, width // 2 + 1), 2.0)  # of a wavenumber and its negative rfft2 has one
+    twice = torch.full((height, width // 2 + 1), 2.0)  # rfft2 has one of a wavenumber and its negative
     twice[:, 0] = 1.0
     if width % 2 == 0:
         twice[:, -1] = 1.0
     rings_FR = (ring_F1 == index_R) * twice.flatten()[:, None]
     return rings_FR / rings_FR.sum(0), index_R / shortest
+
+
+# ------------------------------------------------------------------------------------ the table of terms
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the terms compare members with, and what they need to know of the training days."""
+
+    rain_B1HW: Tensor
+    """observed rain, mm/day; 0 where it is not valid"""
+    valid_B1HW: Tensor
+    across: Across
+    loss: Loss
+    mean_rain: float
+    """mean rain of the training days, mm/day"""
+    log_std: float
+    """standard deviation of log1p(rain) of the training days"""
+    p99: float
+    """99th percentile of their wet values, mm/day"""
+    valid_share: float
+    """share of the cells of the domain that are valid"""
+
+
+def _rec(members: Tensor, truth: Truth) -> Tensor:
+    """Score of the posterior."""
+    w, y, valid = truth.loss, truth.rain_B1HW, truth.valid_B1HW
+    weight = intensity_weight(y, valid, w.scale, w.w_min, w.w_max, w.tail_boost, truth.p99)
+    return almost_fair_crps(members, y, weight, w.crps_alpha, truth.across)
+
+
+def _mass(members: Tensor, truth: Truth) -> Tensor:
+    """Squared bias of the mass."""
+    return mass_loss(truth.rain_B1HW, members, truth.valid_B1HW, truth.across)
+
+
+def _grad(members: Tensor, truth: Truth) -> Tensor:
+    """Gradient loss."""
+    return gradient_loss(truth.rain_B1HW, members, truth.valid_B1HW, truth.across)
+
+
+def _kl(divergence: Tensor, truth: Truth) -> Tensor:
+    """Posterior against prior."""
+    return divergence.sum()
+
+
+def _crps(members: Tensor, truth: Truth) -> Tensor:
+    """Ensemble score of the prior."""
+    return almost_fair_crps(members, truth.rain_B1HW, truth.valid_B1HW, truth.loss.crps_alpha, truth.across)
+
+
+def _pool(members: Tensor, truth: Truth) -> Tensor:
+    """Ensemble score of block means."""
+    w = truth.loss
+    return pooled_crps(members, truth.rain_B1HW, truth.valid_B1HW, w.crps_alpha, w.pool_sizes, truth.across)
+
+
+def _crps_grad(members: Tensor, truth: Truth) -> Tensor:
+    """Ensemble score of differences."""
+    return gradient_crps(members, truth.rain_B1HW, truth.valid_B1HW, truth.loss.crps_alpha, truth.across)
+
+
+def _log(members: Tensor, truth: Truth) -> Tensor:
+    """Ensemble score of log1p(rain)."""
+    return log_crps(members, truth.rain_B1HW, truth.valid_B1HW, truth.loss.crps_alpha, truth.across)
+
+
+def _spectrum(members: Tensor, truth: Truth) -> Tensor:
+    """Ensemble score of the spectrum."""
+    return spectral_crps(members, truth.rain_B1HW, truth.valid_B1HW, truth.loss.crps_alpha, truth.across)
+
+
+def _mean_rain(truth: Truth) -> float:
+    return truth.mean_rain
+
+
+def _valid_cells(truth: Truth) -> float:
+    """Give the average number of valid cells in a patch.
+
+    All cells would make the KL almost free where most of them have no data. We use the average over the domain because
+    a single patch may have no valid cell.
+    """
+    return truth.valid_share * math.prod(truth.rain_B1HW.shape[-2:])
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term of the loss. It is in a loss where the network drew what it judges."""
+
+    name: str
+    """its column in the training log, after `train_` and `val_`"""
+    judges: tuple[str, ...]
+    """what it judges of all that `Generator.draw_in_training` gave; the first that is there"""
+    value: Callable[[Tensor, Truth], Tensor]
+    """(what it judges, truth) -> value; the docstring of the function is the label"""
+    weight: Callable[[Loss, float], float]
+    """(loss, beta) -> weight, where beta is the weight of the KL after its warm-up"""
+    normaliser: Callable[[Truth], float] = _mean_rain
+
+    @property
+    def label(self) -> str:
+        """A few words for the figure. They are a docstring, so that other words train nothing anew."""
+        words = (self.value.__doc__ or "").rstrip(".")
+        return words[:1].lower() + words[1:]
+
+
+TERMS = (
+    Term("L_rec", (POSTERIOR,), _rec, lambda w, beta: w.lambda_rec),
+    Term("L_mass", (PRIOR, POSTERIOR), _mass, lambda w, beta: w.lambda_mass, lambda truth: truth.mean_rain**2),
+    Term("L_grad", (POSTERIOR,), _grad, lambda w, beta: w.lambda_grad),
+    Term("L_kl", (KL,), _kl, lambda w, beta: beta, _valid_cells),
+    Term("L_crps", (PRIOR,), _crps, lambda w, beta: w.lambda_crps),
+    Term("L_crps_pool", (PRIOR,), _pool, lambda w, beta: w.lambda_crps * w.crps_pool),
+    Term("L_crps_grad", (PRIOR,), _crps_grad, lambda w, beta: w.lambda_crps * w.crps_grad),
+    Term("L_crps_log", (PRIOR,), _log, lambda w, beta: w.lambda_crps * w.crps_log, lambda truth: truth.log_std),
+    Term("L_crps_spectrum", (PRIOR,), _spectrum, lambda w, beta: w.lambda_crps * w.crps_spectrum),
+)

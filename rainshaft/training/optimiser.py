@@ -1,9 +1,9 @@
 """The optimiser of a training: Muon for the kernels of convolutions, AdamW for all else.
 
-Muon makes the update of a matrix orthogonal, so that directions with small gradients are learned, too (Jordan et al.
-2024, "Muon: an optimizer for hidden layers in neural networks"). A kernel is the matrix from what it sees to what it
-makes of it. The updates are scaled to the size of AdamW's (Liu et al. 2025, "Muon is scalable for LLM training",
-eq. 4), so that both take the same learning rate.
+Muon makes the update of a matrix orthogonal. So directions with small gradients are learned, too (Jordan et al. 2024,
+"Muon: an optimizer for hidden layers in neural networks"). A kernel is such a matrix: from the cells that it sees to
+its output channels. The updates are scaled to the size of AdamW's (Liu et al. 2025, "Muon is scalable for LLM
+training", eq. 4), so that both take the same learning rate.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 import torch
 from torch import nn
 
-LEAST_OUTPUTS = 2  # of a kernel that is a matrix; the last layer's is a row
+LEAST_OUTPUTS = 2  # of a kernel that is a matrix; the kernel of the last layer is a row
 
 
 class Optimiser:
-    """Both, for a model that is on its device, with its memory in channels last, and stays there.
+    """Muon and AdamW together. The model must already be on its device and in channels-last layout.
 
     Raises
     ------
     RuntimeError
-        If a kernel is not channels last: an update of its matrix would not reach it.
+        If a kernel is not in channels-last layout: an update of its matrix would not reach it.
     """
 
     def __init__(self, model: nn.Module, lr: float, weight_decay: float):
@@ -32,20 +32,20 @@ class Optimiser:
             for layer in model.modules()
             if isinstance(layer, nn.Conv2d) and layer.kernel_size != (1, 1) and layer.out_channels >= LEAST_OUTPUTS
         ]
-        # the same memory, seen as matrices, which is all that Muon takes
+        # the same memory, seen as matrices, because Muon takes nothing else
         self.matrices = [
             (kernel, nn.Parameter(_in_memory_order(kernel.detach()).view(len(kernel), -1))) for kernel in kernels
         ]
         others = [p for p in model.parameters() if not any(p is kernel for kernel in kernels)]
-        self.parts = {
-            "muon": torch.optim.Muon(
-                [matrix for _, matrix in self.matrices], lr, weight_decay, adjust_lr_fn="match_rms_adamw"
-            ),
-            "adamw": torch.optim.AdamW(others, lr, weight_decay=weight_decay),
-        }
+        self.parts: dict[str, torch.optim.Optimizer] = {}
+        if self.matrices:
+            matrices = [matrix for _, matrix in self.matrices]
+            self.parts["muon"] = torch.optim.Muon(matrices, lr, weight_decay, adjust_lr_fn="match_rms_adamw")
+        if others:
+            self.parts["adamw"] = torch.optim.AdamW(others, lr, weight_decay=weight_decay)
 
     def set_lr(self, lr: float) -> None:
-        """The learning rate of the next step."""
+        """Set the learning rate of the next step."""
         for part in self.parts.values():
             for group in part.param_groups:
                 group["lr"] = lr
@@ -55,14 +55,14 @@ class Optimiser:
         self.model.zero_grad(set_to_none=True)
 
     def step(self) -> None:
-        """One step along the gradients; what has none stays as it is."""
+        """Take one step along the gradients; a parameter without a gradient stays as it is."""
         for kernel, matrix in self.matrices:
             matrix.grad = None if kernel.grad is None else _in_memory_order(kernel.grad).reshape(len(kernel), -1)
         for part in self.parts.values():
             part.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Give the state for a checkpoint."""
         return {name: part.state_dict() for name, part in self.parts.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -72,5 +72,5 @@ class Optimiser:
 
 
 def _in_memory_order(kernel_OIhw: torch.Tensor) -> torch.Tensor:
-    """(O, h, w, I), which channels last is."""
+    """(O, h, w, I), the order of the memory in channels-last layout."""
     return kernel_OIhw.permute(0, 2, 3, 1)

@@ -8,14 +8,17 @@ import torch
 import xarray as xr
 from fields import make_fields, normalisation_of, showers
 
-from rainshaft.config.sections import Evaluation, Model
+from rainshaft.config.sections import Model
+from rainshaft.config.slices import EvaluateSettings, SampleSettings, ThresholdSettings
 from rainshaft.data.patches import load_days
 from rainshaft.errors import UserError
 from rainshaft.evaluation.evaluate import evaluate
 from rainshaft.files import write_ensemble, write_netcdf
-from rainshaft.models.chain import build_model
-from rainshaft.models.cvae import Architecture
-from rainshaft.sampling import sample, threshold
+from rainshaft.models.cvae import CVAEArchitecture
+from rainshaft.models.kinds import build_model
+from rainshaft.sampling import draw as drawing
+from rainshaft.sampling.sample import choose_days, sample
+from rainshaft.sampling.threshold import apply_threshold
 
 DAYS, ROWS, COLUMNS = 40, 8, 12
 
@@ -47,12 +50,13 @@ def model(data):
     return make_model(data)
 
 
-SETTINGS = {"seed": 1, "K": 3, "days": "heavy_only", "temperature": 1.0, "min_threshold": 0.0}
-SETTINGS |= {"posterior_scales": "all", "batch_size": 4, "tile": 64}
+SETTINGS = SampleSettings(seed=1, members=3, days="heavy_only", temperature=1.0, batch_size=4, tile=64, device="cpu")
+AUTO = ThresholdSettings(pixel_threshold="auto", wet_threshold=0.1)
 
 
 def drawn(model, data, path, mode="prior", shard=(1, 1), **changes):
-    sample(model, SETTINGS | changes, mode, data[0], data[1], path, {"note": "test"}, *shard)
+    settings = SETTINGS.model_copy(update=changes)
+    sample(model, settings, mode, data[0], data[1], path, {"note": "test"}, *shard)
     return xr.load_dataset(path)
 
 
@@ -79,7 +83,7 @@ def test_tiles_give_the_members_of_the_whole(tmp_path, monkeypatch, mode, scales
     near = 1e-4 if conserve == "drawn" else 1e-5
     np.testing.assert_allclose(tiled, whole, rtol=near, atol=near)
 
-    monkeypatch.setattr(Architecture, "reach", 1)
+    monkeypatch.setattr(CVAEArchitecture, "reach", 1)
     seams = drawn(model, data, tmp_path / "seams.nc", mode, **keys, tile=16).pr
     assert float(abs(seams - whole).max()) > 0.1, "with too small a halo the tiles do not meet"
 
@@ -116,8 +120,8 @@ def test_fewer_posterior_scales_make_more_varied_members(model, data, tmp_path):
 
 
 def test_members_of_a_chain_keep_the_coarse_rain_that_was_drawn_each_its_own(data, tmp_path, monkeypatch):
-    fields, draw = [], _draw_tiles
-    monkeypatch.setattr(sample, "_draw_tiles", lambda *given: fields.append(draw(*given)) or fields[-1].copy())
+    fields, draw_part = [], drawing.draw_part
+    monkeypatch.setattr(drawing, "draw_part", lambda *given: fields.append(draw_part(*given)) or fields[-1].copy())
     drawn(make_model(data, "drawn", 1), data, tmp_path / "a.nc", batch_size=DAYS)
     coarse, *fine = fields
     valid = data[1].valid.values.reshape(ROWS // 2, 2, COLUMNS // 2, 2).astype(float)
@@ -148,8 +152,22 @@ def test_the_prior_has_no_posterior_scales(model, data, tmp_path):
     xr.testing.assert_identical(*rain)
 
 
+@pytest.mark.parametrize("conserve", ["none", "drawn"])
+def test_the_prior_needs_no_observed_rain_and_the_posterior_says_that_it_does(data, tmp_path, conserve):
+    model = make_model(data, conserve)
+    (tmp_path / "unobserved").mkdir()
+    unobserved = [tmp_path / "unobserved/2001.nc"], data[1]
+    with xr.open_dataset(data[0][0]) as fields:
+        fields.drop_vars("pr").to_netcdf(unobserved[0][0])
+    known = drawn(model, data, tmp_path / "known.nc")
+    xr.testing.assert_identical(drawn(model, unobserved, tmp_path / "unknown.nc").pr, known.pr)
+    with pytest.raises(UserError, match="the posterior needs the observed rain of the days, and these have none"):
+        drawn(model, unobserved, tmp_path / "a.nc", "posterior")
+    assert not (tmp_path / "a.nc").exists()
+
+
 def test_more_members_keep_the_first_ones_and_another_seed_changes_all(model, data, tmp_path):
-    few, more = drawn(model, data, tmp_path / "a.nc"), drawn(model, data, tmp_path / "b.nc", K=5)
+    few, more = drawn(model, data, tmp_path / "a.nc"), drawn(model, data, tmp_path / "b.nc", members=5)
     xr.testing.assert_allclose(few.pr, more.pr.isel(member=slice(3)), rtol=1e-4, atol=1e-4)
     other = drawn(model, data, tmp_path / "c.nc", seed=2)
     assert float(abs(few.pr - other.pr).max()) > 1
@@ -195,7 +213,9 @@ def test_posterior_members_without_mass_are_dropped(model, data, tmp_path, caplo
 
 def test_threshold_zeroes_what_is_below_and_touches_nothing_else(model, data, tmp_path):
     before = drawn(model, data, tmp_path / "a.nc")
-    threshold.apply_threshold([tmp_path / "a.nc"], {"pixel_threshold": 3.0}, data[0], tmp_path / "b.nc")
+    apply_threshold(
+        [tmp_path / "a.nc"], ThresholdSettings(pixel_threshold=3.0, wet_threshold=None), data[0], tmp_path / "b.nc"
+    )
     after = xr.load_dataset(tmp_path / "b.nc")
     assert after.attrs["pixel_threshold"] == 3.0
     xr.testing.assert_equal(after.pr, xr.where(before.pr < 3, 0, before.pr, keep_attrs=True).astype("f4"))
@@ -209,9 +229,9 @@ def test_shards_of_days_are_the_whole_bit_for_bit(model, data, tmp_path, pixel_t
     assert drawn(model, data, whole, **days).sizes["time"] == sum(
         drawn(model, data, part, shard=(i, 3), **days).sizes["time"] for i, part in enumerate(parts, 1)
     )
-    settings = {"pixel_threshold": pixel_threshold, "wet_threshold": 0.1}
-    threshold.apply_threshold([whole], settings, data[0], tmp_path / "a.nc")
-    threshold.apply_threshold(parts, settings, data[0], tmp_path / "b.nc")
+    settings = ThresholdSettings(pixel_threshold=pixel_threshold, wet_threshold=0.1)
+    apply_threshold([whole], settings, data[0], tmp_path / "a.nc")
+    apply_threshold(parts, settings, data[0], tmp_path / "b.nc")
     xr.testing.assert_identical(xr.load_dataset(tmp_path / "a.nc"), xr.load_dataset(tmp_path / "b.nc"))
     assert len(set(xr.load_dataset(tmp_path / "b.nc").split.values)) == 3
 
@@ -228,8 +248,7 @@ def test_auto_threshold_matches_the_observed_wet_fraction(data, tmp_path):
     rng = np.random.default_rng(1)
     drizzle = np.where(np.isnan(truth), np.nan, truth + rng.random(truth.shape) * 0.9)[:, None].astype("f4")
     write_ensemble(tmp_path / "a.nc", days, 1, drizzle, {})
-    settings = {"pixel_threshold": "auto", "wet_threshold": 0.1}
-    threshold.apply_threshold([tmp_path / "a.nc"], settings, data[0], tmp_path / "b.nc")
+    apply_threshold([tmp_path / "a.nc"], AUTO, data[0], tmp_path / "b.nc")
     after = xr.load_dataset(tmp_path / "b.nc").pr.values
     cells = np.isfinite(truth).sum()
     assert (drizzle > 0.1).sum() / cells > 0.9
@@ -253,18 +272,13 @@ def test_a_cell_that_misses_days_of_one_year_takes_part_in_none(model, tmp_path)
         assert (data[1].valid.values == valid).all()
         assert set(data[1].split.values[20:]) == set(data[1].split.values[:20]) >= {"validation", "test"}
 
-        record = load_days(*data, "train", torch.device("cpu"))
-        assert not record.rain_THW[:, 5, 7].any()
-        assert record.rain_THW[:, 5, 6].any()
+        days = load_days(*data, "train", torch.device("cpu"))
+        assert not days.rain_THW[:, 5, 7].any()
+        assert days.rain_THW[:, 5, 6].any()
         drawn(model, data, folder / "a.nc", "posterior", days="split:validation", min_threshold=0.7)
-        settings = {"pixel_threshold": "auto", "wet_threshold": 0.1}
-        threshold.apply_threshold([folder / "a.nc"], settings, paths, folder / "b.nc")
-        found.append((xr.load_dataset(folder / "b.nc"), evaluate(folder / "b.nc", paths, Evaluation())[0]))
+        apply_threshold([folder / "a.nc"], AUTO, paths, folder / "b.nc")
+        found.append((xr.load_dataset(folder / "b.nc"), evaluate(folder / "b.nc", paths, EvaluateSettings(seed=1))[0]))
     (members, scores), (others, others_scores) = found
     assert np.isnan(members.pr.values[..., 5, 7]).all()
     xr.testing.assert_identical(members, others)
     assert scores == others_scores
-
-
-from rainshaft.sampling.draw import _draw_tiles
-from rainshaft.sampling.sample import choose_days, sample

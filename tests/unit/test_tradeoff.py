@@ -12,13 +12,16 @@ from matplotlib.image import imread
 
 from rainshaft.augmentation import tradeoff
 from rainshaft.config.sections import Model, Plots
+from rainshaft.config.slices import DrawSettings, TradeoffSettings
 from rainshaft.errors import UserError
 from rainshaft.figures import tradeoff as plot_tradeoff
-from rainshaft.models.chain import build_model
+from rainshaft.models.kinds import build_model
 from rainshaft.sampling.draw import draw
 
 YEARS = (2001, 2002)
-SETTINGS = {"seed": 1, "temperature": 0.9, "posterior_scales": 2, "batch_size": 4, "tile": 64, "wet_threshold": 0.1}
+SETTINGS = TradeoffSettings(
+    seed=1, temperature=0.9, posterior_scales=2, batch_size=4, tile=64, device="cpu", wet_threshold=0.1
+)
 COLUMNS = ["split", "mode", "temperature", "scales", "chosen", "days", "distance_to_truth", "distance_of_members"]
 COLUMNS += ["correlation_member_truth", "diversity", "mass_ratio", "dropped_at_0.5", "dropped_at_0.7", "dropped_at_0.9"]
 COLUMNS += ["wet_fraction", "wet_fraction_observed", "gradient_ratio"]
@@ -95,7 +98,8 @@ def test_the_table_has_every_temperature_and_every_number_of_scales_for_both_spl
 
 def test_all_scales_may_be_written_as_their_number_and_the_prior_is_that_of_the_user(model, data, table, tmp_path):
     for scales in ("all", 3):
-        tradeoff.trace(model, SETTINGS | {"posterior_scales": scales}, *data, tmp_path / f"{scales}.csv")
+        settings = SETTINGS.model_copy(update={"posterior_scales": scales})
+        tradeoff.trace(model, settings, *data, tmp_path / f"{scales}.csv")
     assert (tmp_path / "all.csv").read_bytes() == (tmp_path / "3.csv").read_bytes()
     every = pd.read_csv(tmp_path / "all.csv")
     assert every[every.chosen].scales.tolist() == [3, 3]
@@ -123,7 +127,15 @@ def test_the_numbers_are_those_of_the_formulas(model, data, table, mode, tempera
     days, expected = normalisation.time.values[tradeoff.heavy_days(normalisation, "train")], []
     for day in days:
         date = int((day - np.datetime64("1850-01-01")) / np.timedelta64(1, "D"))
-        settings = SETTINGS | {"K": tradeoff.MEMBERS, "temperature": temperature, "posterior_scales": scales}
+        settings = DrawSettings(
+            seed=1,
+            members=tradeoff.MEMBERS,
+            temperature=temperature,
+            batch_size=1,
+            tile=64,
+            device="cpu",
+            posterior_scales=max(scales, 1),  # the prior does not read it
+        )
         members = draw(model, years.sel(time=[day]), normalisation, mode, settings, [date])[0]
         truth, cells = years.pr.sel(time=day).values, list(zip(*np.nonzero(valid), strict=True))
         m = [np.array([float(member[cell]) for cell in cells]) for member in members]

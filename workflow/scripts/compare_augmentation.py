@@ -5,4 +5,5 @@ from rainshaft.augmentation.trial import compare
 from rainshaft.jobs.runtime import job
 
 with job(snakemake.log[0], snakemake.threads):
-    compare([json.loads(Path(path).read_text()) for path in snakemake.input.scores], Path(snakemake.output.markdown))
+    results = [json.loads(Path(path).read_text(encoding="utf-8")) for path in snakemake.input.scores]
+    compare(results, Path(snakemake.output.markdown))

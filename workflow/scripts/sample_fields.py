@@ -25,8 +25,8 @@ with job(snakemake.log[0], snakemake.threads):
         attributes={
             "source": f"rainshaft {__version__}, experiment {snakemake.wildcards.experiment}",
             "rainshaft_version": __version__,
-            "config_fingerprint": digest(frozen.read_text(), snakemake.params.code),
-            "model_sha256": json.loads(info.read_text())["weights_sha256"],
+            "config_fingerprint": digest(frozen.read_text(encoding="utf-8"), snakemake.params.code),
+            "model_sha256": json.loads(info.read_text(encoding="utf-8"))["weights_sha256"],
         },
         shard=int(shard),
         shards=int(shards),

@@ -7,7 +7,7 @@ from rainshaft.jobs.stages import digest
 from rainshaft.jobs.training import Task, train_once
 
 with job(snakemake.log[0], snakemake.threads):
-    frozen = Path(snakemake.input.config).read_text()
+    frozen = Path(snakemake.input.config).read_text(encoding="utf-8")
     data = xr.load_dataset(snakemake.input.normalisation).attrs["data_fingerprint"]
     task = Task(
         config=snakemake.input.config,

@@ -20,7 +20,7 @@ def rec(y, y_hat, valid, **changes):
     return losses.almost_fair_crps(y_hat, y, losses.intensity_weight(y, valid, **settings), 0.95)
 
 
-TERMS = {
+SCORES = {
     "rec": rec,
     "mass": losses.mass_loss,
     "grad": losses.gradient_loss,
@@ -32,13 +32,13 @@ TERMS = {
 }
 
 
-@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+@pytest.mark.parametrize("term", SCORES.values(), ids=SCORES)
 def test_a_perfect_forecast_costs_nothing_and_another_does(term):
     assert term(rain(1), rain(1), VALID) == pytest.approx(0, abs=1e-6)
     assert term(rain(1), rain(2) * 2, VALID) > 0.1
 
 
-@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+@pytest.mark.parametrize("term", SCORES.values(), ids=SCORES)
 def test_masked_cells_take_no_part(term):
     valid = VALID.clone()
     valid[:, :, 3:9, 5:12] = 0
@@ -48,7 +48,7 @@ def test_masked_cells_take_no_part(term):
     assert term(y, changed, valid) == pytest.approx(before.item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+@pytest.mark.parametrize("term", SCORES.values(), ids=SCORES)
 def test_masked_cells_have_no_gradient_and_the_others_have(term):
     valid = VALID.clone()
     valid[:, :, 3:9, 5:12] = 0
@@ -102,8 +102,8 @@ def test_mass_loss_does_not_punish_members_that_differ():
     generator = torch.Generator().manual_seed(1)
     y = rain(1)
     offsets = 3 * torch.randn(2000, 3, generator=generator)  # of members without a bias, for the whole batch
-    losses = torch.stack([losses.mass_loss(y, y + of[:, None, None], VALID) for of in offsets])
-    assert losses.mean().abs() < 3 * losses.std() / len(losses) ** 0.5
+    found = torch.stack([losses.mass_loss(y, y + of[:, None, None], VALID) for of in offsets])
+    assert found.mean().abs() < 3 * found.std() / len(found) ** 0.5
 
 
 def test_crps_of_one_member_is_the_mae():
@@ -210,3 +210,12 @@ def test_processes_that_share_a_batch_have_its_mass_loss_and_gradient():
         total = total + value / 2
     total.backward()
     torch.testing.assert_close(own.grad, whole.grad)
+
+
+def test_each_term_has_a_name_of_its_own_and_a_few_words_for_the_figure():
+    names = [term.name for term in losses.TERMS]
+    assert len(set(names)) == len(names)
+    labels = {term.name: term.label for term in losses.TERMS}
+    assert labels["L_kl"] == "posterior against prior"
+    assert len(set(labels.values())) == len(names)
+    assert all(0 < len(label) <= 40 for label in labels.values())
