@@ -1,6 +1,6 @@
 """A Slurm cluster on this one machine, for tests: real slurmctld and slurmd, with GPUs that are device nodes.
 
-Node c1 is in partition `short` (the default), node g1 with a GPU in partition `gpu`. Everything is in one folder, except
+Node c1 is in partition `short`, which is the default. Node g1 with a GPU is in `gpu`. All is in one folder, except
 the link /etc/slurm/slurm.conf, where the job steps look. Needs root and Debian's packages slurmctld, slurmd,
 slurm-client and munge; with accounting also slurmdbd and mariadb-server.
 """
