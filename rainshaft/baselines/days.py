@@ -12,10 +12,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from rainshaft.baselines.interface import Array
 from rainshaft.data.conventions import TEST, TRAIN
 from rainshaft.data.fields import Fields, dates_of
 from rainshaft.errors import UserError
+from rainshaft.histogram import Array
 
 
 class DaysBySplit:

@@ -9,13 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from rainshaft.histogram import Array
 
 if TYPE_CHECKING:
     from rainshaft.baselines.days import DaysBySplit
-
-Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True)

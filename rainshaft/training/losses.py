@@ -200,50 +200,50 @@ class Truth:
 
 
 def _rec(members: Tensor, truth: Truth) -> Tensor:
-    """Score of the posterior."""
+    """Score members of the posterior at the cells, weighted by intensity."""
     w, y, valid = truth.loss, truth.rain_B1HW, truth.valid_B1HW
     weight = intensity_weight(y, valid, w.scale, w.w_min, w.w_max, w.tail_boost, truth.p99)
     return almost_fair_crps(members, y, weight, w.crps_alpha, truth.across)
 
 
 def _mass(members: Tensor, truth: Truth) -> Tensor:
-    """Squared bias of the mass."""
+    """Square the bias of all rain in the batch."""
     return mass_loss(truth.rain_B1HW, members, truth.valid_B1HW, truth.across)
 
 
 def _grad(members: Tensor, truth: Truth) -> Tensor:
-    """Gradient loss."""
+    """Compare the gradients of members of the posterior with the observed ones."""
     return gradient_loss(truth.rain_B1HW, members, truth.valid_B1HW, truth.across)
 
 
 def _kl(divergence: Tensor, truth: Truth) -> Tensor:
-    """Posterior against prior."""
+    """Sum the divergence of the posterior from the prior over the scales."""
     return divergence.sum()
 
 
 def _crps(members: Tensor, truth: Truth) -> Tensor:
-    """Ensemble score of the prior."""
+    """Score members of the prior at the cells."""
     return almost_fair_crps(members, truth.rain_B1HW, truth.valid_B1HW, truth.loss.crps_alpha, truth.across)
 
 
 def _pool(members: Tensor, truth: Truth) -> Tensor:
-    """Ensemble score of block means."""
+    """Score block means of the members."""
     w = truth.loss
     return pooled_crps(members, truth.rain_B1HW, truth.valid_B1HW, w.crps_alpha, w.pool_sizes, truth.across)
 
 
 def _crps_grad(members: Tensor, truth: Truth) -> Tensor:
-    """Ensemble score of differences."""
+    """Score differences of neighbouring cells."""
     return gradient_crps(members, truth.rain_B1HW, truth.valid_B1HW, truth.loss.crps_alpha, truth.across)
 
 
 def _log(members: Tensor, truth: Truth) -> Tensor:
-    """Ensemble score of log1p(rain)."""
+    """Score log1p of the rain."""
     return log_crps(members, truth.rain_B1HW, truth.valid_B1HW, truth.loss.crps_alpha, truth.across)
 
 
 def _spectrum(members: Tensor, truth: Truth) -> Tensor:
-    """Ensemble score of the spectrum."""
+    """Score the spectrum of the gradient."""
     return spectral_crps(members, truth.rain_B1HW, truth.valid_B1HW, truth.loss.crps_alpha, truth.across)
 
 
@@ -269,16 +269,10 @@ class Term:
     judges: tuple[str, ...]
     """what it judges of all that `Generator.draw_in_training` gave; the first that is there"""
     value: Callable[[Tensor, Truth], Tensor]
-    """(what it judges, truth) -> value; the docstring of the function is the label"""
+    """(what it judges, truth) -> value"""
     weight: Callable[[Loss, float], float]
     """(loss, beta) -> weight, where beta is the weight of the KL after its warm-up"""
     normaliser: Callable[[Truth], float] = _mean_rain
-
-    @property
-    def label(self) -> str:
-        """A few words for the figure. They are a docstring, so that other words train nothing anew."""
-        words = (self.value.__doc__ or "").rstrip(".")
-        return words[:1].lower() + words[1:]
 
 
 TERMS = (
@@ -292,3 +286,16 @@ TERMS = (
     Term("L_crps_log", (PRIOR,), _log, lambda w, beta: w.lambda_crps * w.crps_log, lambda truth: truth.log_std),
     Term("L_crps_spectrum", (PRIOR,), _spectrum, lambda w, beta: w.lambda_crps * w.crps_spectrum),
 )
+
+# What figures call the terms. The words stand apart from the terms, so that other words train nothing anew.
+LABELS = {
+    "L_rec": "score of the posterior",
+    "L_mass": "squared bias of the mass",
+    "L_grad": "gradient loss",
+    "L_kl": "posterior against prior",
+    "L_crps": "ensemble score of the prior",
+    "L_crps_pool": "ensemble score of block means",
+    "L_crps_grad": "ensemble score of differences",
+    "L_crps_log": "ensemble score of log1p(rain)",
+    "L_crps_spectrum": "ensemble score of the spectrum",
+}

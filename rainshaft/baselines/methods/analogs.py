@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rainshaft.baselines.interface import Array, Method
+from rainshaft.baselines.interface import Method
 from rainshaft.baselines.season import of_season
+from rainshaft.histogram import Array
 
 if TYPE_CHECKING:
     import xarray as xr

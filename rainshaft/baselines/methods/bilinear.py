@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rainshaft.baselines.interface import Array, Method
+from rainshaft.baselines.interface import Method
 from rainshaft.data.conventions import TEST
+from rainshaft.histogram import Array
 
 if TYPE_CHECKING:
     from rainshaft.baselines.days import DaysBySplit

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rainshaft import histogram
-from rainshaft.baselines.interface import Array, Method
+from rainshaft.baselines.interface import Method
 from rainshaft.baselines.methods.bilinear import bilinear
 from rainshaft.data.conventions import TEST, TRAIN
+from rainshaft.histogram import Array
 
 if TYPE_CHECKING:
     from rainshaft.baselines.days import DaysBySplit
