@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import threading
+from inspect import CO_OPTIMIZED
 from pathlib import Path
 
 ran: set[tuple[str, str]] = set()
@@ -17,6 +18,8 @@ def note(frame, event, _):
     if event != "call" or code in seen:
         return
     seen.add(code)
+    if not code.co_flags & CO_OPTIMIZED:  # the body of a module or a class, which runs when it is imported
+        return
     module = frame.f_globals.get("__name__") or ""
     if module.split(".")[0] == "rainshaft":
         ran.add((module, code.co_qualname.split(".")[0]))

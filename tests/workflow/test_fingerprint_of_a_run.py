@@ -33,7 +33,7 @@ def test_every_function_that_a_run_calls_is_in_the_fingerprint(records):
     for record in records:
         known = covered(record["script"])
         ran = {(module, name) for module, name in map(tuple, record["ran"]) if counts(module)}
-        # `<module>` is the statements of the module, `__create_fn__` what Python writes for a dataclass
+        # a lambda of the module has no name; `__create_fn__` is what Python writes for a dataclass
         ran = {(module, name) for module, name in ran if not name.startswith(("<", "__"))}
         missing |= {(record["script"], *one) for one in ran - known}
     assert not missing
