@@ -13,9 +13,9 @@ seen = set()
 scripts = [Path(argument) for argument in sys.orig_argv if ".snakemake/scripts" in argument]
 
 
-def note(frame, event, _):
+def note(frame, *_):
     code = frame.f_code
-    if event != "call" or code in seen:
+    if code in seen:
         return
     seen.add(code)
     if not code.co_flags & CO_OPTIMIZED:  # the body of a module or a class, which runs when it is imported
@@ -26,7 +26,7 @@ def note(frame, event, _):
 
 
 def write():
-    sys.setprofile(None)
+    sys.settrace(None)
     script = scripts[0].stem.split(".", 1)[1]  # Snakemake puts a word of its own before the name
     modules = sorted(name for name in sys.modules if name.split(".")[0] == "rainshaft")
     path = Path(os.environ["RAINSHAFT_RECORD"]) / f"{script}-{os.getpid()}.json"
@@ -34,6 +34,6 @@ def write():
 
 
 if scripts and "RAINSHAFT_RECORD" in os.environ:
-    sys.setprofile(note)
-    threading.setprofile(note)
+    sys.settrace(note)  # unlike a profile function, it is not called for functions in C
+    threading.settrace(note)
     atexit.register(write)

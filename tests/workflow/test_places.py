@@ -44,10 +44,9 @@ def snakemake(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "snakemake", "--cores", "2", *arguments)
 
 
-@pytest.mark.parametrize("snakefile", ["Snakefile", "workflow/Snakefile"])
-def test_a_clone_is_used_from_another_folder_and_stays_as_it_is(clone, tmp_path, snakefile):
+def test_a_clone_is_used_from_another_folder_and_stays_as_it_is(clone, tmp_path):
     before = state(clone)
-    project = Project(tmp_path / "elsewhere", snakemake=snakemake("-s", str(clone / snakefile)))
+    project = Project(tmp_path / "elsewhere", snakemake=snakemake("-s", str(clone / "Snakefile")))
     project.run("results/data/tiny/normalisation.nc")
     assert (project.results / "data/tiny/normalisation.nc").exists()
     assert state(clone) == before
