@@ -201,7 +201,7 @@ def read_elevation(raw: StaticMap, grid: Grid) -> tuple[NDArray[np.float64], lis
     Raises
     ------
     InputError
-        If the map cannot be read, or no ground is as high or as low.
+        If the map cannot be read, or has heights that no ground has.
     """
     data = raw.read(grid)
     missing = int(np.isnan(data).sum())

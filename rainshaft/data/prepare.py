@@ -159,7 +159,7 @@ def _headers(
 
 
 def _context_note(record: VariableYear) -> str:
-    """How large the field is."""
+    """Say how large the field of a context predictor is."""
     rows, columns = record.grid.shape
     return record.source.note(f"used as context, {rows} x {columns} cells of {record.grid.resolution}.")
 
@@ -242,7 +242,7 @@ def _check(records: list[tuple[VariableYear, xr.DataArray]]) -> tuple[Mask, list
 
 
 def _ground(plan: _Plan, mask: Mask) -> _Ground:
-    """Maps of the ground. Land comes from its file, else it is above sea level and where rain is observed."""
+    """Maps of the ground. Without a file for land, land is where rain is observed and the ground is above sea level."""
     grid, notes = plan.rain.grid, []
     elevation = np.zeros(grid.shape)
     land = mask.observed  # ASSUME rain without values is over the sea

@@ -1,4 +1,4 @@
-"""Rain distributions and spectra, of one experiment with the rank of the truth, and of all that are compared.
+"""Rain distributions and spectra: of one experiment, with the rank of the truth, and of all that are compared.
 
 Inputs: scores (`scores_by_day.nc`), as paths or as open datasets. Outputs: PNG files. Rain in mm/day, wavelengths in
 km.

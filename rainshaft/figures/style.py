@@ -64,7 +64,7 @@ STYLE: dict[Any, Any] = {
 
 @contextmanager
 def saved_figure(path: str | Path, width: float, height: float, settings: Plots) -> Iterator[Figure]:
-    """Make a figure in the style of all and save it under `path` at the end. The state of pyplot is not touched."""
+    """Make a figure in the common style and save it under `path` at the end. The state of pyplot is not touched."""
     with matplotlib.rc_context(STYLE), atomic(path) as temporary:
         layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.0, hspace=0.0)
         figure = Figure(figsize=(width, height), dpi=settings.dpi, layout=layout)
@@ -80,7 +80,7 @@ def panels(
     axes = figure.subplots(rows, across, sharex=sharex, sharey=sharey, squeeze=False).ravel()
     for left_over in axes[count:]:
         left_over.set_visible(False)
-    for lowest in axes[max(0, count - across) : count]:  # also where the last row ends before its column
+    for lowest in axes[max(0, count - across) : count]:  # also in a column that ends before the last row
         lowest.tick_params(labelbottom=True)
     return axes[:count]
 
