@@ -27,7 +27,7 @@ from rainshaft.data.conventions import TEST
 from rainshaft.data.fields import Fields, dates_of
 from rainshaft.data.units import length_in
 from rainshaft.errors import UserError
-from rainshaft.figures.style import INK, LINES, Source, open_source, saved_figure
+from rainshaft.figures.style import INK, LINES, DatasetOrPath, open_source, saved_figure
 
 RAIN_LEVELS = (0.1, 1, 2, 5, 10, 20, 30, 50, 75, 100, 150)
 RAIN_COLOURS = (  # lightness falls in even steps, so that the colours differ for any colour vision and in grey
@@ -53,7 +53,7 @@ LIGHT_DAY_MM = 1.0  # mm/day; area mean of the lightest day to show, if enough d
 
 
 def sample_maps(
-    ensemble: Source,
+    ensemble: DatasetOrPath,
     paths: Sequence[str | Path],
     path: str | Path,
     settings: Plots | None = None,
@@ -99,7 +99,7 @@ def sample_maps(
 
 
 def comparison_maps(
-    ensembles: Mapping[str, Source],
+    ensembles: Mapping[str, DatasetOrPath],
     paths: Sequence[str | Path],
     path: str | Path,
     settings: Plots | None = None,

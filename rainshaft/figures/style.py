@@ -21,7 +21,7 @@ from rainshaft.baselines.table import names as names_of_baselines
 from rainshaft.config.sections import Plots
 from rainshaft.files import atomic
 
-Source = str | Path | xr.Dataset
+DatasetOrPath = str | Path | xr.Dataset
 
 TRUTH, INK, PALE, GOOD = "black", "0.35", "0.85", "#009E73"
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe & Ito (2008)
@@ -99,7 +99,7 @@ def line_styles(names: Sequence[str]) -> dict[str, tuple[str, Any]]:
 
 
 @contextmanager
-def open_source(source: Source) -> Iterator[xr.Dataset]:
+def open_source(source: DatasetOrPath) -> Iterator[xr.Dataset]:
     """Give the dataset itself, or open the file, read it lazily and close it afterwards."""
     if isinstance(source, xr.Dataset):
         yield source
