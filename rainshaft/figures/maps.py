@@ -302,7 +302,7 @@ def _truth_means(fields: Fields, dates: Sequence[str]) -> dict[str, float]:
     for batch in fields.batches(dates, DAYS_AT_ONCE):
         means |= dict(zip(batch, np.nanmean(fields.rain(batch), axis=(1, 2)).tolist(), strict=True))
     if not means:
-        raise UserError("none of the test days of the ensemble is in the fields; give the fields of the same dataset")
+        raise UserError("none of the test days of the ensemble is in the fields; give the fields of its dataset")
     return means
 
 

@@ -54,7 +54,7 @@ class Task:
 
 
 def train_once(task: Task, weights: Path, info: Path, processes: int, log_path: Path, threads: int) -> None:
-    """Train a model, or take it from its checkpoint folder where the same training has been done before.
+    """Train a model, or take it from its checkpoint folder if this training has been done before.
 
     Parameters
     ----------
