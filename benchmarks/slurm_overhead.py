@@ -24,7 +24,7 @@ COLUMNS = ("jobs", "queue s", "run s", "work s", "overhead s", "overhead s/job",
 
 
 def seconds(job: dict[str, str], start: str, end: str) -> float:
-    """Between two of the controller's time stamps of a job."""
+    """Seconds between two of the controller's time stamps of a job."""
     return (datetime.fromisoformat(job[end]) - datetime.fromisoformat(job[start])).total_seconds()
 
 
@@ -44,7 +44,9 @@ def measure(folder: Path, arguments: list[str]) -> list[float]:
         cluster.stop()
     files = (project.results / "benchmarks").rglob("*.jsonl")
     local = {"plot_training", "plot_tradeoff", "compare_experiments", "judge_experiment"}
-    work = sum(json.loads(file.read_text())["s"] for file in files if not local & {*file.parts, file.stem})
+    work = sum(
+        json.loads(file.read_text(encoding="utf-8"))["s"] for file in files if not local & {*file.parts, file.stem}
+    )
     queue = sum(seconds(job, "SubmitTime", "StartTime") for job in jobs)
     run = sum(seconds(job, "StartTime", "EndTime") for job in jobs)
     return [len(jobs), queue, run, work, run - work, (run - work) / len(jobs), wall]

@@ -13,7 +13,7 @@ class UserError(ValueError):
 
 
 class Interrupted(UserError):
-    """A signal ended the work. The same command goes on from there."""
+    """A signal ended the work. The command goes on from there when it is given again."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -28,7 +28,7 @@ class Lock:
         self.path = path
         self.file: IO[str] | None = None
         self.is_sure = True
-        """whether no other process can have the lock too"""
+        """whether it is certain that no other process has the lock"""
 
     def take(self, wait: bool = False) -> bool:
         """Take the lock, at once or when it is free; tell whether that succeeded.

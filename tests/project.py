@@ -41,7 +41,7 @@ class Project:
         return [*self.snakemake, *arguments, "--configfile", self.configfile]
 
     def run(self, *arguments: str, expect: int = 0, **variables: str) -> str:
-        """Run Snakemake to its end, with more variables in its environment; what it printed."""
+        """Run Snakemake to its end, with more variables in its environment. Return what it printed."""
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.folder,
@@ -80,11 +80,11 @@ class Project:
         return replace(self, folder=folder)
 
     def change_meaning(self, path: str, function: str) -> None:
-        """Give a function of a module a statement more, one that its results do not show."""
+        """Add a statement to a function of a module. Its results do not change."""
         self._insert(path, function, "_ = 0")
 
     def change_words(self, path: str, function: str) -> None:
-        """Give a function of a module a comment and a line of the log more."""
+        """Add a comment and a line of the log to a function of a module."""
         self._insert(path, function, 'log.info("another word")  # and why')
 
     def _insert(self, path: str, function: str, statement: str) -> None:

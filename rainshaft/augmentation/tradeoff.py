@@ -33,8 +33,8 @@ from rainshaft.sampling.sample import days_since_1850, lost_mass
 log = logging.getLogger("rainshaft")
 
 TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
-# Few days and members, because each is drawn with every setting: half a minute for 128 x 128 cells on one core. The
-# curves are smooth with so few, because every setting has the same noise.
+# The days and members are few, because each is drawn with every setting. For 128 x 128 cells this takes half a minute
+# on one core. The curves are smooth even so, because all settings share their noise.
 DAYS = 12
 MEMBERS = 4
 SPLITS = (TRAIN, VALIDATION)
@@ -42,7 +42,7 @@ MIN_THRESHOLDS = (0.5, 0.7, 0.9)  # values of `sampling.min_threshold` to try
 
 
 def heavy_days(normalisation: xr.Dataset, split: str) -> NDArray[np.integer]:
-    """Find up to `DAYS` heavy days of a split, as indices of `normalisation.time`, spread evenly over all it has."""
+    """Find up to `DAYS` heavy days of a split, as indices of `normalisation.time`, spread evenly over all of them."""
     heavy = is_heavy(normalisation.category.values)
     found = np.flatnonzero(heavy & (normalisation.split.values.astype(str) == split))
     return found[np.linspace(0, len(found) - 1, min(len(found), DAYS)).round().astype(int)]
@@ -58,8 +58,8 @@ def trace(
     paths
         Canonical fields of all years.
     path
-        The CSV to write. It has the posterior with all scales at every temperature of `TEMPERATURES`, and at
-        `sampling.temperature` with every number of scales, down to 0, the prior.
+        The CSV to write. It has the posterior with all scales at every temperature of `TEMPERATURES`. At
+        `sampling.temperature` it also has every smaller number of scales, down to 0, which is the prior.
 
     Notes
     -----

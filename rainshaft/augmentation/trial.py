@@ -43,8 +43,9 @@ log = logging.getLogger("rainshaft")
 Rain = NDArray[np.floating]
 
 EVENTS = {"p95": 0.95, "p99": 0.99}  # quantiles of the observed rain on the test days, dry cells included
-WEIGHTS = {"scale": 10.0, "w_min": 0.5, "w_max": 5.0, "tail_boost": 1.0}  # of the MAE, as `loss` in the configuration
-OPTIONS = Train(batch_size=16, lr=1e-3, min_heavy_fraction=0.0, max_dry_fraction=1.0)  # days as often as they occur
+WEIGHTS = {"scale": 10.0, "w_min": 0.5, "w_max": 5.0, "tail_boost": 1.0}  # of the absolute error; `Loss` has the keys
+# The two fractions are off, so days are drawn as often as they occur.
+OPTIONS = Train(batch_size=16, lr=1e-3, min_heavy_fraction=0.0, max_dry_fraction=1.0)
 SCORES = {
     "csi_p95": "CSI at P95; 1 is best",
     "csi_p99": "CSI at P99",
@@ -55,7 +56,7 @@ SCORES = {
 
 
 def with_synthetic(days: Days, augmented: Path, channels: Sequence[str]) -> Days:
-    """Add the members of every synthetic day that were kept, each as a heavy day with the day's predictors.
+    """Add the members of every synthetic day that were kept, each as a heavy day with the predictors of its day.
 
     Parameters
     ----------
@@ -145,7 +146,7 @@ def with_and_without(
     augmented
         netCDF from `augmentation.export`.
     seed
-        Of the weights and the batches of both networks.
+        Seed of the weights and the batches of both networks.
     path
         The JSON file to write: `seed`, and for `observed` and `augmented` the number of days and every score.
 

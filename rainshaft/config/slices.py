@@ -28,7 +28,7 @@ from rainshaft.config.sections import (
 
 
 class RawSettings(Section):
-    """Of a synthetic dataset: what its raw files depend on."""
+    """What the raw files of a synthetic dataset depend on."""
 
     synthetic: Synthetic
     years: tuple[int, ...]
@@ -36,7 +36,7 @@ class RawSettings(Section):
 
 
 class PrepareSettings(Section):
-    """Of a dataset: what its canonical fields depend on."""
+    """What the canonical fields of a dataset depend on."""
 
     factor: int
     rain: RainFiles
@@ -46,7 +46,7 @@ class PrepareSettings(Section):
 
 
 class NormalisationSettings(Section):
-    """Of a dataset: which days train, validate and test, and which days are heavy or dry."""
+    """What the normalisation of a dataset depends on: the split, and what makes a day heavy or dry."""
 
     years: tuple[int, ...]
     split: Split
@@ -65,7 +65,7 @@ class BaselineSettings(Section):
 
 
 class TrainSettings(Section):
-    """Of an experiment: what its weights depend on."""
+    """What the weights of an experiment depend on."""
 
     seed: int
     model: Model
@@ -89,7 +89,7 @@ class DrawSettings(Section):
 
 
 class SampleSettings(DrawSettings):
-    """Of an experiment: what its members depend on."""
+    """What the members of an experiment depend on."""
 
     days: str
     min_threshold: Number = 0.0
@@ -97,7 +97,7 @@ class SampleSettings(DrawSettings):
 
 
 class ThresholdSettings(Section):
-    """Of an experiment: which cells of its members are set to 0."""
+    """What decides which cells of the members of an experiment are set to 0."""
 
     pixel_threshold: Number | Literal["auto"]
     wet_threshold: Number | None
@@ -105,7 +105,7 @@ class ThresholdSettings(Section):
 
 
 class TradeoffSettings(Section):
-    """Of an experiment: what the trade-off of its posterior depends on."""
+    """What the trade-off of the posterior of an experiment depends on."""
 
     seed: int
     temperature: Number

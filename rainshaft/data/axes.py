@@ -73,7 +73,7 @@ class Grid:
         return f"{self.shape[0]} x {self.shape[1]} cells ({self.extent})"
 
     def same(self, other: Grid) -> bool:
-        """Whether both have the same cells."""
+        """Whether both grids have equal cells."""
         return (
             (self.kind, self.shape) == (other.kind, other.shape)
             and bool(np.all(np.abs(self.y - other.y) <= SAME_GRID * other.steps[0]))
@@ -81,7 +81,7 @@ class Grid:
         )
 
     def window_of(self, part: Grid) -> Window | None:
-        """Where in this grid the cells of another one are; None if this one does not have them."""
+        """Find the cells of another grid in this one. The result is None if this grid does not have them."""
         if self.kind != part.kind:
             return None
         window = []
@@ -110,7 +110,7 @@ def step(axis: Axis) -> float:
 
 
 def as_slice(indices: Indices) -> slice | Indices:
-    """A slice for indices that are evenly spaced by one, because it is much faster to read."""
+    """Turn indices that follow each other into a slice, because that is much faster to read."""
     steps = np.diff(indices)
     if len(indices) == 0 or (len(steps) and (steps != steps[0]).any()) or (len(steps) and abs(steps[0]) != 1):
         return indices
@@ -150,7 +150,7 @@ def _cf_kinds(axes: Iterable[xr.DataArray]) -> dict[str, tuple[str, ...]]:
 def _cf_kinds_by_attributes(axes: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]) -> dict[str, tuple[str, ...]]:
     """What CF calls each axis, by its attributes, else by its name.
 
-    The result is kept, because a record may be thousands of files that have the same axes.
+    The result is kept, because a record may be thousands of files with equal axes.
     """
 
     def kinds(names: xr.Dataset) -> dict[str, tuple[str, ...]]:
@@ -234,7 +234,10 @@ def _values(header: Header, axis: xr.DataArray) -> Axis:
 
 
 def _turned(x: Axis, centre: float | None) -> Axis:
-    """Longitudes plus whole circles: about `centre`, else so that the domain is in one piece, -180..180 if it can."""
+    """Add whole circles, so that longitudes lie about `centre`.
+
+    Without a centre they lie in -180..180, or in 0..360 if only that keeps the domain in one piece.
+    """
 
     def about(middle: float) -> Axis:
         return x - 360 * np.floor((x - middle + 180) / 360)
@@ -256,7 +259,7 @@ def _require_even_steps(header: Header, name: str, values: Axis) -> None:
 
 
 def _attributes(kind: Kind, y: xr.DataArray, x: xr.DataArray) -> tuple[dict[str, Any], dict[str, Any]]:
-    """CF attributes of the axes; those of the file where the kind does not say them all."""
+    """CF attributes of the axes. Where the kind of grid does not fix them, the file gives them."""
     if kind == "latitude/longitude":
         return (
             {"standard_name": "latitude", "long_name": "latitude", "units": "degrees_north", "axis": "Y"},

@@ -1,7 +1,7 @@
 """What the values of raw files may be.
 
 Input: fields and maps in canonical units, still on the disk. Output: which cells are valid, the maps of the ground, and
-sentences about what was changed. Values that cannot be are refused, with the likely cause.
+sentences about what was changed. Values that cannot be true are refused, with the likely cause.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def mask_of(rain: VariableYear, content: xr.Dataset) -> Mask:
 
 
 def check_values(record: VariableYear, content: xr.Dataset) -> list[str]:
-    """Refuse values that cannot be; give sentences about what is changed.
+    """Refuse values that cannot be true. Give sentences about what is changed.
 
     Raises
     ------
@@ -201,7 +201,7 @@ def read_elevation(raw: StaticMap, grid: Grid) -> tuple[NDArray[np.float64], lis
     Raises
     ------
     InputError
-        If the map cannot be read, or no ground is as high or as low.
+        If the map cannot be read, or has heights that no ground has.
     """
     data = raw.read(grid)
     missing = int(np.isnan(data).sum())

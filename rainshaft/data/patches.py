@@ -38,7 +38,7 @@ class Batch:
     rain_B1HW: Tensor | None
     """observed rain; None where a network draws without it"""
     valid_B1HW: Tensor
-    """1 where rain is observed, 0 elsewhere; for coarse rain the share of a coarse cell"""
+    """1 where rain is observed, 0 elsewhere; for coarse rain the share of a coarse cell where rain is observed"""
     context_BKvu: Tensor
     """fields of the context in their physical units"""
 
@@ -55,13 +55,13 @@ class Days:
     valid_HW: Tensor
     factor: int
     categories: Mapping[str, NDArray[np.integer]] = field(default_factory=dict)
-    """the indices of the days of each category of the coarse rain: heavy, moderate, dry; training draws by it"""
+    """the indices of the days of each category of the coarse rain: heavy, moderate, dry"""
 
     def __len__(self) -> int:
         return len(self.coarse_TCyx)
 
     def __getitem__(self, part: slice) -> Days:
-        """Some of the days, without their categories."""
+        """Give some of the days, without their categories."""
         return replace(
             self,
             rain_THW=None if self.rain_THW is None else self.rain_THW[part],
@@ -93,14 +93,14 @@ def require_rain(rain: Tensor | None, purpose: str) -> Tensor:
 
 
 def days_of(fields: xr.Dataset, normalisation: xr.Dataset) -> Days:
-    """Give canonical days to the networks.
+    """Turn canonical days into tensors for the networks.
 
     Parameters
     ----------
     fields
         Canonical fields of the days; they may lack the rain, `pr`.
     normalisation
-        Of the dataset: the static maps, the valid cells and the factor.
+        Normalisation of the dataset. It has the static maps, the valid cells and the factor.
     """
     statics, valid = (torch.from_numpy(normalisation[name].values.astype("f4")) for name in ("static_maps", "valid"))
     rain = torch.where(valid == 1, torch.from_numpy(fields["pr"].values), 0.0) if "pr" in fields else None
@@ -226,7 +226,7 @@ class _Place:
 def _places(
     days: Days, patches: Patches, chosen: NDArray[np.integer], rng: np.random.Generator, flips: bool
 ) -> list[_Place]:
-    """Choose a place on each day, at random on coarse cells, mirrored at random if asked."""
+    """Choose a place on each day at random, on whole coarse cells. With `flips`, also mirror at random."""
     places = []
     for day in chosen.tolist():
         i = int(rng.integers(days.domain[0] - patches.rows + 1))

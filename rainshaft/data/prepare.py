@@ -29,7 +29,7 @@ from rainshaft.data.sources import Faults, files_of, sources_of
 from rainshaft.data.year import VariableYear, read_year
 from rainshaft.files import write_netcdf
 
-MEMORY_CHUNK_BYTES = 16e6  # of one variable in memory at a time and thread; sets the days that are read at once
+MEMORY_CHUNK_BYTES = 16e6  # of one variable in memory for each thread; it decides how many days are read at once
 
 Predictor = tuple[VariableYear, Mapping]
 """a coarse predictor, and how it gets to the coarse grid"""
@@ -159,7 +159,7 @@ def _headers(
 
 
 def _context_note(record: VariableYear) -> str:
-    """How large the field is."""
+    """Say how large the field of a context predictor is."""
     rows, columns = record.grid.shape
     return record.source.note(f"used as context, {rows} x {columns} cells of {record.grid.resolution}.")
 
@@ -228,7 +228,7 @@ def _fields(dataset: PrepareSettings, year: int, plan: _Plan) -> xr.Dataset:
 
 
 def _check(records: list[tuple[VariableYear, xr.DataArray]]) -> tuple[Mask, list[str]]:
-    """Read all data once and refuse what cannot be: cells with rain, and sentences about changes."""
+    """Read all data once and refuse what cannot be true. Give the cells with rain, and sentences about changes."""
     content = read_content(records)
     rain, _ = records[0]
     mask = mask_of(rain, content[rain.source.key])  # without any rain there is no more to say
@@ -242,7 +242,7 @@ def _check(records: list[tuple[VariableYear, xr.DataArray]]) -> tuple[Mask, list
 
 
 def _ground(plan: _Plan, mask: Mask) -> _Ground:
-    """Maps of the ground. Land comes from its file, else it is above sea level and where rain is observed."""
+    """Maps of the ground. Without a file for land, land is where rain is observed and the ground is above sea level."""
     grid, notes = plan.rain.grid, []
     elevation = np.zeros(grid.shape)
     land = mask.observed  # ASSUME rain without values is over the sea
@@ -286,7 +286,7 @@ def _context_axes(context: list[VariableYear]) -> dict[str, ChannelAxis]:
 def _stacked(
     fields: list[xr.DataArray], dims: tuple[str, str, str], shape: tuple[int, int], time: xr.DataArray
 ) -> xr.DataArray:
-    """The fields as channels: (time, *dims), the first of `dims` the channel. Without fields there is no channel."""
+    """Stack fields as channels: (time, *dims), where the first of `dims` is the channel. There may be no field."""
     if not fields:
         return xr.DataArray(np.empty((len(time), 0, *shape), "f4"), {"time": time}, ("time", *dims))
     fields = [field.assign_coords(time=time) for field in fields]

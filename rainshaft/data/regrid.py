@@ -212,7 +212,7 @@ def _axes_like(own: Grid, fine: Grid) -> tuple[Axis, Axis]:
 
 
 def _offset(axis: Axis, factor: int, others: list[Axis]) -> int:
-    """First fine cell of the first block: where a predictor nests, and as near to the middle as can be."""
+    """First fine cell of the first block. A predictor nests there, and it is as near to the middle as possible."""
     middle = len(axis) % factor // 2
     for other in others:
         for offset in sorted(range(factor), key=lambda o: abs(o - middle)):

@@ -62,7 +62,7 @@ def conversion(header: Header) -> Conversion:
 
 
 def _agreed_units(header: Header, stated: str, canonical: str) -> tuple[str, tuple[float, float]]:
-    """The units of the file or, where it states none of the quantity, of the configuration; with slope and offset."""
+    """Find the units with slope and offset. If the file has no units of the quantity, the configured ones count."""
     source, configured = header.source, header.source.units
     of_file, of_configuration = (_factors(text or "", source.quantity) for text in (stated, configured))
     if of_file is None:
@@ -109,7 +109,7 @@ def _factors(text: str, quantity: str) -> tuple[float, float] | None:
 
 
 def _unit(text: str) -> pint.Unit:
-    """A unit as written in files; spellings that the CF reader does not know are put right first."""
+    """Read a unit as files write it. Spellings that the CF reader does not know are corrected first."""
     text = text.strip()
     for letter, name in (("c", "degC"), ("f", "degF"), ("k", "K")):
         words = {"c": "celsius", "f": "fahrenheit", "k": "kelvin"}[letter]

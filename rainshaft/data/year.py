@@ -86,13 +86,13 @@ class VariableYear:
         return holders[0].header.fault(found, expected, cure)
 
     def require_grid_of(self, other: VariableYear) -> None:
-        """Raise an InputError unless both have the same cells."""
+        """Raise an InputError unless both have equal cells."""
         if not self.grid.same(other.grid):
             expected = f"the grid of {other.first.header.path}, {other.grid.size}"
             raise self.fault(None, self.grid.size, expected, "use files on one grid")
 
     def require_calendar_of(self, rain: VariableYear) -> None:
-        """Raise an InputError unless both have the same calendar."""
+        """Raise an InputError unless both have one calendar."""
         mine, wanted = self.first.dates.calendar, rain.first.dates.calendar
         if mine != wanted:
             cure = "bring both to one calendar (for example with xarray's convert_calendar)"

@@ -29,7 +29,7 @@ from rainshaft.config.sections import Evaluation
 from rainshaft.data.conventions import WET_DAY_MM
 from rainshaft.evaluation.scores import (
     Array,
-    Mask,
+    BoolArray,
     correlations,
     cosine_distance,
     fair_crps,
@@ -52,7 +52,7 @@ class Day:
     """(M, H, W); NaN only where `cells` is false"""
     truth: Array
     """(H, W); NaN only where `cells` is false"""
-    cells: Mask
+    cells: BoolArray
     """(H, W): true at the cells to score"""
     is_dry: bool
     """whether its category is `dry`"""

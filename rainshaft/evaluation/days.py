@@ -19,7 +19,7 @@ from rainshaft.data.conventions import DRY
 from rainshaft.data.fields import dates_of
 from rainshaft.errors import UserError
 from rainshaft.evaluation import catalogue
-from rainshaft.evaluation.scores import Array, Mask
+from rainshaft.evaluation.scores import Array, BoolArray
 
 MAPS = ("wettest_observed", "wettest_samples")
 
@@ -90,7 +90,7 @@ class _WettestDays:
         self.observed = np.full(shape, np.nan, np.float32)
         self.samples = np.full((size, *shape), np.nan, np.float32)
 
-    def add(self, members: Array, truth: Array, cells: Mask, kept: Mask) -> None:
+    def add(self, members: Array, truth: Array, cells: BoolArray, kept: BoolArray) -> None:
         """Take in one day, with the members that are left."""
         self.observed = np.fmax(self.observed, np.where(cells, truth, np.nan))
         self.samples[kept] = np.fmax(self.samples[kept], np.where(cells, members[kept], np.nan))
@@ -110,7 +110,7 @@ def _category(*sources: xr.DataArray) -> NDArray[np.str_]:
     return np.full(sources[0].sizes["time"], "", dtype=str)
 
 
-def _members_left(members: Array, cells: Mask, date: str) -> Mask:
+def _members_left(members: Array, cells: BoolArray, date: str) -> BoolArray:
     """Tell which members were not dropped (M,)."""
     finite = np.isfinite(members[:, cells])
     kept = np.asarray(finite.any(axis=1))

@@ -26,7 +26,7 @@ from rainshaft.evaluation.summary import summarise
 
 MEMBERS_BYTES = 2**25  # members in memory at a time
 
-# rounded; that of EARTH_RADIUS_KM, 111.19493, would change all wavelengths that were written before
+# EARTH_RADIUS_KM gives 111.19493. The rounded value stays, since another one would change all known wavelengths.
 EARTH_KM_PER_DEGREE = 111.195
 
 LONG_NAMES = {
@@ -63,7 +63,7 @@ def evaluate(
     ensemble
         netCDF with pr(time, member, lat, lon) in mm/day and the coordinates `split` and `category` on time.
     paths
-        Canonical fields of the same grid, in any order. They must hold all test days.
+        Canonical fields on the grid of the ensemble, in any order. They must hold all test days.
     settings
         Thresholds, scales and the number of resamplings.
     name, mode, dataset

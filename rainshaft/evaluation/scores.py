@@ -16,7 +16,7 @@ from scipy.ndimage import uniform_filter
 from scipy.spatial.distance import cdist, pdist
 
 Array = NDArray[np.floating]
-Mask = NDArray[np.bool_]
+BoolArray = NDArray[np.bool_]
 
 
 def correlations(fields: Array) -> Array:
@@ -105,7 +105,7 @@ def ranks_of_truth(members: Array, truth: Array, rng: np.random.Generator) -> ND
     return (members < truth).sum(axis=0) + rng.integers(0, ties + 1)
 
 
-def gradient_sum(fields: Array, cells: Mask, block: int = 1) -> tuple[Array, int]:
+def gradient_sum(fields: Array, cells: BoolArray, block: int = 1) -> tuple[Array, int]:
     """Sum the absolute differences of neighbours along both axes, over pairs of valid cells.
 
     Parameters
@@ -164,7 +164,7 @@ def radial_spectrum(fields: Array) -> Array:
     return sums[:, 1 : shortest // 2 + 1].reshape(*fields.shape[:-2], -1)
 
 
-def neighbourhood_fractions(probability: Array, cells: Mask, scale: int) -> Array:
+def neighbourhood_fractions(probability: Array, cells: BoolArray, scale: int) -> Array:
     """Average a field (H, W) over the valid cells of the square window around each valid cell; 0 at other cells."""
     inside = uniform_filter(np.where(cells, probability, 0.0), scale, mode="constant")
     share = uniform_filter(cells.astype(np.float64), scale, mode="constant")
@@ -172,7 +172,7 @@ def neighbourhood_fractions(probability: Array, cells: Mask, scale: int) -> Arra
 
 
 def fractions_errors(
-    members: Array, truth: Array, cells: Mask, thresholds: Sequence[float], scales: Sequence[int]
+    members: Array, truth: Array, cells: BoolArray, thresholds: Sequence[float], scales: Sequence[int]
 ) -> tuple[Array, Array]:
     """Compute the two sums of the fractions skill score, FSS = 1 - error / reference (Roberts and Lean 2008).
 

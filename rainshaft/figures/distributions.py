@@ -1,4 +1,4 @@
-"""Rain distributions and spectra, of one experiment with the rank of the truth, and of all that are compared.
+"""Rain distributions and spectra: of one experiment, with the rank of the truth, and of all that are compared.
 
 Inputs: scores (`scores_by_day.nc`), as paths or as open datasets. Outputs: PNG files. Rain in mm/day, wavelengths in
 km.
@@ -17,13 +17,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from rainshaft.config.sections import Plots
-from rainshaft.figures.style import INK, LINES, PALE, TRUTH, Source, line_styles, open_source, saved_figure
+from rainshaft.figures.style import INK, LINES, PALE, TRUTH, DatasetOrPath, line_styles, open_source, saved_figure
 
 NOTHING = "no test day has members left"
 LEGEND_ROW = 0.2  # height of a name in the legend, inches
 
 
-def distribution(by_day: Source, path: str | Path, settings: Plots | None = None) -> None:
+def distribution(by_day: DatasetOrPath, path: str | Path, settings: Plots | None = None) -> None:
     """Draw how often it rains how much, at which scales, and how the truth ranks among the members.
 
     Parameters
@@ -54,7 +54,9 @@ def distribution(by_day: Source, path: str | Path, settings: Plots | None = None
         _draw_ranks(ranks, curves.ranks)
 
 
-def comparison_distributions(by_day: Mapping[str, Source], path: str | Path, settings: Plots | None = None) -> None:
+def comparison_distributions(
+    by_day: Mapping[str, DatasetOrPath], path: str | Path, settings: Plots | None = None
+) -> None:
     """Draw the rain distributions and spectra of all experiments and baselines of a dataset over the truth.
 
     Parameters

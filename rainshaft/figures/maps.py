@@ -1,7 +1,7 @@
 """Maps of rain: samples of one experiment on a few days, and all experiments and baselines on one heavy day.
 
 Inputs: ensemble files, as paths or as open datasets, and the paths of canonical fields. Outputs: PNG files. Rain in
-mm/day, axes in degrees or km. All maps of all figures share one rain scale: the same colour is the same rain.
+mm/day, axes in degrees or km. All maps of all figures share one rain scale.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rainshaft.data.conventions import TEST
 from rainshaft.data.fields import Fields, dates_of
 from rainshaft.data.units import length_in
 from rainshaft.errors import UserError
-from rainshaft.figures.style import INK, LINES, Source, open_source, saved_figure
+from rainshaft.figures.style import INK, LINES, DatasetOrPath, open_source, saved_figure
 
 RAIN_LEVELS = (0.1, 1, 2, 5, 10, 20, 30, 50, 75, 100, 150)
 RAIN_COLOURS = (  # lightness falls in even steps, so that the colours differ for any colour vision and in grey
@@ -49,11 +49,11 @@ RAIN_NORM = BoundaryNorm(RAIN_LEVELS, RAIN_MAP.N)
 DAYS_AT_ONCE = 32  # days in memory
 PANEL = 1.5  # width of a map with its margins, inches
 MOST_ACROSS = 10  # maps in a row of the comparison
-LIGHT_DAY_MM = 1.0  # area mean in mm/day of the lightest day to show, where there are enough
+LIGHT_DAY_MM = 1.0  # mm/day; area mean of the lightest day to show, if enough days have it
 
 
 def sample_maps(
-    ensemble: Source,
+    ensemble: DatasetOrPath,
     paths: Sequence[str | Path],
     path: str | Path,
     settings: Plots | None = None,
@@ -99,7 +99,7 @@ def sample_maps(
 
 
 def comparison_maps(
-    ensembles: Mapping[str, Source],
+    ensembles: Mapping[str, DatasetOrPath],
     paths: Sequence[str | Path],
     path: str | Path,
     settings: Plots | None = None,
@@ -109,7 +109,7 @@ def comparison_maps(
     Parameters
     ----------
     ensembles
-        Name to ensemble file, in the order of the panels, all of one dataset. Always the first member is shown.
+        Name to ensemble file, in the order of the panels, all of one dataset. The first member of each is shown.
     paths
         Canonical fields of all years.
     path
@@ -155,9 +155,9 @@ def comparison_maps(
 
 
 def choose_days(means: Mapping[str, float], count: int) -> list[str]:
-    """Pick days by observed area mean: the heaviest, the lightest of 1 mm/day or more, and days between, even by rank.
+    """Pick days by their observed area mean, from the heaviest to the lightest with 1 mm/day or more.
 
-    Where too few days have 1 mm/day, drier ones take part.
+    The days between are spread evenly by rank. Where too few days have 1 mm/day, drier ones take part.
     """
     enough = {date: mean for date, mean in means.items() if mean >= LIGHT_DAY_MM}
     ranked = enough if len(enough) >= count else dict(means)
@@ -188,7 +188,7 @@ class _Frame:
 
     @property
     def aspect(self) -> float:
-        """Height of a unit of y, for a unit of x that is 1 wide."""
+        """Height of a unit of y over the width of a unit of x."""
         return 1 / max(np.cos(np.deg2rad(float(self.y.mean()))), 0.1) if self.kind != "projected" else 1.0
 
     @property
@@ -267,7 +267,7 @@ def _rain_bar(figure: Figure, axes: np.ndarray, frame: _Frame) -> None:
 
 
 def _coarse_rain(day: xr.Dataset) -> xr.DataArray | None:
-    """Take the coarse rain on its own cells; None if it is no predictor."""
+    """Take the coarse rain on its own cells. It is None if no predictor is rain."""
     name = day.attrs.get("rain_channel", "")
     return day["predictors"].sel(channel=name) if name else None
 
@@ -302,7 +302,7 @@ def _truth_means(fields: Fields, dates: Sequence[str]) -> dict[str, float]:
     for batch in fields.batches(dates, DAYS_AT_ONCE):
         means |= dict(zip(batch, np.nanmean(fields.rain(batch), axis=(1, 2)).tolist(), strict=True))
     if not means:
-        raise UserError("none of the test days of the ensemble is in the fields; give the fields of the same dataset")
+        raise UserError("none of the test days of the ensemble is in the fields; give the fields of its dataset")
     return means
 
 

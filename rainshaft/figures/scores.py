@@ -40,13 +40,14 @@ def comparison_scores(
     Parameters
     ----------
     scores
-        Contents of `scores.json`, in the order of the rows. Those of the posterior are left out: it has seen the truth.
+        Contents of `scores.json`, in the order of the rows. The figure leaves the posterior out, because it has seen
+        the truth.
     path
         The PNG to write.
     settings
         Resolution.
     families
-        Experiment to its replicates. Without it, each experiment stands for itself.
+        Experiment to its replicates. Without it, each experiment has a row of its own.
     """
     groups = _by_dataset(scores, families or {})
     names = [name for entries in groups.values() for name in entries]

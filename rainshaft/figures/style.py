@@ -21,7 +21,7 @@ from rainshaft.baselines.table import names as names_of_baselines
 from rainshaft.config.sections import Plots
 from rainshaft.files import atomic
 
-Source = str | Path | xr.Dataset
+DatasetOrPath = str | Path | xr.Dataset
 
 TRUTH, INK, PALE, GOOD = "black", "0.35", "0.85", "#009E73"
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe & Ito (2008)
@@ -64,7 +64,7 @@ STYLE: dict[Any, Any] = {
 
 @contextmanager
 def saved_figure(path: str | Path, width: float, height: float, settings: Plots) -> Iterator[Figure]:
-    """Make a figure in the style of all and save it under `path` at the end. The state of pyplot is not touched."""
+    """Make a figure in the common style and save it under `path` at the end. The state of pyplot is not touched."""
     with matplotlib.rc_context(STYLE), atomic(path) as temporary:
         layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.0, hspace=0.0)
         figure = Figure(figsize=(width, height), dpi=settings.dpi, layout=layout)
@@ -80,7 +80,7 @@ def panels(
     axes = figure.subplots(rows, across, sharex=sharex, sharey=sharey, squeeze=False).ravel()
     for left_over in axes[count:]:
         left_over.set_visible(False)
-    for lowest in axes[max(0, count - across) : count]:  # also where the last row ends before its column
+    for lowest in axes[max(0, count - across) : count]:  # also in a column that ends before the last row
         lowest.tick_params(labelbottom=True)
     return axes[:count]
 
@@ -99,7 +99,7 @@ def line_styles(names: Sequence[str]) -> dict[str, tuple[str, Any]]:
 
 
 @contextmanager
-def open_source(source: Source) -> Iterator[xr.Dataset]:
+def open_source(source: DatasetOrPath) -> Iterator[xr.Dataset]:
     """Give the dataset itself, or open the file, read it lazily and close it afterwards."""
     if isinstance(source, xr.Dataset):
         yield source

@@ -59,7 +59,7 @@ def tradeoff(table: str | Path | pd.DataFrame, path: str | Path, settings: Plots
             left.set_xticks(np.arange(0, rows["temperature"].max() + 0.01, 0.5))
             right.set_title(meaning, loc="right", color=INK, fontsize=8)
             right.set_xticks(range(every + 1), ["prior", *range(1, every + 1)])
-            right.invert_xaxis()  # more varied to the right, as with the temperature
+            right.invert_xaxis()  # so that members are more varied to the right, as they are with the temperature
             right.tick_params(labelleft=False)
         left.set_xlabel("temperature, all scales")
         right.set_xlabel(f"posterior scales, temperature {own:g}")
@@ -67,7 +67,7 @@ def tradeoff(table: str | Path | pd.DataFrame, path: str | Path, settings: Plots
 
 
 def _own_temperature(table: pd.DataFrame) -> float:
-    """Take the temperature of the user's configuration: the prior is drawn with no other."""
+    """Take the temperature of the user's configuration. It is that of the prior, which is drawn with no other."""
     return float(table[table["mode"] == "prior"]["temperature"].iloc[0])
 
 
@@ -78,11 +78,11 @@ def _draw_distances(axes: Axes, table: pd.DataFrame) -> None:
         _draw_traces(axes, table, knob, x, y)
     most = 1.15 * float(table[[x, y]].to_numpy().max())
     posterior = table[table["mode"] == "posterior"].groupby("split")
-    upper = posterior[y].mean().idxmax()  # the curves with room above them
-    left = posterior[x].max().idxmin()  # and to their left
+    upper = posterior[y].mean().idxmax()  # the split whose curves have room above them
+    left = posterior[x].max().idxmin()  # the split whose curves have room to their left
     for split, colour, rows in _by_split(table):
         warm, fewer = _trace(rows, "temperature"), _trace(rows, "scales")
-        fewer = fewer[fewer["scales"].between(1, fewer["scales"].max() - 1)]  # the ends are on other marks
+        fewer = fewer[fewer["scales"].between(1, fewer["scales"].max() - 1)]  # other marks cover the two ends
         up, back = split == upper, split == left
         side = {"xytext": (4, 6 if up else -7), "ha": "center", "va": "bottom" if up else "top"}
         words = [f"{t:g}" for t in warm["temperature"]]

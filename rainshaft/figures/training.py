@@ -69,7 +69,7 @@ def _draw_network(figure: SubFigure, table: pd.DataFrame, labels: Mapping[str, s
         if best_epoch:
             where.axvline(best_epoch, color=INK, linewidth=0.8, linestyle=DASHES[1], zorder=0)
     if best_epoch:
-        to_the_left = best_epoch > float(table["epoch"].mean())  # there is more room
+        to_the_left = best_epoch > float(table["epoch"].mean())  # where there is more room
         axes[0].annotate(
             f"kept\nepoch {best_epoch}",
             (best_epoch, 0.98),

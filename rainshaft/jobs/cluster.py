@@ -20,8 +20,8 @@ def jobs_in_queue(folder: Path) -> list[str] | None:
 
     Returns
     -------
-    Slurm's numbers of the jobs, without the job that asks. The list is empty where there is no Slurm, and None if Slurm
-    does not answer.
+    Slurm's numbers of the jobs. The job that calls this function is left out. The list is empty where there is no
+    Slurm, and None if Slurm does not answer.
     """
     if not shutil.which("squeue"):
         return []
@@ -47,7 +47,7 @@ def cancel_jobs(folder: Path) -> list[str]:
     -------
     Slurm's numbers of the jobs.
     """
-    found = jobs_in_queue(folder) or []  # a Slurm that does not answer takes no new jobs either
+    found = jobs_in_queue(folder) or []  # where Slurm does not answer, scancel cannot work either
     if found:
         subprocess.run(["scancel", *found], check=False)
     return found

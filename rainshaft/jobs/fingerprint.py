@@ -28,8 +28,8 @@ from pathlib import Path
 LIBRARY = Path(__file__).resolve().parents[1]
 PACKAGE = LIBRARY.name
 
-# Modules that carry results from place to place, but do not make them. Their code may change without a rerun; what they
-# call, counts.
+# Modules that carry results from place to place, but do not make them. Their code may change without a rerun; What they
+# call counts.
 NO_RESULTS = (
     "rainshaft.config",
     "rainshaft.errors",
@@ -78,7 +78,7 @@ def _used_by(module: str, name: str) -> frozenset[tuple[str, str]]:
     if not _path(module):
         return frozenset()
     used = frozenset(_module(module).uses(name))
-    # what makes no results is followed, since it may call what does; the packages that it uses itself do not count
+    # A module without results may call one with results, so it is followed. Other packages that it uses do not count.
     return frozenset(one for one in used if _path(one[0])) if _makes_no_results(module) else used
 
 
@@ -171,7 +171,7 @@ def _module(name: str) -> _Module:
 
 @cache
 def _path(name: str) -> Path | None:
-    """The file of a module of the library; None where there is none of this name."""
+    """The file of a module of the library. It is None if no module has this name."""
     if name.partition(".")[0] != PACKAGE:
         return None
     base = LIBRARY.joinpath(*name.split(".")[1:])
@@ -190,7 +190,7 @@ def _modules_along(dotted: str) -> Iterator[str]:
 
 
 def _resolved(dotted: str) -> Iterator[tuple[str, str]]:
-    """The definitions for which a dotted name stands; a whole module stands for all of its own."""
+    """The definitions that a dotted name stands for. The name of a module stands for all definitions in it."""
     if not _path(dotted.partition(".")[0]):
         yield dotted, ""
         return
@@ -224,7 +224,7 @@ def _imported(node: ast.Import | ast.ImportFrom) -> dict[str, str]:
 
 
 def _defined_by(statement: ast.stmt) -> list[str]:
-    """The names that a top-level statement defines; none for one that does something else."""
+    """The names that a top-level statement defines. The list is empty if it defines nothing."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [statement.name]
     if isinstance(statement, ast.Assign):
@@ -244,7 +244,7 @@ def _is_entry_point(statement: ast.stmt) -> bool:
 
 
 def _dotted(node: ast.expr) -> str:
-    """`a.b.c` for an attribute of a name; empty for one of another expression."""
+    """Write an attribute of a name as `a.b.c`. For any other expression the text is empty."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute) and (inner := _dotted(node.value)):
@@ -264,7 +264,7 @@ def _meaning(value: object, names: set[str], imports: dict[str, str]) -> str:
         names.add(dotted)
         return dotted
     if isinstance(value, ast.Raise):
-        return "Raise"  # that it raises, counts; its words do not
+        return "Raise"  # it counts that the code raises, but not with which words
     fields = []
     for name, content in ast.iter_fields(value):
         if name in SKIPPED_FIELDS or (content is None and not isinstance(value, ast.Constant)):
@@ -281,7 +281,7 @@ def _meaning(value: object, names: set[str], imports: dict[str, str]) -> str:
 def _is_words(statement: object) -> bool:
     """Whether a node is a docstring, a text that describes an attribute, an import, or a line of the log."""
     if isinstance(statement, ast.Import | ast.ImportFrom):
-        return True  # what is used of it, is followed by name
+        return True  # what a definition uses of it is followed by name
     if not isinstance(statement, ast.Expr):
         return False
     value = statement.value

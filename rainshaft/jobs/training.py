@@ -54,7 +54,7 @@ class Task:
 
 
 def train_once(task: Task, weights: Path, info: Path, processes: int, log_path: Path, threads: int) -> None:
-    """Train a model, or take it from its checkpoint folder where the same training has been done before.
+    """Train a model, or take it from its checkpoint folder if this training has been done before.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def train_once(task: Task, weights: Path, info: Path, processes: int, log_path: 
     processes
         How many train together on this machine, one a GPU. It changes the result by rounding alone.
     log_path, threads
-        Of the job. The processes write to this log and share these threads.
+        Log and number of threads of the job. The processes write to this log and share these threads.
 
     Raises
     ------

@@ -6,8 +6,8 @@ coarse cell, from the predictors x. The second draws fine rain with these means,
 
     p(y | x) = p(c | x) p(y | c)
 
-This is exact where all that x tells of y it tells through c. So the uncertainty of large scales is learned on a small
-grid, from whole days, and that of small scales from the best coarse rain there is.
+This is exact where c holds all that x says about y. So the first network learns the uncertainty of large scales on a
+small grid, from whole days. The second learns that of small scales from the true coarse rain.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from rainshaft.models.interface import Generator
 
 
 class Chain(nn.Module):
-    """One network, or that of the coarse rain and that of the fine rain, of any kind."""
+    """The networks of a model: one, or one for the coarse rain and one for the fine rain. Both are of one kind."""
 
     def __init__(self, networks: Sequence[Generator]):
         super().__init__()
-        # a ModuleList is a sequence, but its type has forgotten of what
+        # a ModuleList is a sequence, but its type does not say what it holds
         self.networks = cast("Sequence[Generator]", nn.ModuleList(networks))
 
     @property
     def kind(self) -> str:
-        """The kind of its networks."""
+        """The kind that its networks belong to."""
         return self.networks[0].kind
 
     @property
@@ -56,14 +56,14 @@ class Chain(nn.Module):
             return [days]
         rain_TCyx = None
         if days.rain_THW is not None:
-            valid_HW = days.valid_HW.to(days.rain_THW.device)  # the host, where the days are too many for the GPU
+            valid_HW = days.valid_HW.to(days.rain_THW.device)  # the days stay on the host if the GPU cannot hold them
             rain_TCyx = block_mean(days.rain_THW[:, None], valid_HW[None, None], days.factor)
         return [
             replace(
                 days,
                 rain_THW=None if rain_TCyx is None else rain_TCyx[:, 0],
                 statics_SHW=_block_means(days.statics_SHW, days.factor),
-                valid_HW=_block_means(days.valid_HW, days.factor),  # the share that is valid, as a weight
+                valid_HW=_block_means(days.valid_HW, days.factor),  # the share of valid cells serves as a weight
                 factor=1,
             ),
             replace(
@@ -75,5 +75,5 @@ class Chain(nn.Module):
 
 
 def _block_means(maps_HW: Tensor, factor: int) -> Tensor:
-    """Mean over blocks of factor x factor cells of maps (..., H, W), of which there may be none."""
+    """Average maps (..., H, W) over blocks of factor x factor cells. The number of maps may be 0."""
     return maps_HW.unflatten(-1, (-1, factor)).mean(-1).unflatten(-2, (-1, factor)).mean(-2)

@@ -4,10 +4,10 @@ The network has one latent map at each scale, from the coarse grid to the fine o
 variational autoencoders"; Child 2021, "Very deep VAEs"). It is fully convolutional, so it works on any domain. The
 latent maps may begin on a grid that is coarser than the coarse one, so that members differ over larger areas.
 
-Dry is exactly 0 in every space in which the network works. Rain goes in as log1p(mm/day) over a scale; no mean is
-subtracted. With coarse rain the output is ReLU(b + r (1 + b)), where b is the bilinear coarse rain and r the network.
-Without coarse rain it is ReLU((1 + r / 3)^3 - 1), because the cube root of rain is nearly Gaussian (Stidd 1953,
-"Cube-root-normal precipitation distributions").
+Dry is exactly 0 in every space in which the network works. Rain goes in as log1p(mm/day), divided by a scale. No mean
+is subtracted. With coarse rain the output is ReLU(b + r (1 + b)), where b is the bilinear coarse rain and r is what the
+network gives. Without coarse rain it is ReLU((1 + r / 3)^3 - 1), because the cube root of rain is nearly
+Gaussian (Stidd 1953, "Cube-root-normal precipitation distributions").
 
 Shapes: B day, M member, C channel, S static map, H W fine grid, y x coarse grid; H = factor y, W = factor x;
 K context channel, v u the grid of the context.
@@ -32,11 +32,11 @@ from rainshaft.models.noise import POSTERIOR_NOISE, PRIOR_NOISE, BatchNoise, Sha
 from rainshaft.refinements import refinements
 
 LOG_VARIANCE_RANGE = (-6.0, 3.0)
-LEAST_SHARE_OF_MASS = 0.02  # of a coarse cell that the network itself must place; see conserve_cells
-NEAR_RAIN = 0.2  # mm/day; see conserve_cells
+LEAST_SHARE_OF_MASS = 0.02  # of a coarse cell; `conserve_cells` says what it is for
+NEAR_RAIN = 0.2  # mm/day; `conserve_cells` says what it is for
 BLOCK_REACH = 2  # cells on each side that a Block sees
-CONTEXT_CHANNELS = 8, 16  # of the convolutions of a ContextEncoder
-CONTEXT_WIDTH = 8  # numbers that it makes of a day; few, because a record has only some thousand days
+CONTEXT_CHANNELS = 8, 16  # channels of the two convolutions of a ContextEncoder
+CONTEXT_WIDTH = 8  # numbers that describe a day; few, because a record has only some thousand days
 LARGEST = 1e6  # mm/day, a stand-in for infinity
 COARSE_RAIN = "coarse rain"  # the only predictor of the second network of a chain
 
@@ -79,7 +79,7 @@ class CVAEArchitecture(Architecture):
 
     @property
     def latent_channels(self) -> tuple[int, ...]:
-        """Channels of the latent map at each scale, coarse to fine; the last of `d_z` holds for all finer ones."""
+        """Channels of the latent map at each scale, coarse to fine. The last of `d_z` holds for all finer scales."""
         return tuple(self.d_z[min(level, len(self.d_z) - 1)] for level in range(self.scales))
 
     def interpolates(self, level: int) -> bool:
@@ -89,11 +89,11 @@ class CVAEArchitecture(Architecture):
     @property
     def reach(self) -> int:
         """How far away the inputs of a fine cell may lie, in cells of the coarsest scale: the halo of a tile."""
-        cells = 1  # of the scale at hand; the last convolution
+        cells = 1  # counted on the grid of the current scale; the last convolution sees one
         for level, step in zip(range(self.scales)[::-1], (1, *self.steps[::-1]), strict=True):  # through the decoder
             up = cells // step + 1 if self.interpolates(level) else math.ceil(cells / step)
             cells = up + BLOCK_REACH
-        for step in (1, *self.steps):  # and through the features of x to the fine one
+        for step in (1, *self.steps):  # and through the features of x back to the fine grid
             cells = cells * step + BLOCK_REACH
         cells = math.ceil(cells / self.factor) + (self.factor > 1)  # the bilinear interpolation
         return math.ceil(cells / self.block)
@@ -122,8 +122,9 @@ class ChannelNorm(nn.Module):
 class SharedConv(nn.Module):
     """One convolution over several inputs, with its own weights for each.
 
-    An input has either one field for each day (B) or one for each member (B M). The result is that of a convolution of
-    all inputs stacked. But an input with one field a day is computed once, and its members share it.
+    An input has either one field for each day (B) or one for each member (B M). The result equals a
+    convolution of all inputs stacked. But an input with one field a day is convolved once, and its members share the
+    result.
     """
 
     def __init__(self, channels: int, inputs: list[int], size: int):
@@ -170,8 +171,9 @@ class Pyramid(nn.Module):
 class ContextEncoder(nn.Module):
     """The large-scale weather of a day as a few numbers.
 
-    The last layer is dense over the whole map, because what a low means for the rain depends on where it lies. There is
-    no dropout: it would need noise with a key, so that a resumed training ends with the weights of an undisturbed one.
+    The last layer is dense over the whole map, because what an area of low pressure means for the rain depends on
+    where it lies. There is no dropout. It would need noise with a key, so that a resumed training ends with the weights
+    of an undisturbed one.
     """
 
     mean: Tensor
@@ -206,7 +208,7 @@ class Given:
     rain_B1yx: Tensor | None
     """the coarse rain, where the predictors have it"""
     smooth_B1HW: Tensor
-    """its bilinear interpolation, or 0"""
+    """bilinear interpolation of the coarse rain; 0 where there is none"""
     valid_B1HW: Tensor
 
 
@@ -255,8 +257,8 @@ class RainCVAE(Generator):
         self.prior.requires_grad_(a.prior == "learned")  # the standard prior does not use these weights
         self.out = nn.Conv2d(widths[-1], 1, 3, padding=1)
         nn.init.zeros_(self.out.weight)  # so that the first forecast is the bilinear one
-        # Without coarse rain it is the same drizzle everywhere: the gradient of ReLU is 0 where its input is 0.
-        assert self.out.bias is not None  # the type allows a convolution without one
+        # Without coarse rain the first forecast is an even drizzle. It must not be 0, where ReLU has no gradient.
+        assert self.out.bias is not None  # by its type a convolution may have no bias
         nn.init.constant_(self.out.bias, 0.0 if a.rain_channel else rain_log_std)
         self.context_encoder = None
         if a.context:
@@ -284,7 +286,7 @@ class RainCVAE(Generator):
         return self(self._given(batch), noise, observed, temperature)[0]
 
     def noise_shapes(self, rows: int, columns: int) -> list[Shape]:
-        """Those of the latent maps, coarse to fine."""
+        """Give the shapes of the latent maps, coarse to fine."""
         return self.architecture.latent_shapes(rows, columns)
 
     @property
@@ -353,7 +355,7 @@ class RainCVAE(Generator):
         return F.pad(fine_BCHW, (0, columns, 0, rows), mode="replicate") if rows or columns else fine_BCHW
 
     def _inputs(self, coarse_BCyx: Tensor, statics_BSHW: Tensor, context_BKvu: Tensor | None) -> Tensor:
-        """Predictors on the fine grid, normalised, static maps, and the numbers of the context on every cell."""
+        """Stack normalised predictors on the fine grid, static maps, and the numbers of the context on every cell."""
         fine = bilinear(coarse_BCyx, self.architecture.factor)
         if self.architecture.rain_channel:
             i = self.architecture.channels.index(self.architecture.rain_channel)
@@ -376,7 +378,7 @@ class RainCVAE(Generator):
             Standard normal, (B M, C, h, w) at each scale, coarse to fine. The members of a day stand together.
         observed
             From `encode_observation`, all of it or the coarsest scales alone. These scales are drawn from the posterior
-            and the finer ones from the prior. Without it all are drawn from the prior.
+            and the finer ones from the prior. Without `observed`, all scales are drawn from the prior.
         temperature
             Factor on the standard deviation of the latents.
 
@@ -429,7 +431,7 @@ class RainCVAE(Generator):
 
 
 def build_cvae(settings: Model, normalisation: xr.Dataset) -> list[Generator]:
-    """Make the networks of a dataset with fresh weights: one, or with `conserve: drawn` two."""
+    """Make the networks of a dataset with fresh weights. There are two with `conserve: drawn`, and else one."""
     log_std = float(normalisation.rain_log_std)
     channels = _tensors(normalisation, "channel_mean", "channel_std")
     context = _tensors(normalisation, "context_mean", "context_std")
@@ -453,7 +455,7 @@ def build_cvae(settings: Model, normalisation: xr.Dataset) -> list[Generator]:
     fine = replace(
         whole, channels=(COARSE_RAIN,), rain_channel=COARSE_RAIN, conserve="cells", context=(), coarser_scales=0
     )
-    mean, std = torch.zeros(1), torch.full((1,), log_std)  # as for a channel of rain: dry is 0
+    mean, std = torch.zeros(1), torch.full((1,), log_std)  # a channel of rain has the mean 0, so that dry is 0
     return [RainCVAE(coarse, *channels, log_std, *context), RainCVAE(fine, mean, std, log_std)]
 
 

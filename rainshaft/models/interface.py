@@ -1,8 +1,8 @@
-"""What a generator of rain fields is to the rest of the library.
+"""The interface of all generators of rain fields.
 
-The training loop, the files of a model, the sampler and the trade-off know this interface alone. A new kind of model
-is a subclass of `Generator` and an entry in `rainshaft.models.kinds`. Where its training needs another term of the
-loss, that is an entry in `rainshaft.training.losses`.
+The training loop, the files of a model, the sampler and the trade-off use this interface alone. A new kind of model
+is a subclass of `Generator` and an entry in `rainshaft.models.kinds`. If its training needs another term of the loss,
+the term is an entry in `rainshaft.training.losses`.
 
 Shapes: B day or patch, M member, C channel, H W fine grid, y x coarse grid with H = factor y and W = factor x.
 """
@@ -49,7 +49,7 @@ class Architecture:
 class Generator(nn.Module, ABC):
     """A network that draws fine rain fields from coarse fields, in mm/day.
 
-    What it draws for a day may not depend on the other days of the batch: members are the same in any batch.
+    What it draws for a day must not depend on the other days of the batch. So a day has equal members in any batch.
     """
 
     kind: ClassVar[str]
@@ -65,7 +65,8 @@ class Generator(nn.Module, ABC):
         Parameters
         ----------
         posterior_members, prior_members
-            How many members of each patch are asked for; 0 of the prior where the loss does not judge them.
+            How many members of each patch are asked for. The number of the prior is 0 where the loss does not judge the
+            prior.
 
         Returns
         -------
@@ -92,7 +93,8 @@ class Generator(nn.Module, ABC):
     def noise_shapes(self, rows: int, columns: int) -> list[Shape]:
         """Give the shape (C, h, w) of each map of noise that a member takes, for a coarse domain of rows x columns.
 
-        Each map is as large as the domain in blocks, times a whole number. A kind without noise has no map.
+        The height and width of a map are those of the domain in blocks, times a whole number. A kind without noise has
+        no map.
         """
 
     @property

@@ -1,6 +1,6 @@
-"""The kinds of models that can be configured: how each is made anew, and from its file.
+"""The kinds of models that can be configured, and the functions that make each kind: anew, or from its file.
 
-The configuration names the kind (`model.kind`), and so does model.json.
+Both the configuration (`model.kind`) and model.json name the kind.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Kind:
     """How the networks of a kind are made."""
 
     build: Callable[[Model, xr.Dataset], list[Generator]]
-    """with fresh weights, from the configuration and the normalisation of the dataset"""
+    """makes networks with fresh weights, from the configuration and the normalisation of the dataset"""
     restore: Callable[[dict[str, Any], dict[str, Tensor]], Generator]
-    """one network, from its architecture in model.json and its weights"""
+    """makes one network, from its architecture in model.json and its weights"""
 
 
 KINDS = {RainCVAE.kind: Kind(build_cvae, restore_cvae)}

@@ -28,13 +28,13 @@ def seeded(seed: int) -> Iterator[None]:
 class BatchNoise:
     """The noise of one batch in training: a function of the seed, the stream and the number of the batch.
 
-    Several processes that share a batch make all of its noise, and each keeps its share. So the noise of a patch does
-    not depend on how many they are.
+    Where several processes share a batch, each makes all of its noise and keeps its share. So the noise of a patch does
+    not depend on the number of processes.
     """
 
     seed: int
     number: int
-    """of the step, or of the batch in the validation"""
+    """number of the step, or of the batch in the validation"""
     count: int
     """patches of the whole batch"""
     device: torch.device
@@ -48,15 +48,15 @@ class BatchNoise:
         Parameters
         ----------
         stream
-            What it is for: `POSTERIOR_NOISE` or `PRIOR_NOISE`. The validation has one stream for both.
+            What the noise is for: `POSTERIOR_NOISE` or `PRIOR_NOISE`. The validation has one stream for both.
         shapes
-            Of the maps of one member.
+            Shapes of the maps of one member.
         members
             How many members each patch has.
 
         Returns
         -------
-        For each shape (B M, C, h, w). The members of a patch stand together.
+        For each shape an array (B M, C, h, w). The members of a patch stand together.
         """
         stream = VALIDATION_NOISE if self.validation else stream
         seed = np.random.SeedSequence((self.seed, stream, self.number)).generate_state(1, np.uint64)[0]

@@ -1,7 +1,7 @@
 """A small deterministic network: coarse fields in, one fine rain field out, in mm/day.
 
-It is after SRDRN (Wang et al. 2021, doi:10.1029/2020WR029308): residual blocks on the coarse grid, then one upsampling
-convolution for each step to the fine grid. It sees the predictors and the static maps, no context. The trial of
+It follows SRDRN (Wang et al. 2021, doi:10.1029/2020WR029308): residual blocks on the coarse grid, then one upsampling
+convolution for each step to the fine grid. It sees the predictors and the static maps, but no context. The trial of
 synthetic days trains it.
 
 Shapes: B day or patch, C channel, S static map, H W fine grid, y x coarse grid.
@@ -35,7 +35,7 @@ class ResidualArchitecture(Architecture):
 
 
 class ResidualNet(Generator):
-    """One field for each day: an ensemble of one member without noise.
+    """A network that draws one field for each day: an ensemble of one member without noise.
 
     The batch norm makes it see the other patches of a batch while it is trained. What it draws after `eval()` depends
     on each day alone.
@@ -76,13 +76,13 @@ class ResidualNet(Generator):
         return self(batch.coarse_BCyx, batch.statics_BSHW)
 
     def noise_shapes(self, rows: int, columns: int) -> list[Shape]:
-        """None: the network is deterministic."""
+        """Give an empty list, because the network is deterministic."""
         return []
 
     @property
     def halo(self) -> int:
         """The reach of the network in coarse cells: each 3 x 3 convolution sees one cell of its grid further."""
-        cells = 1  # of the fine grid; the last convolution
+        cells = 1  # counted on the fine grid; the last convolution sees one
         for step in reversed(refinements(self.architecture.factor)):
             cells = math.ceil((cells + 1) / step)
         return cells + 2 * self.architecture.blocks + 1

@@ -46,9 +46,9 @@ def save_model(networks: Sequence[TrainedNetwork], facts: dict[str, Any], weight
     Parameters
     ----------
     networks
-        Those of the chain, all of one kind.
+        The networks of the chain. All are of one kind.
     facts
-        More for model.json: versions, device, data.
+        More entries for model.json: versions, device, data.
     """
     weights = {f"networks.{n}.{name}": w for n, network in enumerate(networks) for name, w in network.weights.items()}
     with atomic(weights_path) as temporary:

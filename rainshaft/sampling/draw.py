@@ -88,7 +88,7 @@ def posterior_scales(model: Chain, settings: DrawSettings) -> int:
 
 
 def _scales_of_networks(model: Chain, settings: DrawSettings) -> list[int]:
-    """Share out the scales that see the observed day: those of the coarse rain come first."""
+    """Share out the scales that see the observed day. The scales of the coarse rain come first."""
     seen = posterior_scales(model, settings)
     return [seen, max(0, seen - model.scales[0])]
 
@@ -97,7 +97,7 @@ def _scales_of_networks(model: Chain, settings: DrawSettings) -> list[int]:
 
 
 def day_noise(model: Chain, seed: int, date: int, members: int, rows: int, columns: int) -> list[list[Rain]]:
-    """Make the noise of a day for every network: for each of its maps (member, C, h, w).
+    """Make the noise of a day: for every network, and for each of its maps, an array (member, C, h, w).
 
     It is a function of (seed, date, member); `date` is days since 1850-01-01.
     """
@@ -127,14 +127,14 @@ def _noise_of_days(
 
 @dataclass(frozen=True)
 class Tile:
-    """A part of the domain as (rows, columns) of blocks: those wanted, and those on which they depend."""
+    """A part of the domain as (rows, columns) of blocks: the wanted blocks, and all blocks on which they depend."""
 
     wanted: tuple[slice, slice]
     with_halo: tuple[slice, slice]
 
     @property
     def trimmed(self) -> tuple[slice, slice]:
-        """The wanted blocks, counted from the corner of those with the halo."""
+        """The wanted blocks, counted from the corner of the tile with its halo."""
         rows, columns = (
             slice(w.start - h.start, w.stop - h.start) for w, h in zip(self.wanted, self.with_halo, strict=True)
         )
@@ -166,9 +166,9 @@ def draw_part(
     Parameters
     ----------
     days
-        Its part of the days, see `Chain.parts`.
+        What this network sees of the days, from `Chain.parts`.
     noise, temperature, observed_scales
-        As `Generator.members` takes them, the noise for the whole domain.
+        As in `Generator.members`. The noise is that of the whole domain.
     tile
         Side of a tile in cells of the fine grid, rounded down to whole blocks.
     """

@@ -53,7 +53,8 @@ def sample(
     attributes
         Provenance for the file.
     shard, shards
-        Draw part `shard` (from 1) of `shards`. A shard is whole batches, so it has the bits of the whole.
+        Draw part `shard` (from 1) of `shards`. A shard consists of whole batches, so its members equal those of an
+        ensemble that is drawn at once, bit for bit.
 
     Raises
     ------
@@ -131,7 +132,7 @@ def _members(
     normalisation: xr.Dataset,
     dropped: list[int],
 ) -> Iterator[Rain]:
-    """Draw the members of day after day; add to `dropped` how many of a batch had too little mass."""
+    """Draw the members of day after day. Add to `dropped` how many members of a batch had too little mass."""
     valid = normalisation.valid.values.astype(bool)
     for dates in batches:
         days = fields.read(dates)

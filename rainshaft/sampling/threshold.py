@@ -28,7 +28,7 @@ DAYS_AT_ONCE = 16
 def matching_threshold(shards: Sequence[xr.Dataset], paths: Sequence[Path], wet_threshold: float) -> float:
     """Find the threshold at which the members are wet as often as the truth on the validation days, mm/day.
 
-    A cell is wet above `wet_threshold`. A pixel threshold above it dries cells; one below it changes nothing. So the
+    A cell is wet above `wet_threshold`. A pixel threshold above it makes wet cells dry. One below it does not. So the
     result is the quantile of the members' rain at the observed dry fraction, or 0 where the members are not too wet.
     """
     counts, wet, cells = np.zeros(len(BIN_EDGES) - 1), 0, 0
@@ -48,7 +48,7 @@ def matching_threshold(shards: Sequence[xr.Dataset], paths: Sequence[Path], wet_
 
 
 def apply_threshold(samples: Sequence[Path], settings: ThresholdSettings, paths: Sequence[Path], path: Path) -> None:
-    """Write the ensemble with every cell below the threshold at 0, a few days in memory at a time.
+    """Write the ensemble with every cell below the threshold set to 0, a few days in memory at a time.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ class Checkpoints:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Wait until no other process trains this very model; a killed run may have left one behind."""
+        """Wait until no other process trains this very model. A killed run may have left such a process behind."""
         lock = Lock(self.folder / "lock")
         if not lock.take():
             log.info("%s trains this very model; waiting to go on where it ends (%s)", lock.holder, lock.path)
@@ -53,7 +53,7 @@ class Checkpoints:
             old.unlink()
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """Read the newest checkpoint that is whole; None where there is no such one."""
+        """Read the newest checkpoint that is whole. It is None if no checkpoint is whole."""
         for path in sorted(self.folder.glob("step-*.pt"), reverse=True):
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest()[:16] == path.stem.rsplit("-", 1)[1]:

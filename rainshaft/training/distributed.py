@@ -1,7 +1,8 @@
 """Several processes that train one model together, one a GPU: how they share a batch, average, start and end.
 
 Each process computes its share of the batch. The denominators of the loss are means over the processes. Then the mean
-of the loss over the processes is the loss of the whole batch, and their number changes results by rounding alone.
+of the loss over the processes is the loss of the whole batch. The number of processes changes results by rounding
+alone.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Group:
         return slice(self.rank * part, (self.rank + 1) * part)
 
     def mean(self, value: Tensor) -> Tensor:
-        """Average over the processes. The gradient is that of the own value: DistributedDataParallel averages it."""
+        """Average over the processes. The gradient is that of one process; DistributedDataParallel averages it."""
         if self.size == 1:
             return value
         mean = value.detach().clone()

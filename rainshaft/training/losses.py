@@ -1,7 +1,10 @@
-"""The loss: a table of terms, each one function over the valid cells, in mm/day; L_mass in (mm/day)^2.
+"""The loss: a table of terms.
 
-The loss is the sum of all terms in `TERMS`, each over its normaliser and times its weight. The data terms are divided
-by the mean rain of the training days (L_mass by its square), so that a weight means the same everywhere.
+Each term is a function over the valid cells, in mm/day. L_mass is in (mm/day)^2.
+
+The loss is the sum of all terms in `TERMS`. Each is divided by its normaliser and multiplied by its weight. The data
+terms are divided by the mean rain of the training days (L_mass by its square), so that a weight means as much in a dry
+climate as in a wet one.
 
 Where several processes share a batch, `across` is the mean over them (`Group.mean`). With it in every denominator, the
 mean of a term over the processes is the term of the whole batch.
@@ -24,7 +27,7 @@ from rainshaft.models.interface import KL, POSTERIOR, PRIOR
 
 Across = Callable[[Tensor], Tensor]
 
-LEAST_POWER = 1e-8  # (mm/day)^2; the square root has no gradient at 0
+LEAST_POWER = 1e-8  # (mm/day)^2; the square root has no finite gradient at 0
 
 
 def alone(value: Tensor) -> Tensor:
@@ -169,7 +172,7 @@ def _rings(height: int, width: int) -> tuple[Tensor, Tensor]:
     wavenumber = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width))
     ring_F1 = (wavenumber * shortest).round().flatten()[:, None]
     index_R = torch.arange(1, shortest // 2 + 1)
-    twice = torch.full((height, width // 2 + 1), 2.0)  # rfft2 has one of a wavenumber and its negative
+    twice = torch.full((height, width // 2 + 1), 2.0)  # rfft2 keeps one of a wavenumber and its negative
     twice[:, 0] = 1.0
     if width % 2 == 0:
         twice[:, -1] = 1.0
@@ -194,7 +197,7 @@ class Truth:
     log_std: float
     """standard deviation of log1p(rain) of the training days"""
     p99: float
-    """99th percentile of their wet values, mm/day"""
+    """99th percentile of the wet values of the training days, mm/day"""
     valid_share: float
     """share of the cells of the domain that are valid"""
 
@@ -254,20 +257,20 @@ def _mean_rain(truth: Truth) -> float:
 def _valid_cells(truth: Truth) -> float:
     """Give the average number of valid cells in a patch.
 
-    All cells would make the KL almost free where most of them have no data. We use the average over the domain because
-    a single patch may have no valid cell.
+    Divided by all cells, the KL would be almost free where most cells have no data. We use the
+    average over the domain because a single patch may have no valid cell.
     """
     return truth.valid_share * math.prod(truth.rain_B1HW.shape[-2:])
 
 
 @dataclass(frozen=True)
 class Term:
-    """A term of the loss. It is in a loss where the network drew what it judges."""
+    """A term of the loss. It takes part if the network drew something that the term judges."""
 
     name: str
     """its column in the training log, after `train_` and `val_`"""
     judges: tuple[str, ...]
-    """what it judges of all that `Generator.draw_in_training` gave; the first that is there"""
+    """keys in the result of `Generator.draw_in_training`; the term judges the first one that is there"""
     value: Callable[[Tensor, Truth], Tensor]
     """(what it judges, truth) -> value"""
     weight: Callable[[Loss, float], float]
@@ -287,7 +290,7 @@ TERMS = (
     Term("L_crps_spectrum", (PRIOR,), _spectrum, lambda w, beta: w.lambda_crps * w.crps_spectrum),
 )
 
-# What figures call the terms. The words stand apart from the terms, so that other words train nothing anew.
+# What figures call the terms. The names stand apart from the terms, so that a new name starts no new training.
 LABELS = {
     "L_rec": "score of the posterior",
     "L_mass": "squared bias of the mass",

@@ -1,4 +1,4 @@
-"""What a training minimises: what a network draws, judged by every term of the loss."""
+"""What a training minimises: the loss of what a network draws."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rainshaft.training.losses import TERMS, Across, Truth, alone
 
 
 class Objective(nn.Module):
-    """The loss of a network on a batch; a module, so that DistributedDataParallel can wrap it."""
+    """The loss of a network on a batch. It is a module so that DistributedDataParallel can wrap it."""
 
     def __init__(self, network: Generator, settings: Loss, normalisation: xr.Dataset, valid_share: float, amp: bool):
         super().__init__()
@@ -33,7 +33,7 @@ class Objective(nn.Module):
         )
 
     def forward(self, batch: Batch, noise: BatchNoise, across: Across = alone) -> dict[str, Tensor]:
-        """Give every term of the loss by its name, over its normaliser and without its weight.
+        """Give every term of the loss by its name, divided by its normaliser and without its weight.
 
         A term is absent where the network did not draw what it judges.
 

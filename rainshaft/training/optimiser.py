@@ -3,7 +3,7 @@
 Muon makes the update of a matrix orthogonal. So directions with small gradients are learned, too (Jordan et al. 2024,
 "Muon: an optimizer for hidden layers in neural networks"). A kernel is such a matrix: from the cells that it sees to
 its output channels. The updates are scaled to the size of AdamW's (Liu et al. 2025, "Muon is scalable for LLM
-training", eq. 4), so that both take the same learning rate.
+training", eq. 4), so that one learning rate serves both.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-LEAST_OUTPUTS = 2  # of a kernel that is a matrix; the kernel of the last layer is a row
+LEAST_OUTPUTS = 2  # of a layer that Muon trains; the last layer has one, so its kernel is a row
 
 
 class Optimiser:
@@ -32,7 +32,7 @@ class Optimiser:
             for layer in model.modules()
             if isinstance(layer, nn.Conv2d) and layer.kernel_size != (1, 1) and layer.out_channels >= LEAST_OUTPUTS
         ]
-        # the same memory, seen as matrices, because Muon takes nothing else
+        # Muon takes only matrices, so these are views of the kernels' memory as matrices
         self.matrices = [
             (kernel, nn.Parameter(_in_memory_order(kernel.detach()).view(len(kernel), -1))) for kernel in kernels
         ]

@@ -60,7 +60,7 @@ def train(
 
 
 def announce(trainer: Trainer) -> None:
-    """Say in the log of the job what is trained on what."""
+    """Say in the log of the job which network is trained, on which device and on which days."""
     processes = f"{trainer.group.size} x " if trainer.group.size > 1 else ""
     log.info(
         "%s: training on %s%s: %d days, %d parameters, %d steps an epoch of %d patches of %d x %d coarse cells",

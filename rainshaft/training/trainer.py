@@ -3,7 +3,7 @@
 Everything random is a function of (seed, step): the batch, and the noise of the members. So a training that was killed
 and resumed from a checkpoint ends with the weights of an undisturbed one, bit for bit on a CPU.
 
-The loop knows no kind of network. What it asks of one is `rainshaft.models.interface.Generator`.
+The loop knows no kind of network. It uses the interface `rainshaft.models.interface.Generator` alone.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ log = logging.getLogger("rainshaft")
 
 CHECKPOINT_SECONDS = 300  # between checkpoints inside a long epoch
 
-LEAST_LEARNING_RATE = 0.02  # of the highest, at the end of the cosine
+LEAST_LEARNING_RATE = 0.02  # share of the highest rate, at the end of the cosine
 
-SHOWN = ("loss", "L_rec", "L_grad", "L_kl", "L_crps")  # in the line of an epoch; train_log.csv has all terms
+SHOWN = ("loss", "L_rec", "L_grad", "L_kl", "L_crps")  # in the log line of an epoch; train_log.csv has all terms
 
 Rows = list[dict[str, Any]]
 """The rows of the training log, one an epoch."""
@@ -58,7 +58,7 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     sums: dict[str, float] = field(default_factory=dict)
-    """of the loss and of each term that it has, over the steps of this epoch"""
+    """sums of the loss and of each of its terms, over the steps of this epoch"""
     history: Rows = field(default_factory=list)
     best_epoch: int = 0
     best_value: float = math.inf
@@ -72,7 +72,7 @@ class Trainer:
     network, days, validation_days
         A network of a chain, and its part of the training days and of the validation days.
     name
-        Of the network, for the log.
+        Name of the network, for the log.
     epochs
         `train.epochs`, or `train.coarse_epochs` for the network of the coarse rain.
     """
@@ -198,7 +198,7 @@ class Trainer:
             for name, value in {"loss": self.objective.total(terms, beta), **terms}.items():
                 sums[name] = sums.get(name, 0.0) + size * value
             count += size
-        # Every process computes all of it. The mean makes them agree to the last bit on which epoch is best.
+        # Every process validates on all patches. The mean makes them agree to the last bit on which epoch is best.
         means = self.group.mean(torch.stack(list(sums.values()))) / count
         return dict(zip(sums, means.tolist(), strict=True))
 
@@ -206,7 +206,7 @@ class Trainer:
         """Validate, add a row to the history, and keep the weights if they are the best."""
         p, metric = self.progress, self.settings.train.early_stopping_metric
         lr, beta = self.schedule()
-        validation = self.validate(self.settings.loss.beta_kl)  # with the final beta, so that epochs compare
+        validation = self.validate(self.settings.loss.beta_kl)  # the final beta makes epochs comparable
         row: dict[str, Any] = {
             "network": self.name,
             "epoch": len(p.history) + 1,
@@ -227,7 +227,7 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done, or none was better for as long as the patience lasts."""
+        """Whether all epochs are done, or the patience has ended without a better epoch."""
         p = self.progress
         return len(p.history) >= self.epochs or len(p.history) - p.best_epoch >= self.patience
 

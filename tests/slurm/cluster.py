@@ -245,7 +245,7 @@ class Cluster:
         self._daemon("slurmd", "-D", "-f", str(self.config), "-N", node)
 
     def node_down(self, node: str) -> None:
-        """Take a node away as a power cut does: its daemon and all that runs on it, at once."""
+        """Take a node away at once, like a power cut. Its daemon and all that runs on it end."""
         for daemon in self.daemons:
             if daemon.args[0] == "slurmd" and daemon.args[-1] == node and daemon.poll() is None:
                 daemon.kill()

@@ -45,12 +45,12 @@ class Training:
 
     @property
     def step(self):
-        """Of the newest checkpoint."""
+        """The step of the newest checkpoint."""
         names = [path.name for path in self.project.results.glob("calibrated/checkpoints/*/step-*.pt")]
         return max((int(name.split("-")[1]) for name in names), default=0)
 
     def going_on(self):
-        """Wait until it has gone on from where it was and saved again, and stop it there; the number of its job."""
+        """Wait until the training has gone on and saved again, and stop it there. Return the number of its job."""
         resumed = 0
         if self.step:
             wait_for(lambda: "resuming at step" in self.words(), 90, f"a new try; {self.tail()}")

@@ -15,7 +15,7 @@ CPU_RULES = {"prepare", "fit_normalisation", "baselines", "judge", "compare"}
 
 
 def accounted():
-    """What the accounting says of every job so far: its rule or group -> its record."""
+    """Give the accounting of every job so far: rule or group -> record."""
     fields = "jobid,state,partition,account,nodelist,reqtres,timelimitraw,comment"
     records = list(csv.DictReader(run("sacct", "-XP", "-o", fields).splitlines(), delimiter="|"))
     for record in records:

@@ -22,7 +22,7 @@ def rain(rng, *shape, smooth=2):
 
 
 def exchangeable(days=60, members=8, height=24, width=30, seed=3):
-    """Truth and members drawn from the same distribution around a common signal."""
+    """Draw truth and members from one distribution around a common signal."""
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal((days, members + 1, height, width)) + rng.standard_normal((days, 1, height, width))
     noise = scipy.ndimage.gaussian_filter(noise, (0, 0, 1.0, 1.0))

@@ -162,8 +162,8 @@ def test_quantile_mapping_keeps_zeros_and_its_factor_beyond_the_record():
     assert at[1:] == pytest.approx([20, 80], rel=0.02)
 
 
-def test_quantile_mapping_learns_from_training_days_only(dataset, tmp_path):
-    """The wet fraction of the training days comes out; other days have no say."""
+def test_quantile_mapping_learns_from_training_days_only(dataset):
+    """The result has the wet fraction of the training days. Other days do not change it."""
     _, _, truth, coarse, valid, split = dataset
     with Fields(dataset[0]) as fields:
         transfer = fit_quantile_mapping(DaysBySplit(fields, xr.load_dataset(dataset[1])))

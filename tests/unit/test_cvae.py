@@ -218,7 +218,7 @@ def test_the_same_low_elsewhere_is_another_weather():
     encoder = build_with_context(shape=(9, 13)).context_encoder
     west, east = encoder.mean.repeat(2, 1, 1, 1)
     west[0, 4, 4] -= 3000
-    east[0, 4, 8] -= 3000  # away from the edges, where convolutions alone make the same features of both
+    east[0, 4, 8] -= 3000  # away from the edges, where convolutions alone would make equal features of both
     assert (encoder(west[None]) - encoder(east[None])).abs().max() > 0.01
 
 

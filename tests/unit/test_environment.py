@@ -1,4 +1,4 @@
-"""What rainshaft needs is the same in pyproject.toml, the locks, the conda environment, run.sh and the imports."""
+"""The files that name what rainshaft needs agree: pyproject.toml, locks, conda environment, run.sh and imports."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""The distributions and spectra: that what they show are the numbers of the scores."""
+"""The distributions and spectra: they show the numbers of the scores."""
 
 from __future__ import annotations
 

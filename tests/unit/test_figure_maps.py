@@ -1,4 +1,4 @@
-"""The maps: that they are written, and that what they show is what they say."""
+"""The maps: they are written, and they show the rain that their titles name."""
 
 from __future__ import annotations
 

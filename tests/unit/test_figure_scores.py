@@ -1,4 +1,4 @@
-"""The scores side by side: a row each, in the units of the panel, replicates together."""
+"""The scores side by side: each experiment has one row, replicates share it, and values have the unit of the panel."""
 
 from __future__ import annotations
 

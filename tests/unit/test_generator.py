@@ -1,4 +1,4 @@
-"""The interface of generators: a kind that the library does not know trains, is stored and is drawn like any other."""
+"""The interface of generators: the library trains, stores and draws a kind of network that it does not know."""
 
 import csv
 import json

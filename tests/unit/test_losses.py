@@ -187,7 +187,7 @@ def test_a_patch_counts_in_the_spectral_crps_by_what_is_valid_in_it():
 
 
 def test_processes_that_share_a_batch_have_its_mass_loss_and_gradient():
-    """Each has the value of the whole, and the mean of their gradients is that of the whole."""
+    """Each process gets the value of the whole batch, and the mean of their gradients is the gradient of the batch."""
     y, members, valid = rain(1), torch.cat([rain(2), rain(3) * 2, rain(4) + 1], 1), VALID.clone()
     valid[0, :, :9] = 0  # one process has fewer cells than the other
     whole = members.clone().requires_grad_()

@@ -281,7 +281,7 @@ def categorise(tmp_path, rain, **keys):
 def test_categories_of_constructed_days(tmp_path):
     rain = np.zeros((8, 8, 12))
     rain[0, :4, 0:2] = 95  # wide and heavy, 5 km from the coast on average
-    rain[1, :4, 9:11] = 95  # the same inland
+    rain[1, :4, 9:11] = 95  # as wide and heavy, but inland
     rain[2, 0, 11] = 99.5  # one extreme cell inland
     rain[3, 0, 0] = 99.5  # one at the coast
     rain[4, 0, :3] = 95  # three heavy cells are not enough, and too few cells are wet
@@ -313,7 +313,7 @@ def test_days_are_sorted_for_training_by_their_coarse_rain_alone(tmp_path):
     np.testing.assert_array_equal(before.coarse_category.values, expected)
     with xr.open_dataset(path) as opened:
         other = opened.load()
-    other["pr"] = other.pr * 3  # the observed rain is another, the coarse rain the same
+    other["pr"] = other.pr * 3  # the observed rain changes, the coarse rain does not
     other.to_netcdf(tmp_path / "other.nc")
     np.testing.assert_array_equal(fit_normalisation([tmp_path / "other.nc"], dataset).coarse_category, expected)
     alone = other.isel(channel=[1]).assign_attrs(rain_channel="")

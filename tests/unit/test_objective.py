@@ -31,7 +31,7 @@ def trainer_of(islands: Data, **loss: object) -> tuple[Trainer, Batch]:
 
 
 def test_the_kl_counts_by_the_valid_cells_of_the_domain(islands):
-    """Latents over islands must not come cheaper because there is much sea; a patch of nothing but sea is no matter."""
+    """Latents over islands must not cost less because there is much sea. A patch of sea alone must do no harm."""
     trainer, batch = trainer_of(islands, posterior_members=1)
     network = trainer.network
     in_the_sea = replace(batch, valid_B1HW=torch.zeros_like(batch.valid_B1HW))

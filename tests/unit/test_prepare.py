@@ -1,4 +1,4 @@
-"""Raw files of every habit give the same canonical fields; faulty ones are refused with a word that helps."""
+"""Raw files of every form give equal canonical fields. Faulty files are refused with a message that helps."""
 
 import json
 
@@ -47,8 +47,8 @@ def rain_file(years=(YEAR,), hour=0, height=HEIGHT, width=WIDTH, units="mm/day")
     return pr.to_dataset(name="pr")
 
 
-def coarse_file(cells=(3, 4), size=0.4, south=20.0, west=70.0, units="K", hour=12, value=280.0, **kwargs):
-    """A predictor on its own grid, a tilted plane in latitude and longitude plus the day."""
+def coarse_file(cells=(3, 4), size=0.4, south=20.0, west=70.0, units="K", hour=12, value=280.0):
+    """Make a predictor on its own grid. It is a plane that rises with latitude, longitude and the day."""
     time = days_of(YEAR, hour=hour)
     lat, lon = axis(south, cells[0], size)[::-1], axis(west, cells[1], size)
     plane = value + (lat[:, None] - 20) + 2 * (lon - 70)
@@ -371,7 +371,7 @@ def test_days_that_alternate_between_files(make, plain, tmp_path):
 
 
 @pytest.mark.parametrize(("calendar", "days"), [("noleap", 365), ("360_day", 360), ("standard", 366)])
-def test_calendars(make, tmp_path, calendar, days):
+def test_calendars(make, calendar, days):
     rain, other = rain_file((2000,)), coarse_file()
     time = xr.date_range("2000-01-01", periods=days, calendar=calendar, use_cftime=True)
     rain = rain.isel(time=slice(days)).assign_coords(time=time)
@@ -658,7 +658,7 @@ def test_coarse_rain_predictor(make):
 
 
 def weather(name="msl", units="Pa", **kwargs):
-    """A field far wider than the rain, whose values tell the place: a plane in latitude and longitude plus the day."""
+    """Make a field far wider than the rain. It rises with latitude, longitude and day, so values tell the place."""
     raw = coarse_file((5, 7), 2.5, 15.0, 65.0, units, **{"value": 1e5, **kwargs})
     return raw.rename(tas=name).astype("float64")
 

@@ -75,7 +75,7 @@ class Copy:
         return process.returncode, output
 
     def pretend_set_up(self, **environment: str) -> Path:
-        """Make a .venv that run.sh takes for whole; returns its bin folder."""
+        """Make a .venv that run.sh believes to be whole. Return its bin folder."""
         venv = self.folder / ".venv"
         (venv / "bin").mkdir(parents=True)
         (venv / "setup.log").touch()

@@ -184,7 +184,7 @@ def test_the_file_has_all_test_days_is_masked_and_says_where_it_comes_from(model
     assert (members.attrs["mode"], members.attrs["note"]) == ("prior", "test")
 
 
-def test_days_from_a_file_and_what_is_wrong_with_it(model, data, tmp_path):
+def test_days_from_a_file_and_what_is_wrong_with_it(data, tmp_path):
     dates = tmp_path / "days.txt"
     dates.write_text("2001-01-02\n2001-01-03\n")
     chosen = choose_days(data[1], f"file:{dates}")

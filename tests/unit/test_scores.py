@@ -118,16 +118,16 @@ def test_spread_of_whole_days_is_told_from_that_of_cells():
     days, size, cells = 400, 10, (12, 12)
 
     def draw(day, cell):
-        """Members and truth alike: a level of the whole day and noise of single cells."""
+        """Members and truth are made alike: from a level of the whole day and noise of single cells."""
         level, noise = rng.normal(0, day, (days, size + 1, 1, 1)), rng.normal(0, cell, (days, size + 1, *cells))
         fields = np.maximum(20 + level + noise, 0).astype("f4")
         return fields[:, :size], fields[:, size]
 
     members, truth = draw(2.0, 3.0)
     assert value(block(members, truth), "domain_spread_skill") == pytest.approx(1, abs=0.08)
-    # of a Gaussian with the same spread as its error the CRPS is sigma / sqrt(pi) (Gneiting and Raftery 2007, eq. 21)
+    # the CRPS of a Gaussian whose spread is its error is sigma / sqrt(pi) (Gneiting and Raftery 2007, eq. 21)
     assert value(block(members, truth), "domain_crps") == pytest.approx(2.0 / np.sqrt(np.pi), rel=0.08)
-    alike = np.sqrt(3.0**2 + 2.0**2) / 3.0 * (draw(0.0, 3.0)[0] - 20) + 20  # the same spread at every cell
+    alike = np.sqrt(3.0**2 + 2.0**2) / 3.0 * (draw(0.0, 3.0)[0] - 20) + 20  # one spread at every cell
     assert value(block(alike, truth), "spread_skill") == pytest.approx(1, abs=0.05)
     assert value(block(alike, truth), "domain_spread_skill") < 0.3
 

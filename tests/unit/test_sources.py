@@ -1,4 +1,4 @@
-"""Patterns of the configuration name the raw files, and what is wrong with them is said by their key."""
+"""Patterns of the configuration find the raw files. A message about a wrong pattern names its key."""
 
 import subprocess
 import sys

@@ -159,7 +159,7 @@ def test_csv_keeps_full_precision_and_intervals(tmp_path: Any) -> None:
     assert (a["mass_bias_low"], a["mass_bias_high"]) == pytest.approx((-22.5, -2.5))
 
 
-def test_heavy_days_have_their_own_rows(tmp_path: Any) -> None:
+def test_heavy_days_have_their_own_rows() -> None:
     one = entry("a", crps=1.0)
     one["heavy_days"] = entry("a", crps=9.0)["all_days"]
     assert table.table([one], "heavy_days")["fair_crps"].iloc[1] == 9

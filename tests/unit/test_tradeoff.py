@@ -58,12 +58,12 @@ def table(model, data, tmp_path_factory):
 
 
 def posterior(table, split="train"):
-    """Over the temperature, with all scales."""
+    """Select the rows that vary the temperature, with all scales."""
     return table[(table.split == split) & (table.scales == 3)]
 
 
 def fewer(table, split="train"):
-    """From all scales down to the prior, at the chosen temperature."""
+    """Select the rows from all scales down to the prior, at the chosen temperature."""
     return table[(table.split == split) & (table.temperature == 0.9)].sort_values("scales", ascending=False)
 
 

@@ -245,7 +245,7 @@ def test_a_chain_learns_the_coarse_rain_from_the_predictors_and_the_fine_rain_fr
         assert all(p.grad.abs().sum() > 0 for p in trainer.network.out.parameters())
 
 
-def test_a_chain_comes_back_from_its_file(data, undisturbed_chain):
+def test_a_chain_comes_back_from_its_file(undisturbed_chain):
     weights, info, log = undisturbed_chain
     model = load_model(weights, info, CPU)
     coarse, fine = (network.architecture for network in model.networks)

@@ -136,7 +136,7 @@ def test_a_value_just_outside_does_not_read_as_if_within():
 
 
 def test_low_correlation_of_a_calibrated_ensemble_is_no_fault():
-    """How well rain can be foretold from the coarse fields is not up to the model; the gap is."""
+    """The coarse fields limit how well rain can be foretold, so only the gap counts against the model."""
     assert not failed(judge(scores_of(correlation_member_truth=0.25, calibration_gap=0.01), []))
     bad = failed(judge(scores_of(correlation_member_truth=0.25, calibration_gap=-0.3), []))
     assert set(bad) == {"correlation of a member with the truth", "calibration gap"}
@@ -199,7 +199,7 @@ def test_what_cannot_be_computed_neither_passes_nor_fails():
 
 
 def test_whole_days_are_not_judged_where_their_mean_is_given():
-    """With the mass of the coarse cells kept the spread of the domain mean is neither right nor wrong."""
+    """Where members keep the mass of the coarse cells, the spread of the domain mean is neither right nor wrong."""
     verdict = judge(scores_of(domain_spread_skill=None), [])
     assert "spread / skill of the domain mean" not in {check["check"] for check in verdict["checks"]}
 

@@ -51,7 +51,7 @@ rule train_trial:
     params:
         code=code_of("train_trial"),
     message:
-        "Training deterministic networks with and without the days of {wildcards.experiment}, seed {wildcards.seed}"
+        "Training deterministic networks with and without synthetic days of {wildcards.experiment}, seed {wildcards.seed}"
     script:
         "../scripts/train_trial.py"
 
@@ -102,6 +102,6 @@ rule trace_tradeoff:
     params:
         code=code_of("trace_tradeoff"),
     message:
-        "Tracing the members of {wildcards.experiment} over temperature and scales of the posterior"
+        "Tracing how members of {wildcards.experiment} change with the temperature and the scales of the posterior"
     script:
         "../scripts/trace_tradeoff.py"

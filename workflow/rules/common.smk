@@ -16,7 +16,7 @@ except UserError as error:
 
 DATASETS = list(dict.fromkeys(e.dataset for e in CONFIG.experiments.values()))
 RUNS = [(name, mode) for name, e in CONFIG.experiments.items() for mode in e.sampling.modes]
-# Figures and the terminal show one replicate of each experiment: the first.
+# Figures and the terminal show the first replicate of each experiment.
 FIRST = [names[0] for names in CONFIG.families.values()]
 BASELINES = [name for name in CONFIG.baselines.names if baselines.is_installed(name)]
 DESCRIBED = {name: CONFIG.datasets[name] for name in DATASETS}

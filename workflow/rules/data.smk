@@ -15,7 +15,7 @@ rule freeze_dataset_config:
     params:
         text=lambda wildcards: canonical(dataset_slice(CONFIG, wildcards.dataset, wildcards.stage)),
     message:
-        "Freezing what the {wildcards.stage} stage of {wildcards.dataset} depends on"
+        "Writing the settings of {wildcards.dataset} that the stage {wildcards.stage} reads"
     shell:
         "printf '%s' {params.text:q} > {output} 2> {log}"
 

@@ -1,4 +1,4 @@
-# Scores of the files that users take away, the verdict on them, and the table of all.
+# Scores of the ensembles that users take away, the verdict on each experiment, and the table of all scores.
 
 
 rule evaluate_samples:

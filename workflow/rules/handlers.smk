@@ -17,8 +17,8 @@ def be_alone():
         )
     if not RUN_LOCK.is_sure and (queued := jobs_in_queue(Path.cwd())):
         sys.exit(
-            f"Jobs of this folder are in the queue ({', '.join(queued)}), and without locks on this file system they may "
-            "belong to a run that is alive. Nothing was started; wait for its end, or scancel them."
+            f"Jobs of this folder are in the queue ({', '.join(queued)}), and they may belong to a run that is alive: this "
+            "file system has no locks that would tell. Nothing was started; wait for its end, or scancel them."
         )
     try:
         if cancelled := cancel_left_jobs(Path.cwd()):
@@ -58,7 +58,7 @@ def show_verdicts():
 
     for path in map(Path, of_runs(f"{CONFIG.results}/{{experiment}}/evaluation/{{mode}}/verdict.json", FIRST)):
         if path.exists():  # it is missing if only a part was asked for
-            print(summary(json.loads(path.read_text())), file=sys.stderr)
+            print(summary(json.loads(path.read_text(encoding="utf-8"))), file=sys.stderr)
     if CONFIG.replicates > 1:
         print(
             f"These are the verdicts on the first of {CONFIG.replicates} replicates. The means over all of them are in "

@@ -69,9 +69,8 @@ def shown(wildcards):
     entries = {name: {"dataset": dataset, "baseline": name} for name in baselines_of(dataset)}
     for family, names in families(wildcards).items():
         mode = CONFIG.experiments[names[0]].sampling.modes[0]
-        label = (
-            f"{family} (posterior)" if mode == "posterior" else family
-        )  # the reader must know that it has seen the truth
+        # The reader must know that the posterior has seen the truth.
+        label = f"{family} (posterior)" if mode == "posterior" else family
         entries[label] = {"experiment": names[0], "mode": mode}
     return entries
 

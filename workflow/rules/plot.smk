@@ -1,4 +1,4 @@
-# Figures of one experiment, and figures that compare all of a dataset.
+# Figures of one experiment, and figures that compare all experiments of a dataset.
 
 
 localrules:

@@ -1,4 +1,4 @@
-# From a model to the ensembles that users take away. The baselines are ensembles of other methods for comparison.
+# From a model to the ensembles that users take away. The baselines are ensembles that simpler methods make, for comparison.
 
 
 rule sample_fields:
@@ -25,7 +25,7 @@ rule sample_fields:
     params:
         code=code_of("sample_fields"),
     message:
-        "Sampling {wildcards.experiment} from the {wildcards.mode}, {wildcards.shard}"
+        "Sampling {wildcards.experiment} from the {wildcards.mode}, part {wildcards.shard}"
     script:
         "../scripts/sample_fields.py"
 

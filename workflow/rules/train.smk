@@ -1,4 +1,4 @@
-# From fields to a model.
+# From canonical fields to a trained model.
 
 
 localrules:
@@ -15,7 +15,7 @@ rule freeze_config:
     params:
         text=lambda wildcards: canonical(experiment_slice(CONFIG, wildcards.experiment, wildcards.stage)),
     message:
-        "Freezing what the {wildcards.stage} stage of {wildcards.experiment} depends on"
+        "Writing the settings of {wildcards.experiment} that the stage {wildcards.stage} reads"
     shell:
         "printf '%s' {params.text:q} > {output} 2> {log}"
 
@@ -44,7 +44,7 @@ rule train_model:
         processes=lambda wildcards: CONFIG.experiments[wildcards.experiment].train.gpus,
     params:
         code=code_of("train_model"),
-        # Snakemake deletes declared outputs of failed jobs. Checkpoints must stay, so they are none.
+        # Snakemake deletes declared outputs of failed jobs. Checkpoints must stay, so they are not declared.
         checkpoints=lambda wildcards: f"{CONFIG.results}/{wildcards.experiment}/checkpoints",
     message:
         "Training {wildcards.experiment}"

@@ -41,7 +41,7 @@ def fit_quantile_mapping(days: DaysBySplit) -> Array:
 
 
 def quantile_transfer(source: Array, target: Array) -> Array:
-    """Map each edge of the bins to the target's value at the same quantile (Panofsky and Brier 1968).
+    """Map each edge of the bins to the value at its quantile in the target (Panofsky and Brier 1968).
 
     As many cells are dry as in the target. If more cells are 0 in the source, all of them stay dry. Values above the
     largest one of the source are multiplied by the factor that the largest one gets.
