@@ -1,11 +1,13 @@
 """Every score: what each day adds to it, its formula, how it is shown, and which values are good.
 
-A new score is an addition to this file and to no other:
+A new score is an addition to this file:
 
 1. `QUANTITIES`: what each day adds, if the quantities below do not suffice.
 2. `FORMULAS`: the score from the sums and means of these quantities. It is in `scores.json` then.
 3. `SCORES`: its column in the tables and, where wanted, its place in the terminal and in the figure, and its band of
    good values. The verdict and the figure share the band.
+
+To judge it in the verdict takes one thing more: a check with its advice in `evaluation.verdict`.
 
 Formulas and words stand apart for a reason: the jobs that compute scores shall not run again when a heading changes.
 

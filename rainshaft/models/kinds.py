@@ -31,6 +31,7 @@ class Kind:
 
 
 KINDS = {RainCVAE.kind: Kind(build_cvae, restore_cvae)}
+"""Name of each kind, as in `model.kind`, to how it is made."""
 
 
 def build_model(settings: Model, normalisation: xr.Dataset, seed: int) -> Chain:

@@ -289,8 +289,8 @@ TERMS = (
     Term("L_crps_log", (PRIOR,), _log, lambda w, beta: w.lambda_crps * w.crps_log, lambda truth: truth.log_std),
     Term("L_crps_spectrum", (PRIOR,), _spectrum, lambda w, beta: w.lambda_crps * w.crps_spectrum),
 )
+"""Every term of the loss."""
 
-# What figures call the terms. The names stand apart from the terms, so that a new name starts no new training.
 LABELS = {
     "L_rec": "score of the posterior",
     "L_mass": "squared bias of the mass",
@@ -302,3 +302,4 @@ LABELS = {
     "L_crps_log": "ensemble score of log1p(rain)",
     "L_crps_spectrum": "ensemble score of the spectrum",
 }
+"""What figures call the terms. The words stand apart from the terms, so that other words train nothing anew."""
