@@ -12,7 +12,7 @@ import pytest
 import yaml
 from cluster import IMPATIENT, THROUGH_SLURM, kill, missing, processes_of, run, wait_for
 
-pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
+pytestmark = [pytest.mark.skipif(bool(missing()), reason=missing()), pytest.mark.slow]
 
 WEIGHTS = "results/calibrated/model.safetensors"
 
