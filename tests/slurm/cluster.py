@@ -279,7 +279,7 @@ class Cluster:
 def rule_of(job: dict[str, str]) -> str:
     """The rule of a job, or its group, from the comment that Snakemake gave it."""
     name = re.sub(r"^rule_|_wildcards_.*$", "", job["Comment"])
-    return next((group for group in ("prepare", "baselines", "judge", "compare") if name.startswith(f"{group}_")), name)
+    return next((group for group in ("prepare", "baselines", "judge") if name.startswith(f"{group}_")), name)
 
 
 def processes_of(job_id: str) -> list[int]:

@@ -11,7 +11,8 @@ from project import copy_project
 ACCOUNTING = True
 pytestmark = pytest.mark.skipif(bool(missing(accounting=True)), reason=missing(accounting=True))
 
-CPU_RULES = {"prepare", "fit_normalisation", "baselines", "judge", "compare"}
+COMPARISON = {"plot_comparison_maps", "plot_comparison_distributions", "plot_comparison_scores"}
+CPU_RULES = {"prepare", "fit_normalisation", "baselines", "judge", *COMPARISON}
 
 
 def accounted():
@@ -63,7 +64,7 @@ def test_each_job_asks_for_what_its_rule_says(through_slurm):
         "train_model": ("2", "16000M", "240"),
         "sample_fields": ("2", "8000M", "120"),
         "judge": ("2", "8000M", "150"),
-        "compare": ("2", "12000M", "30"),
+        **dict.fromkeys(COMPARISON, ("1", "4000M", "30")),
     }
 
 
