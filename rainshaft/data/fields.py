@@ -25,6 +25,7 @@ from rainshaft.errors import UserError
 from rainshaft.files import DISK_CHUNK_BYTES
 
 DAILY = ("pr", "predictors", "context")  # the variables with a value for each day
+FACTS = ("factor", "rain_channel", "grid_kind")  # attributes of each file
 GRID = ("lat", "lon", "y", "x", "channel", "channel_units", "v", "u", "context_channel", "context_units")
 
 Values = NDArray[np.float32]
@@ -70,8 +71,23 @@ class Fields:
         """fine cells along one side of a coarse cell"""
         self.rain_channel = str(self.years[0].attrs["rain_channel"])
         """name of the predictor that is coarse rain; empty where there is none"""
+        if len(self._places) < len(days):  # a day of two files would be read from the second one
+            self.close()
+            dates = np.concatenate([dates_of(year) for year in self.years])
+            found, counts = np.unique(dates, return_counts=True)
+            raise UserError(
+                f"{self.paths[0]} and the other years: found {counts.max()} entries for {found[counts.argmax()]}, "
+                "expected one for each day; prepare these years again"
+            )
 
     def _require_one_grid(self) -> None:
+        for path, year in zip(self.paths, self.years, strict=True):
+            for name in FACTS:
+                if year.attrs.get(name) is None or year.attrs[name] != self.years[0].attrs.get(name):
+                    raise UserError(
+                        f"{path}: found {name} {year.attrs.get(name, '(missing)')}, expected one value in all years "
+                        f"({self.paths[0]} has {self.years[0].attrs.get(name, '(missing)')}); prepare these years again"
+                    )
         for path, year in zip(self.paths, self.years, strict=True):
             for name in GRID:
                 if not np.array_equal(year[name].values, self.years[0][name].values):

@@ -96,6 +96,21 @@ def test_grids_or_predictors_that_differ_are_refused(paths, tmp_path, name):
         Fields([*paths[:2], tmp_path / "other.nc"])
 
 
+@pytest.mark.parametrize(("name", "value"), [("factor", 4), ("rain_channel", "tas"), ("grid_kind", None)])
+def test_attributes_that_differ_or_are_missing_are_refused(paths, tmp_path, name, value):
+    year = xr.load_dataset(paths[1])
+    year.attrs = {key: kept for key, kept in (year.attrs | {name: value}).items() if kept is not None}
+    year.to_netcdf(tmp_path / "other.nc")
+    with pytest.raises(UserError, match=f"other.nc: found {name} .*in all years"):
+        Fields([paths[0], tmp_path / "other.nc"])
+
+
+def test_a_day_that_two_files_hold_is_refused(paths, tmp_path):
+    make_fields(tmp_path / "again.nc", rain_of(7), "2002-01-10", context={"msl": np.zeros((20, 2, 3), "f4")})
+    with pytest.raises(UserError, match="found 2 entries for 2002-01-10"):
+        Fields([paths[0], tmp_path / "again.nc"])
+
+
 def test_no_year_is_refused():
     with pytest.raises(UserError, match="at least one year"):
         Fields([])
