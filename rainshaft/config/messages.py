@@ -25,7 +25,7 @@ def fault_lines(faults: list[Any]) -> list[str]:
     lines = []
     for where, here in found.items():
         inside = any(other.startswith(f"{where}.") for other in found)
-        if where and inside and all(fault["type"] == "literal_error" for fault in here):
+        if where and inside and all(fault["type"] in ("literal_error", "int_type") for fault in here):
             continue  # `predictors` may be a word or a list; this list has a fault inside, which has its own line
         lines.append(_line(where, here))
     return lines
@@ -89,7 +89,9 @@ def _expected(fault: Any) -> str:
 
 def _is_union_branch(key: int | str) -> bool:
     """Whether pydantic put the name of a type into the location, where a user sees only keys."""
-    return isinstance(key, str) and (key in ("float", "constrained-int") or ("[" in key and key != "[key]"))
+    return isinstance(key, str) and (
+        key in ("int", "float", "constrained-int", "DayOf") or ("[" in key and key != "[key]")
+    )
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:

@@ -22,6 +22,7 @@ from rainshaft.config.sections import (
     Baselines,
     Config,
     Dataset,
+    DayOf,
     Evaluation,
     Experiment,
     Loss,
@@ -47,6 +48,7 @@ SECTIONS: dict[str, type[Section]] = {
     "`datasets.NAME`": Dataset,
     "`datasets.NAME.rain`": RainFiles,
     "`datasets.NAME.predictors`, each": PredictorFiles,
+    "`datasets.NAME.rain.day` and `datasets.NAME.predictors[].day`": DayOf,
     "`datasets.NAME.elevation`, `datasets.NAME.land`": StaticFile,
     "`datasets.NAME.split`": Split,
     "`datasets.NAME.synthetic`": Synthetic,
@@ -180,9 +182,11 @@ def _default(part: dict[str, Any]) -> str:
 def _value(part: dict[str, Any], plural: str = "") -> str:
     """The type and the range of a key, in words."""
     if "anyOf" in part:
-        return " or ".join(map(_value, part["anyOf"]))
+        return " or ".join(_value(choice, plural) for choice in part["anyOf"])
     if "const" in part or "enum" in part:
         return ", ".join(f"`{choice}`" for choice in part.get("enum", [part.get("const")]))
+    if part["type"] == "array" and "prefixItems" in part:  # such a list has a fixed number of entries
+        return f"list{plural} of {len(part['prefixItems'])} dates"
     if part["type"] == "array":
         return f"list of {_value(part['items'], 's')}"
     names = {

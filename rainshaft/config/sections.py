@@ -6,9 +6,21 @@ begins with the key that is at fault.
 
 from __future__ import annotations
 
+import itertools
+from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StrictBool, StrictFloat, StrictInt, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    model_validator,
+)
 
 from rainshaft.errors import nearest
 
@@ -18,13 +30,28 @@ RESERVED_NAMES = ("data", "comparison", "logs", "benchmarks")  # folders that th
 
 NAME = r"^[a-z0-9]+(?:-[a-z0-9]+)*$"
 DAYS = r"^(heavy_only|split:(train|validation|test)|file:.+)$"
+CLOCK = r"^-?([01]\d|2[0-3]):[0-5]\d$"
+DATE = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"
 FORMS = {
     NAME: "a name of lower-case letters, digits and single hyphens, for example `my-run`",
+    CLOCK: "a time between `-23:59` and `23:59`, in quotes",
+    DATE: "a date such as 2001-12-31",
     DAYS: "`heavy_only`, `split:train`, `split:validation`, `split:test` or `file:PATH`",
 }
 """pattern of a text -> what it asks for, in words"""
 
 Name = Annotated[str, Field(pattern=NAME)]
+
+
+def _iso_date(value: object) -> object:
+    """Give a date of YAML as text, so that dates with and without quotes are alike."""
+    return value.isoformat() if isinstance(value, date) else value
+
+
+Date = Annotated[str, Field(pattern=DATE), BeforeValidator(_iso_date)]
+
+Period = tuple[Date, Date]
+"""the first and the last date of a part of the record, both included"""
 
 Number = StrictFloat  # takes 2 and 2.0, and makes both 2.0; it refuses "2" and true
 
@@ -35,34 +62,57 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-class RainFiles(Section):
-    """These files hold the observed rain on the fine grid, which the model learns to make."""
+class DayOf(Section):
+    """These keys say when a day begins, for records that are not those of days from 00:00 to 24:00."""
+
+    starts: str = Field("00:00", pattern=CLOCK)
+    """Records of less than a day are gathered to days that begin at this time, in the time of the file. A day has the
+    date of its 00:00: `03:00` begins three hours after it, and `-21:00` begins 21 hours before it and ends at 03:00 of
+    its date, as days of rain gauges often do."""
+    stamps: Literal["auto", "start", "end"] = "auto"
+    """A stamp stands at this side of its record, as in `day` below. `auto` asks the bounds of the file."""
+
+
+class DailyFiles(Section):
+    """These files hold a variable that changes from day to day."""
 
     files: tuple[str, ...] = Field(min_length=1)
-    """These netCDF files hold the rain. `*` matches any text, `{year}` stands for the year, and `$VAR` stands for an
-    environment variable."""
+    """These files hold the variable: netCDF, zarr, GRIB or GeoTIFF. `*` matches any text, `{year}` stands for the year,
+    and `$VAR` stands for an environment variable. Where the files have no dates but their names do, `{year}`, `{month}`
+    and `{day}` in the pattern say where."""
     variable: str
-    """The rain variable has this name in the files."""
+    """The variable has this name in the files. Where it lies in a group, its path works, too."""
+    level: Number | None = None
+    """This level is taken where the variable has several, for example `500`. It has the units of the file."""
     units: str | None = None
     """These units are assumed where a file states none, for example `mm/day`."""
+    day: Literal["auto", "start", "end"] | DayOf = "auto"
+    """This says to which day a record belongs. `auto` takes the day in which the middle of its bounds lies, and the
+    date of its stamp where it has no bounds. `start` and `end` say that a stamp stands at the start or end of its
+    record, whatever the bounds say: with `end`, a daily record stamped on the second is that of the first."""
 
 
-class PredictorFiles(Section):
+class RainFiles(DailyFiles):
+    """These files hold the observed rain on the fine grid, which the model learns to make."""
+
+
+class PredictorFiles(DailyFiles):
     """These files hold one coarse predictor."""
 
-    files: tuple[str, ...] = Field(min_length=1)
-    """These netCDF files hold the predictor. `*`, `{year}` and `$VAR` work as in `rain.files`."""
-    variable: str
-    """The variable has this name in the files. It is also the name of the predictor."""
+    name: str | None = Field(None, min_length=1)
+    """This is the name of the predictor in the results. Without it, that is the name of the variable."""
     quantity: Literal["rain", "temperature", "other"] = "other"
     """`rain` is converted to mm/day and becomes the coarse rain that the model refines. `temperature` is converted to
     K. `other` is taken as it is."""
-    units: str | None = None
-    """These units are assumed where a file states none."""
     context: StrictBool = False
     """`true` gives the network the whole field, as the large-scale weather of the day. The field stays on its own grid
     and may reach far beyond the rain. All context predictors of a dataset share one grid. `false` gives the network
     only the values over the area of the rain."""
+
+    @property
+    def label(self) -> str:
+        """Its name in the results."""
+        return self.name or self.variable
 
     @model_validator(mode="after")
     def _rain_is_no_context(self) -> PredictorFiles:
@@ -97,15 +147,20 @@ class Synthetic(Section):
 class Split(Section):
     """The split says which days train the model, which days choose its weights, and which days score it."""
 
-    by: Literal["years", "blocks"] = "years"
+    by: Literal["years", "blocks", "dates"] = "years"
     """`years` splits by whole years. `blocks` deals out runs of `block_days` days in turn, which suits short
-    records."""
-    train: tuple[StrictInt, ...] = ()
-    """The model learns from these years, with `by: years`."""
-    validation: tuple[StrictInt, ...] = ()
-    """Early stopping and `pixel_threshold: auto` use these years, with `by: years`."""
-    test: tuple[StrictInt, ...] = ()
-    """The scores are taken on these years, with `by: years`."""
+    records. `dates` splits by the first and the last date of each part."""
+    train: tuple[StrictInt | Period, ...] = ()
+    """The model learns from these years, with `by: years`, or from these periods, with `by: dates`. A period is
+    `[first date, last date]`, for example `[2001-12-01, 2009-02-28]`."""
+    validation: tuple[StrictInt | Period, ...] = ()
+    """Early stopping and `pixel_threshold: auto` use these years or periods."""
+    test: tuple[StrictInt | Period, ...] = ()
+    """The scores are taken on these years or periods."""
+    year_begins: StrictInt = Field(1, ge=1, le=12)
+    """A year of the split begins with this month, with `by: years`, and has the number of the calendar year in which it
+    ends. With 12, the winter from December 1982 to February 1983 belongs to 1983. With 10, it is the hydrological
+    year."""
     block_days: StrictInt = Field(10, ge=1)
     """A block has this many days, with `by: blocks`."""
     cycle: tuple[Literal["train", "validation", "test"], ...] = (
@@ -131,18 +186,32 @@ class Split(Section):
                 )
             return self
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
-        for part, years in parts.items():
-            if not years:
-                raise ValueError(f"{part}: found no year, expected at least one; write a list of years")
-        seen: dict[int, str] = {}
-        for part, years in parts.items():
-            for year in years:
-                if seen.setdefault(year, part) != part:
-                    raise ValueError(
-                        f"{part}: found {year}, which is also in {seen[year]}, but the parts must not share days; "
-                        "remove it from one of them"
-                    )
+        kind, example = ("year", "a list of years") if self.by == "years" else ("period", "[[2001-01-01, 2008-12-31]]")
+        for part, entries in parts.items():
+            if not entries:
+                raise ValueError(f"{part}: found no {kind}, expected at least one; write {example}")
+            for entry in entries:
+                if isinstance(entry, int) != (self.by == "years"):
+                    shown = entry if isinstance(entry, int) else list(entry)
+                    raise ValueError(f"{part}: found {shown} with `by: {self.by}`, expected a {kind}; write {example}")
+                if not isinstance(entry, int) and entry[0] > entry[1]:
+                    raise ValueError(f"{part}: found {list(entry)}, expected the earlier date first; exchange them")
+        self._require_no_shared_days(parts)
         return self
+
+    def _require_no_shared_days(self, parts: dict[str, tuple[int | Period, ...]]) -> None:
+        """Refuse a year or a day that is in two parts."""
+        spans = [
+            (*((entry, entry) if isinstance(entry, int) else entry), part)
+            for part, entries in parts.items()
+            for entry in entries
+        ]
+        for (_, end, earlier), (start, _, later) in itertools.pairwise(sorted(spans, key=lambda span: span[:2])):
+            if start <= end and earlier != later:
+                raise ValueError(
+                    f"{later}: found {start}, which is also in {earlier}, but the parts must not share days; remove it "
+                    "from one of them"
+                )
 
 
 class Dataset(Section):
@@ -185,7 +254,8 @@ class Dataset(Section):
             raise ValueError(f"years: found a year twice in {list(self.years)}; write each year once")
         if self.split.by == "years":
             used = {*self.split.train, *self.split.validation, *self.split.test}
-            if unknown := sorted(used - set(self.years)):
+            begun = {year + 1 for year in self.years} if self.split.year_begins > 1 else set()
+            if unknown := sorted(used - set(self.years) - begun):
                 raise ValueError(
                     f"split: found {unknown}, expected years among {list(self.years)}; add them to `years`, or remove "
                     "them from the split"
@@ -198,11 +268,11 @@ class Dataset(Section):
             return self
         if not self.predictors:
             raise ValueError("predictors: found an empty list; name files, or write `coarsened`")
-        names = [p.variable for p in self.predictors]
+        names = [p.label for p in self.predictors]
         if len(set(names)) != len(names):
             raise ValueError(
-                f"predictors: found the variables {names}, expected each name once, since it is also the name of the "
-                "predictor; rename a variable in its files"
+                f"predictors: found the names {names}, expected each name once; give a predictor another `name`, for "
+                "example `name: z500`"
             )
         if (count := sum(p.quantity == "rain" for p in self.predictors)) > 1:
             raise ValueError(

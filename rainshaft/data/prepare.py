@@ -195,8 +195,8 @@ def _fields(dataset: PrepareSettings, year: int, plan: _Plan) -> xr.Dataset:
         channels, rain_channel = [("pr", "mm/day")], "pr"
         coarse = [_block_means(pr, dataset.factor)]
     else:
-        channels = [(record.source.variable, record.units) for record, _ in plan.predictors]
-        rain_channel = next((r.source.variable for r, _ in plan.predictors if r.source.quantity == "rain"), "")
+        channels = [(record.source.label, record.units) for record, _ in plan.predictors]
+        rain_channel = next((r.source.label for r, _ in plan.predictors if r.source.quantity == "rain"), "")
         coarse = [_mapped(*predictor, data) for predictor, data in zip(plan.predictors, predictors, strict=True)]
     fields = xr.Dataset(
         {
@@ -212,7 +212,7 @@ def _fields(dataset: PrepareSettings, year: int, plan: _Plan) -> xr.Dataset:
         },
         coords={
             "channel": np.array([name for name, _ in channels], dtype=str),
-            "context_channel": np.array([r.source.variable for r in plan.context], dtype=str),
+            "context_channel": np.array([r.source.label for r in plan.context], dtype=str),
             **plan.coarse.coordinates,
             **_context_axes(plan.context),
         },

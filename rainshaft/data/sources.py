@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from rainshaft.config.sections import DailyFiles, DayOf
 from rainshaft.config.slices import PrepareSettings
 from rainshaft.errors import UserError
 
@@ -40,6 +41,12 @@ class Source:
     quantity: Literal["rain", "temperature", "other", "elevation", "land"]
     units: str | None = None
     """units that the configuration states"""
+    level: float | None = None
+    """which level to take where there are several"""
+    day: DayOf = field(default_factory=DayOf)
+    """to which day a record belongs"""
+    label: str = ""
+    """name of the channel in the results"""
     context: bool = False
     """whether the field stays whole, on its own grid"""
 
@@ -85,12 +92,10 @@ def source_files(dataset: PrepareSettings, years: Iterable[int]) -> list[Path]:
 
 def sources_of(dataset: PrepareSettings) -> list[Source]:
     """Rain, predictors, elevation and land, in this order."""
-    rain = dataset.rain
-    sources = [Source("rain", "rain", rain.files, rain.variable, "rain", rain.units)]
+    sources = [_daily(dataset.rain, "rain", "rain", "rain")]
     if dataset.predictors != "coarsened":
         for i, p in enumerate(dataset.predictors):
-            name = f"predictor {p.variable}"
-            sources.append(Source(f"predictors.{i}", name, p.files, p.variable, p.quantity, p.units, p.context))
+            sources.append(_daily(p, f"predictors.{i}", f"predictor {p.label}", p.quantity, p.label, p.context))
     if dataset.elevation:
         sources.append(
             Source("elevation", "elevation", (dataset.elevation.file,), dataset.elevation.variable, "elevation")
@@ -98,6 +103,30 @@ def sources_of(dataset: PrepareSettings) -> list[Source]:
     if dataset.land:
         sources.append(Source("land", "land", (dataset.land.file,), dataset.land.variable, "land"))
     return sources
+
+
+def _daily(
+    files: DailyFiles,
+    key: str,
+    name: str,
+    quantity: Literal["rain", "temperature", "other"],
+    label: str = "",
+    context: bool = False,
+) -> Source:
+    """The source of a variable that changes from day to day."""
+    day = files.day if isinstance(files.day, DayOf) else DayOf(stamps=files.day)
+    return Source(
+        key,
+        name,
+        files.files,
+        files.variable,
+        quantity,
+        units=files.units,
+        level=files.level,
+        day=day,
+        label=label,
+        context=context,
+    )
 
 
 def files_of(source: Source, year: int) -> list[Path]:

@@ -23,19 +23,36 @@ def split_days(time: ArrayLike, split: Split) -> NDArray[np.str_]:
     time
         Days as datetime64 or cftime (day).
     split
-        By whole years, or by blocks of `block_days` days. Blocks are counted from the first day and dealt out in turn.
+        By whole years, by periods, or by blocks of `block_days` days. Blocks are counted from the first day and dealt
+        out in turn.
 
     Returns
     -------
-    `train`, `validation`, `test` or, for years that the split does not name, `unused` (day).
+    `train`, `validation`, `test` or, for days that the split does not name, `unused` (day).
     """
     days = xr.Dataset(coords={"time": ("time", np.asarray(time))}).indexes["time"]
     index = cast("pd.DatetimeIndex | xr.CFTimeIndex", days)
     if split.by == "blocks":
         block = np.asarray((index - index.min()).days) // split.block_days
         return np.array(split.cycle)[block % len(split.cycle)]
-    part_of = {year: part for part in SPLITS for year in getattr(split, part)}
-    return np.array([part_of.get(int(year), UNUSED) for year in index.year], dtype="<U10")
+    if split.by == "years":
+        number = np.asarray(index.year)
+        if split.year_begins > 1:
+            number = number + (np.asarray(index.month) >= split.year_begins)
+        spans = {part: [(year, year) for year in getattr(split, part)] for part in SPLITS}
+    else:
+        number = np.asarray(index.year * 10000 + index.month * 100 + index.day)
+        spans = {part: [(_number(a), _number(b)) for a, b in getattr(split, part)] for part in SPLITS}
+    parts = np.full(len(number), UNUSED, dtype="<U10")
+    for part, its in spans.items():
+        for first, last in its:
+            parts[(number >= first) & (number <= last)] = part
+    return parts
+
+
+def _number(date: str) -> int:
+    """A date YYYY-MM-DD as a number that orders dates of any calendar."""
+    return int(date.replace("-", ""))
 
 
 def require_days(part: NDArray[np.str_], dates: Sequence[str], split: Split) -> None:
@@ -53,7 +70,8 @@ def require_days(part: NDArray[np.str_], dates: Sequence[str], split: Split) -> 
     for name in SPLITS:
         if not (part == name).any():
             key = "split.cycle" if split.by == "blocks" else f"split.{name}"
-            cure = "use a shorter block_days" if split.by == "blocks" else "name a year that has data"
+            cures = {"blocks": "use a shorter block_days", "years": "name a year that has data"}
+            cure = cures.get(split.by, "name a period that has data")
             raise UserError(
                 f"{key}: found no {name} day in the {len(dates)} days from {min(dates)} to {max(dates)}, "
                 f"expected at least one; {cure}"

@@ -148,7 +148,7 @@ def test_a_typo_names_the_nearest_key(raw):
         ({"datasets__demo__years": [2001, 2001]}, "datasets.demo.years: found a year twice in [2001, 2001]"),
         ({"datasets__demo__predictors": []}, "datasets.demo.predictors: found an empty list; name files"),
         ({"datasets__demo__predictors__1__quantity": "rain"}, "predictors: found 2 with `quantity: rain`, expected at"),
-        ({"datasets__demo__predictors__1__variable": "pr"}, "expected each name once, since it is also the name of"),
+        ({"datasets__demo__predictors__1__variable": "pr"}, "expected each name once; give a predictor another `name`"),
         ({"datasets__demo__rain__files": "rain.nc"}, "rain.files: found 'rain.nc', expected a list such as [a, b]"),
         (
             {"datasets__demo__split": {"by": "blocks", "cycle": ["train"]}},
