@@ -32,6 +32,10 @@ from rainshaft.data.year import Days, VariableYear, read_year
 from rainshaft.files import write_netcdf
 
 MEMORY_CHUNK_BYTES = 16e6  # of one variable in memory for each thread; it decides how many days are read at once
+STAMPS_ELSEWHERE = (
+    "ERA5-Land at 00 UTC, CESM and WRF stamp the end. If the files do it otherwise, write `day: start` or `day: end` "
+    "beside `files`."
+)
 
 Predictor = tuple[VariableYear, Mapping]
 """a coarse predictor, and how it gets to the coarse grid"""
@@ -68,10 +72,11 @@ def check_sources(dataset: PrepareSettings, years: Sequence[int]) -> list[str]:
                 for record, before in zip(plan.context, first.context, strict=True):
                     record.require_grid_of(before)
                 for record in plan.records:
-                    for doubt in record.timing.doubts:
+                    for doubt in record.timing.doubts if len(plan.records) > 1 else ():
                         doubts.setdefault(doubt, {})[record.source.name] = None
     faults.throw()
-    return [_span(np.concatenate(days), rainy), *(f"{', '.join(names)}: {doubt}" for doubt, names in doubts.items())]
+    sentences = [f"{', '.join(names)}: {doubt} {STAMPS_ELSEWHERE}" for doubt, names in doubts.items()]
+    return [_span(np.concatenate(days), rainy), *sentences]
 
 
 def _span(days: Days, rainy: int) -> str:
@@ -167,6 +172,8 @@ def plan_year(dataset: PrepareSettings, year: int, files: OpenFiles) -> YearPlan
     faults.throw()
     for raw in maps.values():
         notes += raw.notes
+    if others:  # without other variables there is nothing that a day could be compared with
+        notes += [record.source.note(doubt) for record in (rain, *others) for doubt in record.timing.doubts]
     if dataset.predictors == "coarsened":
         blocks = f"blocks of {dataset.factor} x {dataset.factor} cells"
         notes.append(f"Predictor pr made from the rain: means over {blocks}.")

@@ -249,10 +249,7 @@ def timing_of(files: Sequence[Records]) -> Timing:
             shift = {"start": 0.5, "middle": 0.0, "end": -0.5}[side]
             middles = [file.stamps + shift * length for file in files]
             if rule.stamps == "auto" and side == "end":
-                doubts.append(
-                    "stamps without bounds are taken for the end of their records. Where they are the start, write "
-                    "`day: start` beside its `files`."
-                )
+                doubts.append("stamps without bounds are taken for the end of their records.")
         if rule.stamps == "end":
             notes.append("stamps counted as the end of their records, as the configuration says.")
     if length == 1:
@@ -330,10 +327,7 @@ def _doubts_of_days(files: Sequence[Records]) -> list[str]:
     stamps = np.concatenate([file.stamps for file in files])
     if (stamps != np.floor(stamps)).any() or files[0].is_dated_by_name:
         return []
-    return [
-        "stamps at 00:00 without bounds are taken for the start of their day. ERA5-Land at 00 UTC, CESM and WRF stamp "
-        "the end of it. For such data write `day: end` beside its `files`."
-    ]
+    return ["stamps at 00:00 without bounds are taken for the start of their day."]
 
 
 def _notes_on_hours(files: Sequence[Records]) -> list[str]:
