@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from rainshaft.data.axes import WHOLE, Grid, Indices, Window
 from rainshaft.data.rawfile import DailyFile, OpenFiles
-from rainshaft.data.sources import InputError, Source, fault
+from rainshaft.data.sources import InputError, Location, Source, fault
 
 ONE_CHUNK = 1e9  # bytes; more than a day has
 
@@ -108,7 +107,7 @@ class VariableYear:
                     raise raw.unreadable(f" from {_iso(int(raw.dates.days[time]))} on", error) from None
 
 
-def read_year(source: Source, paths: list[Path], year: int, centre: float | None, files: OpenFiles) -> VariableYear:
+def read_year(source: Source, paths: list[Location], year: int, centre: float | None, files: OpenFiles) -> VariableYear:
     """Find every day of a year in the files, from their headers alone.
 
     Parameters
