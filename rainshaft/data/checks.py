@@ -39,7 +39,7 @@ def read_content(records: Sequence[tuple[VariableYear, xr.DataArray]]) -> dict[s
     Returns
     -------
     By the key of the variable, for each day: `finite`, the number of values; `negative`, the number below 0; `low` and
-    `high`, the extremes. The rain has also `days_with_rain` (lat, lon).
+    `high`, the extremes. For each cell: `days_with_values` (lat, lon).
 
     Raises
     ------
@@ -49,11 +49,10 @@ def read_content(records: Sequence[tuple[VariableYear, xr.DataArray]]) -> dict[s
 
     def summary(data: xr.DataArray) -> xr.Dataset:
         days = {"finite": _is_finite(data).sum(("lat", "lon")), "negative": (data < 0).sum(("lat", "lon"))}
-        return xr.Dataset(days | {"low": data.min(("lat", "lon")), "high": data.max(("lat", "lon"))})
+        extremes = {"low": data.min(("lat", "lon")), "high": data.max(("lat", "lon"))}
+        return xr.Dataset(days | extremes | {"days_with_values": _is_finite(data).sum("time")})
 
     asked = {record.source.key: summary(data) for record, data in records}
-    rain, data = records[0]
-    asked[rain.source.key] = asked[rain.source.key].assign(days_with_rain=_is_finite(data).sum("time"))
     try:
         (content,) = dask.compute(asked)
     except (RuntimeError, OSError):
@@ -95,7 +94,7 @@ def mask_of(rain: VariableYear, content: xr.Dataset) -> Mask:
         first = int(empty.argmax())
         found = f"no value at all on {empty.sum()} day(s), the first is {rain.date(first)}"
         raise rain.fault(first, found, "rain on every day of the year", "fill or leave out the year")
-    count = content["days_with_rain"].values
+    count = content["days_with_values"].values
     valid, observed = count == days, count > 0
     gaps = int((observed & ~valid).sum())
     if gaps > MOST_GAPS * observed.sum():
@@ -124,10 +123,10 @@ def check_values(record: VariableYear, content: xr.Dataset) -> list[str]:
     Raises
     ------
     InputError
-        If a predictor has gaps, or a value cannot be true.
+        If a predictor has no value at all, or a value cannot be true.
     """
     if record.source.key != "rain":
-        _require_no_gaps(record, content)
+        _require_values(record, content)
     _require_numbers(record, content)
     if record.source.quantity == "rain":
         return _check_rain(record, content)
@@ -136,18 +135,9 @@ def check_values(record: VariableYear, content: xr.Dataset) -> list[str]:
     return []
 
 
-def _require_no_gaps(record: VariableYear, content: xr.Dataset) -> None:
-    cells, finite = record.window_size, content["finite"].values
-    lacking = finite < cells
-    if lacking.any():
-        first = int(lacking.argmax())
-        raise record.fault(
-            first,
-            f"missing values on {lacking.sum()} day(s), the first is {record.date(first)} with "
-            f"{cells - int(finite[first])} of {cells} cells",
-            "a value in every cell of the domain",
-            "fill them or leave the predictor out",
-        )
+def _require_values(record: VariableYear, content: xr.Dataset) -> None:
+    if not content["finite"].values.any():
+        raise record.fault(None, "no value on any day", "values", "correct the files or leave the predictor out")
 
 
 def _require_numbers(record: VariableYear, content: xr.Dataset) -> None:

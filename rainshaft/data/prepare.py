@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from rainshaft.config.slices import PrepareSettings
 from rainshaft.data.checks import Mask, check_values, mask_of, read_content, read_elevation, read_land
 from rainshaft.data.rawfile import OpenFiles, StaticMap
-from rainshaft.data.regrid import Coarse, Mapping, coarse_grid, coast_distance, map_to_coarse
+from rainshaft.data.regrid import Coarse, Mapping, coarse_grid, coast_distance, map_to_coarse, nearest_filled
 from rainshaft.data.sources import Faults, files_of, sources_of
 from rainshaft.data.year import VariableYear, read_year
 from rainshaft.files import write_netcdf
@@ -185,25 +185,29 @@ def _fields(dataset: PrepareSettings, year: int, plan: _Plan) -> xr.Dataset:
     predictors = [record.lazy(MEMORY_CHUNK_BYTES) for record, _ in plan.predictors]
     context = [record.lazy(MEMORY_CHUNK_BYTES) for record in plan.context]
     records = [plan.rain, *(record for record, _ in plan.predictors), *plan.context]
-    mask, notes = _check(list(zip(records, [rain, *predictors, *context], strict=True)))
+    mask, empty, notes = _check(list(zip(records, [rain, *predictors, *context], strict=True)))
     ground = _ground(plan, mask)
 
     rows, columns = plan.coarse.crop
     valid = xr.DataArray(mask.valid[rows, columns], dims=("lat", "lon"))
+    observed = _observed(mask.valid[rows, columns], dataset.factor)
     pr = rain.isel(lat=rows, lon=columns).clip(min=0).where(valid)
     if dataset.predictors == "coarsened":
         channels, rain_channel = [("pr", "mm/day")], "pr"
-        coarse = [_block_means(pr, dataset.factor)]
+        coarse = [_block_means(pr, observed, plan.coarse)]
     else:
         channels = [(record.source.label, record.units) for record, _ in plan.predictors]
         rain_channel = next((r.source.label for r, _ in plan.predictors if r.source.quantity == "rain"), "")
-        coarse = [_mapped(*predictor, data) for predictor, data in zip(plan.predictors, predictors, strict=True)]
+        coarse = [
+            _mapped(record, mapping, data, empty[record.source.key], observed)
+            for (record, mapping), data in zip(plan.predictors, predictors, strict=True)
+        ]
     fields = xr.Dataset(
         {
             "pr": pr.astype("float32"),
             "predictors": _stacked(coarse, ("channel", "y", "x"), plan.coarse.grid.shape, pr["time"]),
             "channel_units": ("channel", np.array([units for _, units in channels], dtype=str)),
-            "context": _context_fields(plan.context, context, pr["time"]),
+            "context": _context_fields(plan.context, context, empty, pr["time"]),
             "context_units": ("context_channel", np.array([r.units for r in plan.context], dtype=str)),
             "valid": valid.astype("int8"),
             "elevation": (("lat", "lon"), ground.elevation[rows, columns].astype("float32")),
@@ -221,14 +225,21 @@ def _fields(dataset: PrepareSettings, year: int, plan: _Plan) -> xr.Dataset:
             "factor": dataset.factor,
             "rain_channel": rain_channel,
             "grid_kind": plan.rain.grid.kind,
-            "ingest": json.dumps(list(dict.fromkeys([*plan.notes, *notes, *ground.notes]))),
+            "ingest": json.dumps(
+                list(dict.fromkeys([*plan.notes, *notes, *ground.notes, *_filled_notes(plan, empty, observed)]))
+            ),
         },
     )
     return _describe(fields, plan.rain)
 
 
-def _check(records: list[tuple[VariableYear, xr.DataArray]]) -> tuple[Mask, list[str]]:
-    """Read all data once and refuse what cannot be true. Give the cells with rain, and sentences about changes."""
+def _check(
+    records: list[tuple[VariableYear, xr.DataArray]],
+) -> tuple[Mask, dict[str, NDArray[np.bool_]], list[str]]:
+    """Read all data once and refuse what cannot be true.
+
+    Give the cells with rain, the cells of each variable that never have a value, and sentences about changes.
+    """
     content = read_content(records)
     rain, _ = records[0]
     mask = mask_of(rain, content[rain.source.key])  # without any rain there is no more to say
@@ -238,7 +249,7 @@ def _check(records: list[tuple[VariableYear, xr.DataArray]]) -> tuple[Mask, list
         with faults.collect():
             notes += check_values(record, content[record.source.key])
     faults.throw()
-    return mask, notes
+    return mask, {key: counts["days_with_values"].values == 0 for key, counts in content.items()}, notes
 
 
 def _ground(plan: _Plan, mask: Mask) -> _Ground:
@@ -256,22 +267,60 @@ def _ground(plan: _Plan, mask: Mask) -> _Ground:
     return _Ground(elevation, land, coast_distance(land, grid), notes)
 
 
-def _block_means(pr: xr.DataArray, factor: int) -> xr.DataArray:
-    """The coarse rain of a perfect-model set-up: means over the valid cells of each block, 0 where no cell is valid."""
-    blocks = pr.coarsen(lat=factor, lon=factor).mean().fillna(0)
-    return blocks.rename(lat="y", lon="x").drop_vars(["y", "x"], errors="ignore")
+def _observed(valid: NDArray[np.bool_], factor: int) -> NDArray[np.bool_]:
+    """True for the coarse cells (y, x) in which some cell is valid."""
+    rows, columns = (size // factor for size in valid.shape)
+    return np.asarray(valid.reshape(rows, factor, columns, factor).any((1, 3)))
 
 
-def _mapped(record: VariableYear, mapping: Mapping, data: xr.DataArray) -> xr.DataArray:
-    """A predictor on the coarse grid."""
+def _block_means(pr: xr.DataArray, observed: NDArray[np.bool_], coarse: Coarse) -> xr.DataArray:
+    """The coarse rain of a perfect-model set-up: means over the valid cells of each block.
+
+    A block without valid cells takes the rain of the nearest block that has some, so that interpolation at the coast
+    does not take rain away.
+    """
+    blocks = pr.coarsen(lat=coarse.factor, lon=coarse.factor).mean().rename(lat="y", lon="x")
+    blocks = blocks.drop_vars(["y", "x"], errors="ignore")
+    return nearest_filled(blocks, ~observed, coarse.grid) if observed.any() else blocks.fillna(0)
+
+
+def _mapped(
+    record: VariableYear,
+    mapping: Mapping,
+    data: xr.DataArray,
+    empty: NDArray[np.bool_],
+    observed: NDArray[np.bool_],
+) -> xr.DataArray:
+    """A predictor on the coarse grid. Cells that never have a value take those of the nearest cell that has some."""
+    mapping.require_values(record, empty, observed)
+    data = nearest_filled(data, empty, mapping.source)
     return mapping.apply(data.clip(min=0) if record.source.quantity == "rain" else data)
 
 
-def _context_fields(context: list[VariableYear], fields: list[xr.DataArray], time: xr.DataArray) -> xr.DataArray:
+def _context_fields(
+    context: list[VariableYear], fields: list[xr.DataArray], empty: dict[str, NDArray[np.bool_]], time: xr.DataArray
+) -> xr.DataArray:
     """The predictors that are context, whole: time, context_channel, v, u."""
     shape = context[0].grid.shape if context else (0, 0)
-    whole = [data.rename(lat="v", lon="u") for data in fields]
+    whole = [
+        nearest_filled(data, empty[record.source.key], record.grid).rename(lat="v", lon="u")
+        for record, data in zip(context, fields, strict=True)
+    ]
     return _stacked(whole, ("context_channel", "v", "u"), shape, time)
+
+
+def _filled_notes(plan: _Plan, empty: dict[str, NDArray[np.bool_]], observed: NDArray[np.bool_]) -> list[str]:
+    """Sentences about cells that take the values of the nearest cell that has some."""
+    words = "{} of {} {} never have a value and take that of the nearest one that has."
+    notes = []
+    for record in (*(record for record, _ in plan.predictors), *plan.context):
+        cells = empty[record.source.key]
+        if cells.any():
+            notes.append(record.source.note(words.format(int(cells.sum()), cells.size, "cells")))
+    if not plan.predictors and not plan.context and not observed.all():
+        count = words.format(int((~observed).sum()), observed.size, "coarse cells")
+        notes.append(f"Predictor pr made from the rain: {count}")
+    return notes
 
 
 def _context_axes(context: list[VariableYear]) -> dict[str, ChannelAxis]:

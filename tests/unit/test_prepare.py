@@ -443,7 +443,7 @@ def test_sea_of_nan_is_the_mask_and_makes_the_coast(make):
     np.testing.assert_array_equal(fields.valid, ~cells)
     np.testing.assert_array_equal(fields.land, ~cells)
     assert np.isnan(fields.pr.values[:, cells]).all()
-    assert (fields.predictors[:, 0, :, 0] == 0).all()
+    np.testing.assert_array_equal(fields.predictors[:, 0, :, 0], fields.predictors[:, 0, :, 1])  # from the nearest land
     np.testing.assert_allclose(
         fields.predictors[:, 0, :, 1:], raw.pr.values[:, :, 4:].reshape(365, 3, 4, 3, 4).mean((2, 4)), rtol=1e-5
     )
@@ -720,11 +720,14 @@ def test_context_whose_grid_changes_from_year_to_year_is_refused(tmp_path):
     assert "msl_2002.nc, variable msl: found 4 x 7 cells" in message
 
 
-def test_context_is_checked_in_every_cell(make):
+def test_context_keeps_a_gap_and_fills_cells_that_never_have_a_value(make):
     raw = weather()
     raw.msl[30, 4, 6] = np.nan  # far from the rain
-    message = refused(make, rain_file(), {"msl": (raw, {"context": True})})
-    assert "2001-01-31 with 1 of 35 cells" in message
+    raw.msl[:, 0, 0] = np.nan
+    fields, notes = make(rain_file(), {"msl": (raw, {"context": True})})
+    assert np.argwhere(np.isnan(fields.context.values)).tolist() == [[30, 0, 4, 6]]
+    np.testing.assert_allclose(fields.context[:, 0, 0, 0], raw.msl[:, 0, 1], rtol=1e-6)  # a degree east is shorter
+    assert "Predictor msl: 1 of 35 cells never have a value and take that of the nearest one that has." in notes
 
 
 def test_axes_of_another_kind_lead_to_context_but_not_for_rain(tmp_path):
@@ -764,12 +767,22 @@ def test_absurd_values_point_at_the_units(make):
     assert "check its units 'K'" in message
 
 
-def test_predictor_with_missing_values_is_refused(make):
-    raw = coarse_file()
+@pytest.mark.parametrize(
+    ("cells", "size"), [((3, 4), 0.4), ((6, 8), 0.2), ((5, 7), 0.5)], ids=["same", "nest", "other"]
+)
+def test_a_gap_of_a_predictor_stays_a_gap(make, cells, size):
+    raw = coarse_file(cells, size, south=20.0 if size < 0.5 else 19.5, west=70.0 if size < 0.5 else 69.5)
+    whole, _ = make(rain_file(), tas(raw))
     raw.tas[30, 1, 1] = np.nan
-    message = refused(make, rain_file(), tas(raw))
-    assert "2001-01-31" in message
-    assert "1 of 12 cells" in message
+    fields, _ = make(rain_file(), tas(raw))
+    gaps = np.isnan(fields.predictors.values)
+    assert gaps[30].any()
+    assert not gaps[:30].any()
+    np.testing.assert_array_equal(fields.predictors.values[~gaps], whole.predictors.values[~gaps])
+
+
+def test_predictor_without_any_value_is_refused(make):
+    assert "no value on any day" in refused(make, rain_file(), tas(coarse_file().where(False)))
 
 
 def test_undeclared_fill_value_is_refused(make):
