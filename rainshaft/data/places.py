@@ -20,6 +20,10 @@ from rainshaft.data.sphere import Points, km_between, latitude_longitude, on_sph
 
 Values = NDArray[np.float64]
 CELLS_AROUND = 4  # cells beyond a domain that are looked at, so that each place lies between some
+UNKNOWN = (
+    "the files do not tell the place of their axes in full (by a grid mapping, or by latitude and longitude of each "
+    "cell), so equal coordinates are taken for one place."
+)
 SAMPLE = 9  # points along each side at which two grids are compared
 
 
@@ -71,6 +75,23 @@ def compare(mine: Grid, other: Grid, whose: str) -> Comparison:
                 expected = f"{_place(there[worst])} as {whose} has, at most {half:.3g} km away"
                 return Comparison(True, f"the place {_place(here[worst])} at {at}", expected)
     return Comparison(known)
+
+
+def contradiction(grid: Grid) -> str:
+    """In words, how far a grid mapping places cells from their latitudes and longitudes; empty if that is near."""
+    if grid.crs is None or grid.positions is None:
+        return ""
+    mapped = mappings.true_points(grid.crs.attrs, *np.meshgrid(grid.y, grid.x, indexing="ij"), grid.metres)
+    given = grid.true_points()
+    if mapped is None or given is None:
+        return ""
+    apart = float(np.nanmax(km_between(mapped, given), initial=0))
+    names = grid.positions.names
+    return (
+        f"{names} are up to {apart:.3g} km from the places of the grid mapping; {names} count."
+        if (apart > grid.cell_km / 2)
+        else ""
+    )
 
 
 def _compare_mappings(mine: Grid, other: Grid, half: float) -> tuple[bool, str, str]:

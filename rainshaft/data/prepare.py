@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from rainshaft.config.slices import PrepareSettings
 from rainshaft.data.checks import Mask, check_values, mask_of, read_content, read_elevation, read_land
+from rainshaft.data.places import UNKNOWN, compare
 from rainshaft.data.rawfile import OpenFiles, StaticMap
 from rainshaft.data.regrid import Coarse, Mapping, coarse_grid, coast_distance, map_to_coarse, nearest_filled
 from rainshaft.data.sources import Faults, files_of, sources_of
@@ -123,6 +124,8 @@ def _plan(dataset: PrepareSettings, year: int, files: OpenFiles) -> _Plan:
     faults.throw()
     for raw in maps.values():
         notes += raw.notes
+        if not compare(raw.grid, rain.grid, "the rain").is_known:
+            notes.append(raw.header.source.note(UNKNOWN))
     if dataset.predictors == "coarsened":
         blocks = f"blocks of {dataset.factor} x {dataset.factor} cells"
         notes.append(f"Predictor pr made from the rain: means over {blocks}.")

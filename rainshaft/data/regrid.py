@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from rainshaft.data.axes import Axis, Grid, Window, step
-from rainshaft.data.places import bilinear_weights, compare, index_on, indices_of
+from rainshaft.data.places import UNKNOWN, bilinear_weights, compare, contradiction, index_on, indices_of
 from rainshaft.data.sphere import km_of_chord, latitude_longitude, on_sphere, unit_vectors
 from rainshaft.data.units import length_in
 from rainshaft.data.year import VariableYear
@@ -184,8 +184,7 @@ def map_to_coarse(predictor: VariableYear, rain: VariableYear, coarse: Coarse) -
         _require_factor(predictor, own, fine, coarse.factor)
         mapping = _regridded(predictor, own, coarse)
     if not places.is_known:
-        doubt = "no grid mapping or true latitudes to compare, so its axes are taken for those of the rain."
-        mapping = replace(mapping, note=f"{mapping.note} {predictor.source.note(doubt)}")
+        mapping = replace(mapping, note=f"{mapping.note} {predictor.source.note(UNKNOWN)}")
     return mapping
 
 
@@ -258,16 +257,21 @@ def _at_true_places(predictor: VariableYear, fine: Grid, coarse: Coarse) -> Mapp
     weights = bilinear_weights(row - top, column - left, part.shape)
     means = csr_array(np.kron(np.eye(rows * columns), np.full((1, each), 1 / each)))
     how = f"means over the {factor} x {factor} fine cells" if each > 1 else "interpolated (bilinear)"
-    note = (
+    notes = [
         f"its {grid.resolution} grid of {grid.kind} axes is not on the {fine.kind} axes of the rain; {how} at the true "
         "places of the coarse cells."
-    )
+    ]
+    notes += [
+        f"in the file of {name}, {words}"
+        for name, it in (("the rain", fine), ("the predictor", grid))
+        if (words := contradiction(it))
+    ]
     return Mapping(
         "places",
         (slice(top, top + part.shape[0]), slice(left, left + part.shape[1])),
         part,
         coarse,
-        predictor.source.note(note),
+        " ".join(map(predictor.source.note, notes)),
         (centres[0] - top, centres[1] - left),
         size,
         weights=means @ weights,
