@@ -156,18 +156,15 @@ class Grid:
 
     def same(self, other: Grid) -> bool:
         """Whether both grids have equal axes. `places.compare` tells whether these are of one place."""
-        return (
-            (self.kind, self.shape) == (other.kind, other.shape)
-            and bool(np.all(np.abs(self.y - other.y) <= SAME_GRID * other.steps[0]))
-            and bool(np.all(np.abs(self.x - other.x) <= SAME_GRID * other.steps[1]))
-        )
+        return self.shape == other.shape and self.window_of(other) is not None
 
     def window_of(self, part: Grid) -> Window | None:
         """Find the cells of another grid in this one. The result is None if this grid does not have them."""
         if self.kind != part.kind:
             return None
         window = []
-        for mine, wanted in ((self.y, part.y), (self.x, part.x)):
+        scale = part.metres / self.metres
+        for mine, wanted in ((self.y, part.y * scale), (self.x, part.x * scale)):
             start = int(np.abs(mine - wanted[0]).argmin())
             here = mine[start : start + len(wanted)]
             if len(here) != len(wanted) or np.abs(here - wanted).max() > SAME_GRID * step(wanted):

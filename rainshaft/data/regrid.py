@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, eye_array, kron
 from scipy.spatial import cKDTree
 
 from rainshaft.data.axes import Axis, Grid, Window, step
@@ -255,7 +255,7 @@ def _at_true_places(predictor: VariableYear, fine: Grid, coarse: Coarse) -> Mapp
     bottom, right = (int(np.ceil(index.max())) + 2 for index in (row, column))
     part = grid.part((slice(top, bottom), slice(left, right)))
     weights = bilinear_weights(row - top, column - left, part.shape)
-    means = csr_array(np.kron(np.eye(rows * columns), np.full((1, each), 1 / each)))
+    means = kron(eye_array(rows * columns), np.full((1, each), 1 / each))
     how = f"means over the {factor} x {factor} fine cells" if each > 1 else "interpolated (bilinear)"
     notes = [
         f"its {grid.resolution} grid of {grid.kind} axes is not on the {fine.kind} axes of the rain; {how} at the true "
@@ -274,7 +274,7 @@ def _at_true_places(predictor: VariableYear, fine: Grid, coarse: Coarse) -> Mapp
         " ".join(map(predictor.source.note, notes)),
         (centres[0] - top, centres[1] - left),
         size,
-        weights=means @ weights,
+        weights=csr_array(means @ weights),
     )
 
 
@@ -306,11 +306,9 @@ def _require_cover_of_places(
         outside |= ~((index >= -0.5 - 1e-6) & (index <= cells - 0.5 + 1e-6))  # NaN is outside
     if outside.any():
         lat, lon = latitude_longitude(middles[outside][0])
-        found = (
-            f"{grid.size}, which lacks {int(outside.sum())} of {len(middles)} coarse cells, the first at {lat:.2f}, "
-        )
-        expected = "at least the domain of the rain"
-        raise predictor.fault(None, f"{found}{lon:.2f}", expected, "use files that cover it")
+        first = f"the first at latitude {lat:.2f}, longitude {lon:.2f}"
+        found = f"{grid.size}, which lacks {int(outside.sum())} of {len(middles)} coarse cells, {first}"
+        raise predictor.fault(None, found, "at least the domain of the rain", "use files that cover it")
 
 
 def nearest_filled(data: xr.DataArray, empty: NDArray[np.bool_], grid: Grid) -> xr.DataArray:
