@@ -64,6 +64,8 @@ class Positions:
         except (RuntimeError, OSError) as error:
             found = f"{self.names} that cannot be read ({error})"
             raise self.header.fault(found, "data as written", "the file is damaged; copy it again") from None
+        if str(self.lat.attrs.get("units", "")).lower().startswith("rad"):
+            lat, lon = np.degrees(lat), np.degrees(lon)
         is_place = (np.abs(lat) <= 90.001) & (np.abs(lon) <= 720)
         return np.where(is_place, lat, np.nan), np.where(is_place, lon, np.nan)
 
@@ -92,7 +94,8 @@ class Grid:
         """Middle longitude, for files that count longitudes from elsewhere; None where no longitudes are known."""
         if self.kind == "latitude/longitude":
             return float(self.x.mean())
-        points = self.true_points()
+        rows, columns = (slice(None, None, max(1, size // 16)) for size in self.shape)  # some of the cells will do
+        points = self.part((rows, columns)).true_points()
         return None if points is None else float(latitude_longitude(np.nanmean(points, axis=(0, 1)))[1])
 
     @property
@@ -320,24 +323,32 @@ class _Axes:
 
 
 def _axes_of(header: Header, y_name: str, x_name: str) -> _Axes:
-    y, x = header.file[y_name], header.file[x_name]
-    mapping, notes = _mapping(header, y_name, x_name)
+    y, x = (_axis(header, name) for name in (y_name, x_name))
+    mapping, is_named, notes = _mapping(header, y_name, x_name)
     positions = _positions(header, y_name, x_name)
     if positions is not None and _only_counts(y) and _only_counts(x):
         return _axes_by_positions(header, y_name, positions)
     values_y, values_x = _values(header, y), _values(header, x)
-    kind = _kind(header, y, x, mapping, positions is not None)
+    kind = _kind(header, y, x, (mapping, is_named), positions is not None)
     if kind == "latitude/longitude" and positions is not None:
-        _require_true(header, y, x, positions)
+        _require_true(header, Grid(kind, values_y, values_x), positions)
         positions = None
     if mapping is not None and (mapped := mappings.kind_of(mapping)) not in (kind, None):
-        notes, mapping = [*notes, f"its grid mapping is one of {mapped} axes and was left out."], None
+        notes, mapping = [f"its grid mapping is one of {mapped} axes and was left out."] if is_named else [], None
     attributes = _attributes(header, kind, y, x)
     return _Axes(kind, values_y, values_x, *attributes, mapping, positions, tuple(notes))
 
 
-def _mapping(header: Header, y_name: str, x_name: str) -> tuple[dict[str, Any] | None, list[str]]:
-    """Attributes of the grid mapping of a variable, and sentences about them.
+def _axis(header: Header, name: str) -> xr.DataArray:
+    """The coordinates of a dimension; where it has none, its cells are counted."""
+    ds = header.file
+    if name in ds.variables and ds[name].dims == (name,):
+        return ds[name]
+    return xr.DataArray(np.arange(ds.sizes[name]), dims=name, name=name)
+
+
+def _mapping(header: Header, y_name: str, x_name: str) -> tuple[dict[str, Any] | None, bool, list[str]]:
+    """Attributes of the grid mapping of a variable, whether the variable names it, and sentences about it.
 
     CF allows `crs`, and `crs: x y` where there are several mappings. Some tools leave the attribute out, then the only
     mapping of the file counts.
@@ -353,13 +364,13 @@ def _mapping(header: Header, y_name: str, x_name: str) -> tuple[dict[str, Any] |
     names = sorted(coordinates, key=lambda name: not {y_name, x_name} & set(coordinates[name]))
     for name in names:
         if name in ds.variables:
-            return dict(ds[name].attrs), []
+            return dict(ds[name].attrs), True, []
     if stated:
-        return None, [f"the file has no variable {stated}, which the attribute grid_mapping names."]
+        return None, False, [f"the file has no variable {stated}, which the attribute grid_mapping names."]
     found = [str(name) for name in ds.variables if _is_mapping(ds[name])]
     if len(found) == 1:
-        return dict(ds[found[0]].attrs), [f"grid mapping {found[0]} taken, the only one of the file."]
-    return None, []
+        return dict(ds[found[0]].attrs), False, [f"grid mapping {found[0]} taken, the only one of the file."]
+    return None, False, []
 
 
 def _is_mapping(variable: xr.DataArray) -> bool:
@@ -391,9 +402,17 @@ def _positions(header: Header, y_name: str, x_name: str) -> Positions | None:
 
 
 def _kind(
-    header: Header, y: xr.DataArray, x: xr.DataArray, mapping: dict[str, Any] | None, has_positions: bool
+    header: Header,
+    y: xr.DataArray,
+    x: xr.DataArray,
+    named_mapping: tuple[dict[str, Any] | None, bool],
+    has_positions: bool,
 ) -> Kind:
-    """What the axes are: by their standard names, else by the grid mapping, else by their units and names."""
+    """What the axes are: by their standard names, else by the grid mapping, else by their names and units.
+
+    A grid mapping that the variable does not name may be left from another grid, so it counts last.
+    """
+    mapping, is_named = named_mapping
     pairs: dict[tuple[str, str], Kind] = {
         ("latitude", "longitude"): "latitude/longitude",
         ("grid_latitude", "grid_longitude"): "rotated",
@@ -401,7 +420,8 @@ def _kind(
     }
     stated = pairs.get((str(y.attrs.get("standard_name")), str(x.attrs.get("standard_name"))))
     mapped = mappings.kind_of(mapping) if mapping else None
-    if stated == "latitude/longitude" and mapped in ("rotated", "projected") and not has_positions:
+    is_other = is_named and mapped in ("rotated", "projected")
+    if stated == "latitude/longitude" and is_other and not has_positions:
         raise header.fault(
             f"axes {y.name}, {x.name} that are latitude and longitude, and a grid mapping of {mapped} axes "
             f"({mappings.words(mapping or {})})",
@@ -411,14 +431,16 @@ def _kind(
         )
     if stated:
         return stated
-    if mapped in ("rotated", "projected"):
+    if mapped and is_other:
         return mapped
+    if _names_rotated(y, "lat") and _names_rotated(x, "lon"):
+        return "rotated"
     kinds, units = _cf_kinds([y, x]), str(y.attrs.get("units", ""))
     if "latitude" in kinds[str(y.name)] and "longitude" in kinds[str(x.name)]:
         return "latitude/longitude"
     if mapped and (not units or units.startswith("degree")):
         return mapped
-    if units.startswith("degree") or (not units and _names_rotated(y, "lat") and _names_rotated(x, "lon")):
+    if units.startswith("degree"):
         return "rotated"
     if not (units and _is_length(units)) and (units or step(y.values.astype("float64")) < LENGTH_STEP):
         raise header.fault(
@@ -430,7 +452,8 @@ def _kind(
 
 
 def _names_rotated(axis: xr.DataArray, word: str) -> bool:
-    return bool(re.fullmatch(rf"(r|rot|rotated_?|grid_?){word}(itude)?", str(axis.name).lower()))
+    is_name = re.fullmatch(rf"(r|rot_?|rotated_?|grid_?){word}(itude)?", str(axis.name).lower())
+    return bool(is_name) or "rotated" in str(axis.attrs.get("long_name", "")).lower()
 
 
 def _is_length(units: str) -> bool:
@@ -497,15 +520,14 @@ def _spacing(header: Header, points: Points) -> float:
     return float(spacing.mean())
 
 
-def _require_true(header: Header, y: xr.DataArray, x: xr.DataArray, positions: Positions) -> None:
+def _require_true(header: Header, grid: Grid, positions: Positions) -> None:
     """Refuse axes of latitude and longitude that are not those of the cells."""
-    grid = Grid("latitude/longitude", y.values.astype("float64"), x.values.astype("float64"))
     lat, lon = positions.read()
     apart = km_between(unit_vectors(*np.meshgrid(grid.y, grid.x, indexing="ij")), unit_vectors(lat, lon))
     if np.nanmax(apart, initial=0) > grid.cell_km / 2:
         row, column = np.unravel_index(np.nanargmax(apart), apart.shape)
         raise header.fault(
-            f"axes {y.name}, {x.name} that place a cell at latitude {grid.y[row]:g}, longitude {grid.x[column]:g}, and "
+            f"axes that place a cell at latitude {grid.y[row]:g}, longitude {grid.x[column]:g}, and "
             f"{positions.names} that place it at {lat[row, column]:g}, {lon[row, column]:g}",
             f"one place, or at most {grid.cell_km / 2:.3g} km between them",
             "if the axes are those of a rotated pole or of a projection, correct their standard_name and units; "
@@ -515,6 +537,8 @@ def _require_true(header: Header, y: xr.DataArray, x: xr.DataArray, positions: P
 
 def _values(header: Header, axis: xr.DataArray) -> Axis:
     values = axis.values.astype("float64")
+    if str(axis.attrs.get("units", "")).lower().startswith("rad"):
+        values = np.degrees(values)
     if len(values) < 2 or not np.isfinite(values).all():
         found = f"an axis {axis.name} of {len(values)} finite value(s)"
         raise header.fault(found, "two or more cells along each axis", "use a larger domain")

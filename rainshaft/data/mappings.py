@@ -33,6 +33,25 @@ NEEDED = {
 }
 """Attributes without which a mapping names no place, because PROJ takes 0 for them in silence. Where names are joined
 by |, one of them is enough."""
+PROJECTIONS = frozenset(
+    (
+        "albers_conical_equal_area",
+        "azimuthal_equidistant",
+        "geostationary",
+        "lambert_azimuthal_equal_area",
+        "lambert_conformal_conic",
+        "lambert_cylindrical_equal_area",
+        "mercator",
+        "oblique_mercator",
+        "orthographic",
+        "polar_stereographic",
+        "sinusoidal",
+        "stereographic",
+        "transverse_mercator",
+        "vertical_perspective",
+    )
+)
+"""the names that CF knows; files have others too, which say nothing"""
 USUAL_NEEDS = (_LONGITUDE, "latitude_of_projection_origin")
 NO_PLACE = (
     "long_name",
@@ -49,9 +68,12 @@ CLOSE = 1e-5  # relative; numbers that differ by less are equal but for single p
 def kind_of(mapping: Attributes) -> Kind | None:
     """Which kind of axes a mapping belongs to; None if it does not say so."""
     name = str(mapping.get("grid_mapping_name", ""))
-    if name:
-        kinds: dict[str, Kind] = {"latitude_longitude": "latitude/longitude", "rotated_latitude_longitude": "rotated"}
-        return kinds.get(name, "projected")
+    if name == "latitude_longitude":
+        return "latitude/longitude"
+    if name == "rotated_latitude_longitude":
+        return "rotated"
+    if name in PROJECTIONS:
+        return "projected"
     crs = crs_of(mapping)
     if crs is None:
         return None
@@ -121,7 +143,7 @@ def _crs(attributes: tuple[tuple[str, Any], ...]) -> pyproj.CRS | None:
     name = str(known.get("grid_mapping_name", ""))
     needs = NEEDED.get(name, USUAL_NEEDS)
     try:
-        if name and all(any(key in known for key in need.split("|")) for need in needs):
+        if name in (*NEEDED, *PROJECTIONS) and all(any(key in known for key in need.split("|")) for need in needs):
             return _with_base(pyproj.CRS.from_cf({key: value for key, value in known.items() if key not in TEXTS}))
         text = next((known[key] for key in TEXTS if known.get(key)), None)
         return _with_base(pyproj.CRS.from_user_input(text)) if text else None

@@ -64,7 +64,10 @@ METRES = np.arange(4) * 1e4, np.arange(5) * 1e4
         ("latitude/longitude", field("y", "x", *TRUE)),
         ("latitude/longitude", field("y", "x", mapping={"grid_mapping_name": "latitude_longitude"})),
         ("latitude/longitude", field("y", "x", mapping={"crs_wkt": "EPSG:4326"})),
+        ("latitude/longitude", field("y", "x", *TRUE, mapping={"grid_mapping_name": "WGS84"})),
         ("rotated", field("rlat", "rlon")),
+        ("rotated", field("rlat", "rlon", *TRUE)),
+        ("rotated", field("y", "x", *({"long_name": "rotated axis", **units} for units in TRUE))),
         ("rotated", field("rlat", "rlon", *({**a, **b} for a, b in zip(GRID, TRUE, strict=True)))),
         ("rotated", field("lat", "lon", *TRUE, mapping=POLE)),
         ("projected", field("y", "x", *TRUE, mapping=CONE, axes=METRES)),
@@ -143,6 +146,9 @@ def test_a_mapping_that_no_variable_names_is_taken_if_it_is_the_only_one():
     found = placed(ds)
     assert found.grid.crs is not None
     assert any("the only one of the file" in note for note in found.notes)
+    left = field("lat", "lon", *TRUE, mapping=POLE)
+    del left.pr.attrs["grid_mapping"]
+    assert (grid(left).kind, grid(left).crs) == ("latitude/longitude", None)
 
 
 def test_rotated_longitudes_may_be_counted_from_elsewhere():
@@ -182,6 +188,19 @@ def test_a_grid_whose_cells_are_not_evenly_apart_is_refused_without_axes():
     lat, lon = np.meshgrid([0.0, 1, 2, 4.5], np.arange(5.0), indexing="ij")
     ds = xr.Dataset({"pr": (("y", "x"), np.ones((4, 5)))})
     assert "km apart" in refused(with_cells(ds, lat + 0.1 * lon, lon))
+
+
+def test_positions_may_have_the_names_of_the_dimensions():
+    bare = on_a_cone().rename(y="lat", x="lon")
+    bare = xr.Dataset({"pr": bare.pr, "lat": bare.la, "lon": bare.lo})
+    assert grid(bare).steps == pytest.approx((5, 5), rel=0.02)
+
+
+def test_positions_in_radians():
+    bare = on_a_cone()
+    radians = {"units": "radian", "standard_name": "latitude"}, {"units": "radian", "standard_name": "longitude"}
+    turned = with_cells(bare, np.radians(bare.la.values), np.radians(bare.lo.values), radians)
+    np.testing.assert_allclose(grid(turned).true_points(), grid(bare).true_points())
 
 
 def test_latitudes_and_longitudes_that_only_repeat_axes_are_the_axes():
