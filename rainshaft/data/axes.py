@@ -29,7 +29,6 @@ WHOLE: Window = (slice(None), slice(None))
 
 LENGTH_STEP = 100  # axes without units whose steps are as large as this are lengths in m  # ASSUME
 KM_PER_DEGREE = float(np.radians(1)) * EARTH_RADIUS_KM
-UNEVEN = 0.1  # how far the spacing of a grid without axes may vary, for example by the scale of a projection  # ASSUME
 SEGMENTS = 4  # pieces of a row over which the spacing is taken, since positions are often rounded
 
 
@@ -492,32 +491,37 @@ def _axes_by_positions(header: Header, y_name: str, positions: Positions) -> _Ax
         note = f"axes taken from {positions.names}."
         return _Axes("latitude/longitude", lat[:, 0], lon[0], *attributes, None, None, (note,))
     points = unit_vectors(lat, lon)
-    sizes = [_spacing(header, np.moveaxis(points, along, 0)) for along in (0, 1)]
+    spacings = [_spacing(header, np.moveaxis(points, along, 0)) for along in (0, 1)]
+    sizes = [float(spacing.mean()) for spacing in spacings]
     north, east = np.sign(lat[-1].mean() - lat[0].mean()), np.sign(lon[:, -1].mean() - lon[:, 0].mean())
     axes = [sign * size * np.arange(n) for sign, size, n in zip((north, east), sizes, lat.shape, strict=True)]
     y_attrs, x_attrs = (
         {"standard_name": f"projection_{name}_coordinate", "units": "km", "axis": name.upper()} for name in ("y", "x")
     )
+    y_km, x_km = (f"{spacing.min():.3g} to {spacing.max():.3g}" for spacing in spacings)
     note = (
-        f"no axes in the file; cells of {sizes[0]:.3g} x {sizes[1]:.3g} km by {positions.names}, so the axes count km "
-        "from the first cell."
+        f"no axes in the file; by {positions.names} its cells are {y_km} km high and {x_km} km wide, so the axes count "
+        "mean km from the first cell."
     )
     return _Axes("projected", axes[0], axes[1], y_attrs, x_attrs, None, positions, (note,))
 
 
-def _spacing(header: Header, points: Points) -> float:
-    """Mean distance in km of cells along the first dimension, on the first, the middle and the last line."""
+def _spacing(header: Header, points: Points) -> Axis:
+    """Distances in km of cells along the first dimension, in parts of the first, the middle and the last line.
+
+    They vary a little with the scale of the projection.
+    """
     ends = np.unique(np.linspace(0, len(points) - 1, SEGMENTS + 1).astype(int))
     lines = points[ends][:, [0, points.shape[1] // 2, -1]]
     spacing = km_between(lines[1:], lines[:-1]) / np.diff(ends)[:, None]
-    if spacing.max() > (1 + UNEVEN) * spacing.min():
+    if spacing.min() <= 0.5 * spacing.mean() or spacing.max() >= 1.5 * spacing.mean():
         raise header.fault(
             f"no axes, and cells {spacing.min():.3g} to {spacing.max():.3g} km apart by their latitudes and longitudes",
-            f"axes, or cells whose distances vary by at most {UNEVEN:.0%}",
+            "axes, or cells that are about evenly apart",
             "give the dimensions coordinates (standard_name projection_y_coordinate and projection_x_coordinate), "
             "or put the data on a regular grid",
         )
-    return float(spacing.mean())
+    return spacing
 
 
 def _require_true(header: Header, grid: Grid, positions: Positions) -> None:

@@ -353,8 +353,8 @@ def coast_distance(land: NDArray[np.bool_], grid: Grid) -> NDArray[np.float64]:
     land
         True on land (lat, lon).
     grid
-        Its grid. Distances are great circles where it is in degrees, since a rotated pole keeps them, and straight
-        lines where it is a projection.
+        Its grid. Distances are great circles where its cells have latitudes and longitudes or its axes are in degrees.
+        They are straight lines on the plane of a projection.
 
     Returns
     -------
@@ -366,14 +366,19 @@ def coast_distance(land: NDArray[np.bool_], grid: Grid) -> NDArray[np.float64]:
     points = _surface(grid)
     for here, other in ((land, ~land), (~land, land)):
         distance[here] = cKDTree(points[other]).query(points[here])[0]
-    return distance if grid.kind == "projected" else km_of_chord(distance)
+    return km_of_chord(distance) if points.shape[-1] == 3 else distance
 
 
 def _surface(grid: Grid) -> NDArray[np.float64]:
     """Points between which straight distances rise with the distances of the cells (y, x, 2 or 3).
 
-    They are km for a projection and unit vectors for axes in degrees, since a rotated pole keeps distances.
+    They are unit vectors where the cells have latitudes and longitudes. So they are for all axes in degrees, since a
+    rotated pole keeps distances. Otherwise they are km on the plane of the projection.
     """
+    if grid.positions is not None:
+        points = grid.true_points()
+        if points is not None and np.isfinite(points).all():
+            return points
     y, x = np.meshgrid(grid.y, grid.x, indexing="ij")
     return np.stack([y, x], axis=-1) * grid.metres / 1000 if grid.kind == "projected" else unit_vectors(y, x)
 

@@ -837,6 +837,17 @@ def test_rotated_predictor_is_brought_to_rain_on_true_axes(make):
     np.testing.assert_allclose(fields.predictors[3, 0], 250 + fields.y + fields.x / 10, atol=0.02)
 
 
+def test_rain_without_axes_is_placed_by_its_cells(make):
+    rain = on_pole(rain_file(), cells=True).isel(rlat=slice(None, None, -1)).drop_vars(["rlat", "rlon"])
+    rain = rain.assign(pr=rain.pr.where(rain.rlon > 3))
+    fields, notes = make(rain.rename(rlat="y", rlon="x"), tas(world()))
+    lat, lon = true_places(axis(-0.6, 3, 0.4)[::-1, None], axis(0.2, 4, 0.4)[None])
+    np.testing.assert_allclose(fields.predictors[7, 0], 250 + lat + lon / 10, atol=0.02)
+    assert fields.lat.attrs["units"] == "km"
+    assert fields.coast_distance.values[0, 3] == pytest.approx(6371 * np.radians(0.1), rel=0.01)
+    assert any("no axes in the file" in note for note in notes)
+
+
 def test_predictor_that_does_not_cover_the_true_places_is_refused(tmp_path):
     message = refused(check_sources, settings(tmp_path, on_pole(rain_file(), POLE), tas(coarse_file((8, 8)))))
     assert "lacks 12 of 12 coarse cells, the first at latitude" in message
