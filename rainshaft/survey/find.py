@@ -1,0 +1,408 @@
+"""What is in a user's files: each variable with its kind, its units, its grid and its days.
+
+Input: paths of files, folders and patterns. Output: records, each of them a variable of files that belong together, and
+what was left out with the reason. Names, units and axes are read by the functions that `prepare` uses, so `init` and a
+run agree on what a file says.
+"""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from rainshaft.data.axes import Grid
+from rainshaft.data.header import Header, open_header
+from rainshaft.data.rawfile import DailyFile, open_daily, open_map
+from rainshaft.data.sources import InputError, Source
+from rainshaft.data.units import conversion
+
+Kind = Literal["rain", "temperature", "wind", "other", "elevation", "land"]
+
+SUFFIXES = (".nc", ".nc4", ".cdf", ".h5", ".hdf5", ".he5", ".grib", ".grb", ".grib2", ".grb2", ".tif", ".tiff", ".zarr")
+"""endings of the files that are taken from a folder"""
+
+RAIN_NAMES = (
+    *("pr", "tp", "precip", "precipitation", "precipitation_amount", "total_precipitation", "ppt", "prcp", "pcp"),
+    *("rain", "rainfall", "rainnc", "precipitationcal", "rr", "rf", "tot_prec", "mtpr", "tprate", "prate", "apcp"),
+    *("prect", "prec", "rainf", "pre", "unknown_precipitation"),
+)
+"""names of rain in files, the most certain first"""
+RAIN_WORDS = re.compile(r"precipitation|rainfall|\brain\b", re.IGNORECASE)
+PART_OF_RAIN = re.compile(
+    r"convective|large.?scale|snow|probab|quality|error|flag|count|uncert|number|duration|hours|percentile", re.IGNORECASE
+)
+"""words of variables that are only a part of the rain, or something about it"""
+TEMPERATURE_NAMES = re.compile(r"^(tas|ta\d*|t2m|2t|tmp|temp\w*|tm[mi]n|tm[ma]x|tmin|tmax|tg|tn|tx|t)$", re.IGNORECASE)
+WIND_NAMES = re.compile(r"^(10)?[uv](a|as|10|10m|wnd|wind|gr[dr]\w*|\d+)?$", re.IGNORECASE)
+WIND_WORDS = re.compile(r"(eastward|northward|zonal|meridional|[uvxy][ _-]component)", re.IGNORECASE)
+ELEVATION_NAMES = re.compile(r"^(orog|elev\w*|topo\w*|dem|hgt|alt\w*|height|hsurf|zsurf|z)$", re.IGNORECASE)
+ELEVATION_WORDS = re.compile(r"surface_altitude|altitude|elevation|orography|topography|digital", re.IGNORECASE)
+LAND_NAMES = re.compile(r"^(sftlf|lsm|land\w*|mask|sea_mask|fr_land|xland)$", re.IGNORECASE)
+LAND_WORDS = re.compile(r"land_area_fraction|land_binary_mask|land.?sea", re.IGNORECASE)
+LEVEL_NAMES = re.compile(r"lev|isobaric|pressure|height|depth|^p$", re.IGNORECASE)
+
+FREE_RUNNING = re.compile(
+    r"(?<![a-z])(hist|historical|rcp\d\d|ssp\d\d\d?|cmip[56]|picontrol|amip|r\d+i\d+p\d+(?:f\d+)?)(?![a-z])",
+    re.IGNORECASE,
+)
+"""words in names of files of climate models that make weather of their own"""
+
+USUAL_LEVELS = (850.0, 500.0, 700.0)  # hPa; levels whose maps say most about rain  # ASSUME
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One variable of one file."""
+
+    path: Path
+    variable: str
+    kind: Kind
+    title: str
+    """what the file calls it in words"""
+    short: str
+    """standard name of the file, where it is one word, else empty"""
+    units: str
+    """units that the file states"""
+    assumed: str | None
+    """units by the look of the values, where the file states none"""
+    level: float | None
+    """level that must be chosen among several"""
+    at_level: float | None
+    """level of the variable, chosen or the only one"""
+    grid: Grid
+    days: NDArray[np.int64]
+    """dates as numbers yyyymmdd, each once; none for a map"""
+
+    @property
+    def quantity(self) -> Literal["rain", "temperature", "other", "elevation", "land"]:
+        """What the configuration calls its kind."""
+        return "other" if self.kind == "wind" else self.kind
+
+    @property
+    def source(self) -> Source:
+        """What opens it."""
+        return _source(self.variable, self.quantity, self.assumed, self.level)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One variable of files that belong together."""
+
+    pieces: tuple[Piece, ...]
+    days: NDArray[np.int64]
+    """dates of all files, sorted, each once"""
+
+    @property
+    def first(self) -> Piece:
+        """The piece with the first day; all have its kind, grid and units."""
+        return self.pieces[0]
+
+    @property
+    def variable(self) -> str:
+        """Its name in the files."""
+        return self.first.variable
+
+    @property
+    def kind(self) -> Kind:
+        """What it is."""
+        return self.first.kind
+
+    @property
+    def grid(self) -> Grid:
+        """Where it is."""
+        return self.first.grid
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its files."""
+        return tuple(dict.fromkeys(piece.path for piece in self.pieces))
+
+    @property
+    def span(self) -> str:
+        """First and last day in words."""
+        return f"{iso(self.days[0])} to {iso(self.days[-1])}"
+
+    @property
+    def where(self) -> str:
+        """Its files in words."""
+        more = f" and {len(self.files) - 1} more" if len(self.files) > 1 else ""
+        return f"{self.files[0].name}{more}"
+
+    @property
+    def free_running(self) -> str:
+        """The word in its names that tells of a climate model with weather of its own; empty if there is none."""
+        found = FREE_RUNNING.search(f"{self.files[0].name} {self.first.title}")
+        return found[0] if found else ""
+
+    def daily(self, days: NDArray[np.int64], window: tuple[slice, slice]) -> xr.DataArray:
+        """Read some days (time, lat, lon) in canonical units; a day with several records is their mean.
+
+        Raises
+        ------
+        InputError
+            If a file cannot be read.
+        """
+        parts, dates = [], []
+        for piece in self.pieces:
+            if not np.isin(piece.days, days).any():
+                continue
+            raw = open_daily(piece.source, piece.path, None)
+            with raw.header.file:
+                times = np.flatnonzero(np.isin(raw.dates.days, days))
+                parts.append(raw.lazy(times, 1e8, window).load())
+                dates.append(raw.dates.days[times])
+        read = xr.concat(parts, "time").assign_coords(time=np.concatenate(dates))
+        return read.groupby("time").mean() if len(np.unique(read.time)) < read.sizes["time"] else read.sortby("time")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something that the configuration does not use."""
+
+    what: str
+    reason: str
+
+
+def iso(day: int | np.integer[Any]) -> str:
+    """Give a date yyyymmdd as YYYY-MM-DD."""
+    return f"{day // 10000:04d}-{day // 100 % 100:02d}-{day % 100:02d}"
+
+
+def expand(words: Iterable[str]) -> list[Path]:
+    """Every file that a user names, sorted, each once.
+
+    Parameters
+    ----------
+    words
+        Paths of files, of folders, whose files are taken with those of folders inside them, and patterns with `*`.
+
+    Raises
+    ------
+    InputError
+        One line for each word that names no file.
+    """
+    found: set[Path] = set()
+    faults = []
+    for word in words:
+        path = Path(word).expanduser().absolute()
+        if path.is_dir() and path.suffix != ".zarr":
+            matches = [p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and _is_input(p)]
+        elif path.exists():
+            matches = [path]
+        else:
+            matches = [Path(m) for m in glob.glob(str(path), recursive=True)]
+        if not matches:
+            kinds = f" (files that end in {', '.join(SUFFIXES)})" if path.is_dir() else ""
+            faults.append(f"{word}: found no such file{kinds}, expected files, folders or patterns; correct the path")
+        found.update(matches)
+    if faults:
+        raise InputError("\n".join(faults))
+    return sorted(found)
+
+
+def _is_input(path: Path) -> bool:
+    """Tell a file, or a zarr store, from what lies inside a zarr store."""
+    inside = any(parent.suffix == ".zarr" for parent in path.parents)
+    return not inside and (path.is_file() or path.suffix == ".zarr")
+
+
+def find(paths: Iterable[Path]) -> tuple[list[Record], list[LeftOut]]:
+    """Look at the headers of files.
+
+    Returns
+    -------
+    The records and what no record can be made of.
+    """
+    families: dict[tuple[Any, ...], list[Piece]] = defaultdict(list)
+    left_out: dict[LeftOut, None] = {}
+    for path in paths:
+        for found in pieces_of(path):
+            if isinstance(found, LeftOut):
+                left_out[found] = None
+            else:
+                stem = re.sub(r"[\W_\d]*\d[\W_\d]*", "#", str(path))
+                families[stem, found.variable, found.level, found.kind].append(found)
+    records = [record for family in families.values() for record in _records(family)]
+    return records, list(left_out)
+
+
+def _records(family: list[Piece]) -> Iterator[Record]:
+    """Join files that differ in their numbers only. Files with the same days differ by more than the date."""
+    days = np.concatenate([piece.days for piece in family])
+    unique = np.unique(days)
+    if len(family) > 1 and (len(unique) < 0.9 * len(days) or not family[0].days.size):
+        by_stem: dict[str, list[Piece]] = defaultdict(list)
+        for piece in family:
+            by_stem[re.sub(r"(1[5-9]|2[0-2])\d\d([-_.]?\d\d){0,2}", "#", str(piece.path))].append(piece)
+        if len(by_stem) > 1:
+            for part in by_stem.values():
+                yield from _records(part)
+            return
+    by_grid: list[list[Piece]] = []
+    for piece in sorted(family, key=lambda piece: int(piece.days[0]) if piece.days.size else 0):
+        like = next((its for its in by_grid if its[0].grid.same(piece.grid)), None)
+        if like is None:
+            by_grid.append([piece])
+        else:
+            like.append(piece)
+    for its in by_grid:
+        yield Record(tuple(its), np.unique(np.concatenate([piece.days for piece in its])))
+
+
+# ------------------------------------------------------------------------------------------ one file
+
+
+def pieces_of(path: Path) -> Iterator[Piece | LeftOut]:
+    """Every variable of a file that is a field, or the reason why it cannot be used."""
+    try:
+        names = _fields_in(path)
+    except (OSError, ValueError, RuntimeError) as error:
+        yield LeftOut(path.name, f"it cannot be opened ({str(error).splitlines()[0]})")
+        return
+    if not names:
+        yield LeftOut(path.name, "no variable of it lies on axes of latitude and longitude, or y and x")
+    for name in names:
+        try:
+            yield from _pieces(path, name)
+        except InputError as error:
+            yield LeftOut(f"{path.name}, variable {name}", str(error).partition(": ")[2])
+
+
+def _fields_in(path: Path) -> list[str]:
+    """The variables of a file that have two or more dimensions and are no coordinates of others."""
+    with xr.open_dataset(path, engine="netcdf4", decode_cf=False) as file:
+        helpers: set[str] = set()
+        for variable in file.variables.values():
+            for key in ("bounds", "climatology", "coordinates", "grid_mapping", "ancillary_variables"):
+                helpers.update(str(variable.attrs.get(key, "")).split())
+        fields = []
+        for name, variable in file.variables.items():
+            words = f"{variable.attrs.get('standard_name', '')} {variable.attrs.get('units', '')}".lower()
+            is_place = re.search(r"latitude|longitude|degrees?_?(north|east|n|e)\b", words)
+            is_place = is_place or re.match(r"^x?(lat|lon)(itude|gitude|g)?s?$", str(name), re.IGNORECASE)
+            # a variable is left out where a dimension is `nv` or `bnds`: it says where cells begin and end
+            is_bounds = re.search(r"bnds|bounds|vertices|vertex|\bnv\b", f"{name} {' '.join(map(str, variable.dims))}")
+            if variable.ndim >= 2 and variable.dtype.kind in "fiub" and not (is_place or is_bounds):
+                fields.append(str(name))
+        return [name for name in fields if name not in helpers]
+
+
+def _pieces(path: Path, name: str) -> Iterator[Piece]:
+    """The pieces of a variable: one for each level."""
+    with open_header(_source(name), path) as header, header.file:
+        attributes = {key: str(value) for key, value in header.data.attrs.items()}
+        has_time = any(header.file[d].dtype.kind in "MO" for d in header.data.dims if d in header.file.variables)
+        has_time = has_time or any(v.dtype.kind in "MO" for v in header.file.coords.values())
+        kind, assumed = _kind(header, attributes, has_time)
+        levels, at_level = _levels(header)
+    title = attributes.get("long_name") or attributes.get("standard_name") or name
+    short = attributes.get("standard_name", "")
+    for level in levels:
+        piece = Piece(
+            path,
+            name,
+            kind,
+            title,
+            short if re.fullmatch(r"[a-z][a-z0-9]*", short) else "",
+            attributes.get("units", "").strip(),
+            assumed,
+            level,
+            at_level if level is None else level,
+            Grid("projected", np.empty(0), np.empty(0)),
+            np.empty(0, "int64"),
+        )
+        is_map = kind in ("elevation", "land")
+        raw = open_map(piece.source, path, None) if is_map else open_daily(piece.source, path, None)
+        raw.header.file.close()
+        days = np.unique(raw.dates.days) if isinstance(raw, DailyFile) else piece.days
+        yield replace(piece, grid=raw.grid, days=days)
+
+
+def _kind(header: Header, attributes: dict[str, str], has_time: bool) -> tuple[Kind, str | None]:
+    """What a variable is by its name, its words and its units, and the units to assume where the file states none."""
+    name, units = str(header.data.name).rpartition("/")[2], attributes.get("units", "").strip()
+    standard, title = attributes.get("standard_name", ""), attributes.get("long_name", "")
+    words = f"{standard} {title}"
+    if LAND_NAMES.match(name) or LAND_WORDS.search(words):
+        if not has_time or header.data.ndim == 2:
+            return "land", None
+    if (ELEVATION_NAMES.match(name) or ELEVATION_WORDS.search(words)) and header.data.ndim == 2:
+        if not units or _converts(header, "elevation"):
+            return "elevation", None
+    if WIND_NAMES.match(name) or WIND_WORDS.search(words):
+        return "wind", None
+    if is_rain(name, words) and not units:
+        return "rain", _look_of_rain(header)
+    if is_rain(name, words) and _converts(header, "rain"):
+        return "rain", None
+    if units and _converts(header, "temperature"):
+        return "temperature", None
+    if not units and TEMPERATURE_NAMES.match(name):
+        return "temperature", "K" if _sample_mean(header) > 150 else "degC"
+    return "other", None
+
+
+def is_rain(name: str, words: str) -> bool:
+    """Whether a variable is rain by its name, or by its standard name and long name."""
+    if PART_OF_RAIN.search(f"{name} {words}"):
+        return False
+    first = re.split(r"[\W_]+", name.lower())[0]
+    return name.lower() in RAIN_NAMES or first in RAIN_NAMES or bool(RAIN_WORDS.search(f"{name} {words}"))
+
+
+def _converts(header: Header, quantity: Literal["rain", "temperature", "elevation"]) -> bool:
+    try:
+        conversion(replace(header, source=replace(header.source, quantity=quantity)))
+    except InputError:
+        return False
+    return True
+
+
+def _look_of_rain(header: Header) -> str:
+    """Units of rain by the size of its values, where nobody states them."""  # ASSUME no place has less than 0.05 mm/day
+    mean = _sample_mean(header)
+    return "mm/day" if mean > 0.05 else "m/day" if mean > 2e-4 else "kg m-2 s-1"
+
+
+def _sample_mean(header: Header) -> float:
+    """Mean of some records spread over a file."""
+    first = header.data.dims[0]
+    size = header.data.sizes[first]
+    return float(header.data.isel({first: slice(None, None, max(1, size // 20))}).mean())
+
+
+def _levels(header: Header) -> tuple[Sequence[float | None], float | None]:
+    """The levels to choose one of, or None, and the level of a variable that has just one."""
+    for name in [*map(str, header.data.dims), *map(str, header.data.coords)]:
+        if name not in header.file.variables or header.file[name].ndim > 1:
+            continue
+        axis = header.file[name]
+        is_level = axis.attrs.get("axis") == "Z" or "positive" in axis.attrs or LEVEL_NAMES.search(name)
+        if not is_level or axis.dtype.kind not in "fiu":
+            continue
+        values = np.atleast_1d(axis.values).astype("float64")
+        if name not in header.data.dims or len(values) == 1:
+            return [None], float(values[0])
+        scale = 100.0 if str(axis.attrs.get("units", "")) == "Pa" else 1.0
+        usual = [v * scale for v in USUAL_LEVELS if v * scale in values]
+        return usual or list(values[:3]), None
+    return [None], None
+
+
+def _source(
+    variable: str,
+    quantity: Literal["rain", "temperature", "other", "elevation", "land"] = "other",
+    units: str | None = None,
+    level: float | None = None,
+) -> Source:
+    """What opens a variable of a file that no configuration names yet."""
+    return Source(variable, variable, (), variable, quantity, units=units, level=level)
