@@ -38,7 +38,8 @@ RAIN_NAMES = (
 """names of rain in files, the most certain first"""
 RAIN_WORDS = re.compile(r"precipitation|rainfall|\brain\b", re.IGNORECASE)
 PART_OF_RAIN = re.compile(
-    r"convective|large.?scale|snow|probab|quality|error|flag|count|uncert|number|duration|hours|percentile", re.IGNORECASE
+    r"convective|large.?scale|snow|probab|quality|error|flag|count|uncert|number|duration|hours|percentile",
+    re.IGNORECASE,
 )
 """words of variables that are only a part of the rain, or something about it"""
 TEMPERATURE_NAMES = re.compile(r"^(tas|ta\d*|t2m|2t|tmp|temp\w*|tm[mi]n|tm[ma]x|tmin|tmax|tg|tn|tx|t)$", re.IGNORECASE)
@@ -138,6 +139,12 @@ class Record:
         return f"{self.files[0].name}{more}"
 
     @property
+    def size(self) -> str:
+        """Its cells in words."""
+        unit = "degrees" if self.grid.kind != "projected" else self.grid.y_attrs.get("units", "m")
+        return f"{self.grid.shape[0]} x {self.grid.shape[1]} cells of {self.grid.resolution} {unit}"
+
+    @property
     def free_running(self) -> str:
         """The word in its names that tells of a climate model with weather of its own; empty if there is none."""
         found = FREE_RUNNING.search(f"{self.files[0].name} {self.first.title}")
@@ -168,7 +175,10 @@ class Record:
 class LeftOut:
     """Something that the configuration does not use."""
 
-    what: str
+    where: str
+    """a file, or files"""
+    variable: str
+    """empty for all of the file"""
     reason: str
 
 
@@ -266,15 +276,15 @@ def pieces_of(path: Path) -> Iterator[Piece | LeftOut]:
     try:
         names = _fields_in(path)
     except (OSError, ValueError, RuntimeError) as error:
-        yield LeftOut(path.name, f"it cannot be opened ({str(error).splitlines()[0]})")
+        yield LeftOut(path.name, "", f"it cannot be opened ({str(error).splitlines()[0]})")
         return
     if not names:
-        yield LeftOut(path.name, "no variable of it lies on axes of latitude and longitude, or y and x")
+        yield LeftOut(path.name, "", "no variable of it lies on axes of latitude and longitude, or y and x")
     for name in names:
         try:
             yield from _pieces(path, name)
         except InputError as error:
-            yield LeftOut(f"{path.name}, variable {name}", str(error).partition(": ")[2])
+            yield LeftOut(path.name, name, str(error).partition(": ")[2])
 
 
 def _fields_in(path: Path) -> list[str]:
@@ -332,12 +342,12 @@ def _kind(header: Header, attributes: dict[str, str], has_time: bool) -> tuple[K
     name, units = str(header.data.name).rpartition("/")[2], attributes.get("units", "").strip()
     standard, title = attributes.get("standard_name", ""), attributes.get("long_name", "")
     words = f"{standard} {title}"
-    if LAND_NAMES.match(name) or LAND_WORDS.search(words):
-        if not has_time or header.data.ndim == 2:
-            return "land", None
-    if (ELEVATION_NAMES.match(name) or ELEVATION_WORDS.search(words)) and header.data.ndim == 2:
-        if not units or _converts(header, "elevation"):
-            return "elevation", None
+    is_map = not has_time or header.data.ndim == 2
+    if is_map and (LAND_NAMES.match(name) or LAND_WORDS.search(words)):
+        return "land", None
+    is_high = bool(ELEVATION_NAMES.match(name) or ELEVATION_WORDS.search(words))
+    if is_map and is_high and (not units or _converts(header, "elevation")):
+        return "elevation", None
     if WIND_NAMES.match(name) or WIND_WORDS.search(words):
         return "wind", None
     if is_rain(name, words) and not units:
@@ -368,8 +378,8 @@ def _converts(header: Header, quantity: Literal["rain", "temperature", "elevatio
 
 
 def _look_of_rain(header: Header) -> str:
-    """Units of rain by the size of its values, where nobody states them."""  # ASSUME no place has less than 0.05 mm/day
-    mean = _sample_mean(header)
+    """Units of rain by the size of its values, where nobody states them."""
+    mean = _sample_mean(header)  # ASSUME no record has a mean of less than 0.05 mm/day
     return "mm/day" if mean > 0.05 else "m/day" if mean > 2e-4 else "kg m-2 s-1"
 
 
