@@ -181,6 +181,9 @@ class LeftOut:
     """empty for all of the file"""
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.where}{f', variable {self.variable}' if self.variable else ''}: {self.reason}"
+
 
 def iso(day: int | np.integer[Any]) -> str:
     """Give a date yyyymmdd as YYYY-MM-DD."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Sequence
@@ -46,11 +47,17 @@ def _with_year(record: Record) -> str | None:
 
 def _with_any_text(names: Sequence[str]) -> str | None:
     """A pattern with `*` for the part in which names differ; None where that is in more than one folder."""
-    start = os.path.commonprefix(list(names))
-    end = os.path.commonprefix([name[len(start) :][::-1] for name in names])[::-1]
+    start = _common(names)
+    end = _common([name[len(start) :][::-1] for name in names])[::-1]
     if any("/" in name[len(start) : len(name) - len(end)] for name in names):
         return None
     return f"{start}*{end}"
+
+
+def _common(names: Sequence[str]) -> str:
+    """The letters with which all names begin."""
+    same = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    return "".join(letters[0] for letters in same)
 
 
 def _matches_exactly(record: Record, pattern: str) -> bool:

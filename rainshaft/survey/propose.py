@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rainshaft.config.sections import NAME, WINDS, Dataset
+from rainshaft.config.sections import NAME, RESERVED_NAMES, WINDS, Dataset
 from rainshaft.config.slices import PrepareSettings
 from rainshaft.data.prepare import check_sources
 from rainshaft.data.sources import InputError
@@ -45,6 +45,7 @@ COARSE_CELLS = 4  # along each side, if the domain has room for them
 CELLS_INSIDE = 3  # of a predictor over the rain, along a side; with fewer it is a map of the weather around it
 LARGEST_CONTEXT = 64 * 64  # cells; more would cost more than the rain itself
 SHORT_YEAR = 0.1  # of the days of a usual year: years with fewer are left out
+NO_NAMES = ("raw", "input", "inputs", "files", "netcdf", "nc", "tmp", "home", "rain", "downloads")  # of folders
 LEAST_DAYS = 40  # days with rain and a predictor, to tell whether they are of the same weather
 SAME_PERIOD = 0.8  # of the days of the predictor that has most of them in common with the rain
 WORK_A_TRAINING = 1.5e8  # fine cells times days in all epochs: about half an hour on two CPU cores  # ASSUME
@@ -187,7 +188,7 @@ def choose_rain(records: Sequence[Record], left_out: Sequence[LeftOut]) -> Recor
     rains = [record for record in records if record.kind == "rain"]
     if not rains:
         found = ", ".join(dict.fromkeys(record.variable for record in records)) or "none that can be read"
-        reasons = "".join(f"\n  {item.what}: {item.reason}" for item in left_out)
+        reasons = "".join(f"\n{item}" for item in left_out)
         raise InputError(
             f"found the variables {found}, expected one with daily rain (by its name, its standard_name and its "
             f"units); name the files that have it, or write a configuration by hand{reasons}"
@@ -199,10 +200,13 @@ def choose_rain(records: Sequence[Record], left_out: Sequence[LeftOut]) -> Recor
 
 
 def name_of(rain: Record) -> str:
-    """A name for the dataset, from the name of the file with the rain."""
-    stem = re.sub(r"\d{4,}", "", rain.files[0].stem).lower()
-    name = re.sub(r"[^a-z0-9]+", "-", stem).strip("-")
-    return name if re.fullmatch(NAME, name) and name not in ("data", "comparison", "logs", "benchmarks") else "rain"
+    """A name for the dataset, from the name of the folder or of the file with the rain."""
+    path = rain.files[0]
+    for word in (path.parent.name, re.sub(r"\d{4,}", "", path.stem)):
+        name = re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-")
+        if re.search("[a-z]", name) and name not in (*RESERVED_NAMES, *NO_NAMES) and re.fullmatch(NAME, name):
+            return name
+    return "rain"
 
 
 # ------------------------------------------------------------------------------------------ the predictors
@@ -256,16 +260,16 @@ def _of_these_days(proposal: Proposal, records: list[Record], correlations: dict
         is_free = suspect and bool(known) and max(known) < limit
         for record in family:
             r = correlations.get(id(record))
-            if is_free or (record.kind == "rain" and r is not None and r < limit):
-                word = f" (its name says {record.free_running})" if record.free_running else ""
-                reason = (
-                    f"it is not the weather of these days: its changes from day to day have a correlation of "
-                    f"{'none' if r is None else f'{r:.2f}'} with those of the rain. A climate model that runs freely "
-                    f"is like that{word}"
-                )
-                proposal.left_out.append(_left(record, reason))
-            else:
+            if not is_free and (record.kind != "rain" or r is None or r >= limit):
                 kept.append(record)
+                continue
+            word = f" (its name says {record.free_running})" if record.free_running else ""
+            found = f"at most {max(known):.2f}" if is_free else f"{r:.2f}"
+            reason = (
+                "it is not the weather of these days: the correlation of its changes from day to day with those of "
+                f"the rain is {found}. A climate model that runs freely is like that{word}"
+            )
+            proposal.left_out.append(_left(record, reason))
     return kept
 
 
@@ -285,8 +289,7 @@ def _choose_roles(proposal: Proposal, records: list[Record], correlations: dict[
         elif reason := _missing(record, rain):
             proposal.left_out.append(_left(record, reason))
         else:
-            rows, columns = record.grid.shape
-            why = f"{record.first.title}: {rows} x {columns} cells of {record.grid.resolution}"
+            why = f"{record.first.title}: {record.size}"
             over.append(Predictor(record, False, record.first.quantity, why))
     over = _one_coarse_rain(proposal, over, correlations)
     around = _one_grid(proposal, around)
@@ -302,7 +305,7 @@ def _why_around(record: Record, rain: Record) -> str:
     inside = min(a / b for a, b in zip(side_km(rain.grid), _steps_km(record), strict=True))
     if cells > LARGEST_CONTEXT or min(record.grid.shape) < 3:
         return ""
-    size = f"{record.first.title}: {record.grid.shape[0]} x {record.grid.shape[1]} cells of {record.grid.resolution}"
+    size = f"{record.first.title}: {record.size}"
     if record.grid.kind != rain.grid.kind:
         return f"{size}; its axes are {record.grid.kind} and those of the rain {rain.grid.kind}, so it is taken whole"
     if inside < CELLS_INSIDE:
@@ -558,4 +561,4 @@ def d_z(proposal: Proposal) -> list[int]:
 
 
 def _left(record: Record, reason: str) -> LeftOut:
-    return LeftOut(f"{record.where}, variable {record.variable}", reason)
+    return LeftOut(record.where, record.variable, reason)

@@ -107,8 +107,8 @@ def daily_means(record: Record, fine: Grid, windows: Sequence[NDArray[np.int64]]
     data = record.daily(np.concatenate(windows), window_over(record.grid, fine))
     if record.kind == "rain":
         data = xr.apply_ufunc(np.log1p, data.clip(min=0))
-    means = data.mean(("lat", "lon")).to_series()
-    return np.stack([means.loc[window].to_numpy(dtype="float64") for window in windows])
+    means = data.mean(("lat", "lon"))
+    return np.stack([means.sel(time=window).values.astype("float64") for window in windows])
 
 
 def correlation_of_changes(one: Values, other: Values) -> float:

@@ -11,6 +11,8 @@ from rainshaft.survey.paths import shown_path
 from rainshaft.survey.propose import Predictor, Proposal, d_z, files_entry, predictor_entry
 
 WIDTH = 110
+COARSE_RAIN = ("bilinear", "quantile-mapping", "rainfarm")
+"""baselines that refine real coarse rain"""
 
 
 def render(proposal: Proposal, output: Path) -> str:
@@ -26,9 +28,9 @@ def render(proposal: Proposal, output: Path) -> str:
     name = proposal.name
     lines = [
         *comment(
-            f"Written by `rainshaft init` from the headers of your files and a few days of each. Each comment says why "
-            f"a line is as it is. Edit what you like; config/README.md has all keys. Then: ./run.sh check {output.name}, "
-            f"and ./run.sh run {output.name}."
+            "Written by `rainshaft init` from the headers of your files and a few days of each. Each comment says why "
+            "a line is as it is. Edit what you like; config/README.md has all keys. Then: "
+            f"./run.sh check {output.name}, and ./run.sh run {output.name}."
         ),
         f"results: results/{name}",
         "",
@@ -74,11 +76,7 @@ def inline(value: Any) -> str:
 
 def _rain(proposal: Proposal) -> list[str]:
     rain = proposal.rain
-    rows, columns = rain.grid.shape
-    why = (
-        f"The finest rain that was found: {rain.first.title}, {rows} x {columns} cells of {rain.grid.resolution}, "
-        f"{rain.span}."
-    )
+    why = f"The finest rain that was found: {rain.first.title}, {rain.size}, {rain.span}."
     return [*comment(why + _units(rain), 4), f"    rain: {inline(files_entry(rain))}"]
 
 
@@ -120,7 +118,7 @@ def _maps(proposal: Proposal) -> list[str]:
     lines = []
     for key, record in (("elevation", proposal.elevation), ("land", proposal.land)):
         if record:
-            lines += comment(f"{record.first.title}, on the grid of the rain; `{key}` may also be left out.", 4)
+            lines += comment(f"The {key} on the grid of the rain: {record.first.title}. It may also be left out.", 4)
             lines.append(f"    {key}: {inline({'file': shown_path(record.files[0]), 'variable': record.variable})}")
     return lines
 
@@ -129,11 +127,12 @@ def _left_out(proposal: Proposal) -> list[str]:
     if not proposal.left_out:
         return []
     lines = ["# Left out:"]
-    by_reason: dict[str, list[str]] = {}
+    together: dict[tuple[str, str], list[str]] = {}
     for item in proposal.left_out:
-        by_reason.setdefault(item.reason, []).append(item.what)
-    for reason, what in by_reason.items():
-        lines += comment(f"- {'; '.join(what)}: {reason}.")
+        together.setdefault((item.where, item.reason), []).append(item.variable)
+    for (where, reason), names in together.items():
+        variables = f", variable{'s' if len(names) > 1 else ''} {', '.join(names)}" if all(names) else ""
+        lines += comment(f"- {where}{variables}: {reason.rstrip('.')}.")
     return [*lines, ""]
 
 
@@ -201,9 +200,7 @@ def _bare(content: dict[str, Any]) -> str:
 def _baselines(proposal: Proposal) -> list[str]:
     names = []
     if proposal.conserve != "none":
-        names += (
-            ["bilinear", "rainfarm"] if proposal.conserve == "cells" else ["bilinear", "quantile-mapping", "rainfarm"]
-        )
+        names += ["bilinear", "rainfarm"] if proposal.conserve == "cells" else [*COARSE_RAIN]
     if proposal.has_context:
         names.append("analogs")
     return [*names, "climatology"]
