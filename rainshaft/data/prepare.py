@@ -22,24 +22,34 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rainshaft.config.slices import PrepareSettings
-from rainshaft.data.checks import Mask, check_values, mask_of, read_content, read_elevation, read_land
+from rainshaft.data.checks import check_values, read_content, read_elevation, read_land
+from rainshaft.data.gaps import Mask, complete_days, joined_days, mask_of
 from rainshaft.data.rawfile import OpenFiles, StaticMap
 from rainshaft.data.regrid import Coarse, Mapping, coarse_grid, coast_distance, map_to_coarse
 from rainshaft.data.sources import Faults, files_of, sources_of
-from rainshaft.data.year import VariableYear, read_year
+from rainshaft.data.times import STANDARD, calendar_year, iso
+from rainshaft.data.year import Days, VariableYear, read_year
 from rainshaft.files import write_netcdf
 
 MEMORY_CHUNK_BYTES = 16e6  # of one variable in memory for each thread; it decides how many days are read at once
+STAMPS_ELSEWHERE = (
+    "ERA5-Land at 00 UTC, CESM and WRF stamp the end. If the files do it otherwise, write `day: start` or `day: end` "
+    "beside `files`."
+)
 
 Predictor = tuple[VariableYear, Mapping]
 """a coarse predictor, and how it gets to the coarse grid"""
 ChannelAxis = tuple[str, NDArray[np.float64], dict[str, Any]]
 
 
-def check_sources(dataset: PrepareSettings, years: Sequence[int]) -> None:
+def check_sources(dataset: PrepareSettings, years: Sequence[int]) -> list[str]:
     """Check the headers of all raw files of a dataset before any job; no bulk data is read.
 
     This looks at files, variables, units, days, calendars and grids of these years.
+
+    Returns
+    -------
+    Sentences: how many days take part, and what the files do not tell and is assumed.
 
     Raises
     ------
@@ -47,16 +57,32 @@ def check_sources(dataset: PrepareSettings, years: Sequence[int]) -> None:
         One line for each fault.
     """
     faults = Faults()
-    first: _Plan | None = None
+    first: YearPlan | None = None
+    days: list[Days] = []
+    rainy = 0
+    doubts: dict[str, dict[str, None]] = {}
     with OpenFiles() as files:
         for year in years:
             with faults.collect():
-                plan = _plan(dataset, year, files)
+                plan = plan_year(dataset, year, files)
                 first = first or plan
+                days.append(plan.rain.days)
+                rainy += plan.days_with_rain
                 plan.rain.require_grid_of(first.rain)
                 for record, before in zip(plan.context, first.context, strict=True):
                     record.require_grid_of(before)
+                for record in plan.records:
+                    for doubt in record.timing.doubts if len(plan.records) > 1 else ():
+                        doubts.setdefault(doubt, {})[record.source.name] = None
     faults.throw()
+    sentences = [f"{', '.join(names)}: {doubt} {STAMPS_ELSEWHERE}" for doubt, names in doubts.items()]
+    return [_span(np.concatenate(days), rainy), *sentences]
+
+
+def _span(days: Days, rainy: int) -> str:
+    """Say how many days take part."""
+    words = f"{len(days)} days from {iso(days.min())} to {iso(days.max())} take part"
+    return f"{words}; {rainy - len(days)} other days with rain lack a predictor" if rainy > len(days) else words
 
 
 def prepare_year(dataset: PrepareSettings, year: int, path: Path) -> None:
@@ -80,7 +106,7 @@ def prepare_year(dataset: PrepareSettings, year: int, path: Path) -> None:
         One line for each fault of the input.
     """
     with OpenFiles() as files:
-        plan = _plan(dataset, year, files)
+        plan = plan_year(dataset, year, files)
         write_netcdf(_fields(dataset, year, plan), path)
 
 
@@ -88,8 +114,8 @@ def prepare_year(dataset: PrepareSettings, year: int, path: Path) -> None:
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """What the headers say about one year: where each variable lies and how it gets to the coarse grid."""
+class YearPlan:
+    """What the headers say about one year: which days there are, and how each variable gets to the coarse grid."""
 
     rain: VariableYear
     coarse: Coarse
@@ -100,15 +126,38 @@ class _Plan:
     """`elevation` and `land`, where there are files"""
     notes: list[str]
     """sentences about changes of the input"""
+    days_with_rain: int
+    """how many days the files of the rain have; fewer may take part"""
+
+    @property
+    def records(self) -> list[VariableYear]:
+        """The rain and every predictor, all with equal days."""
+        return [self.rain, *(record for record, _ in self.predictors), *self.context]
+
+    def only(self, days: Days) -> YearPlan:
+        """Keep some of the days."""
+        return replace(
+            self,
+            rain=self.rain.only(days),
+            predictors=[(record.only(days), mapping) for record, mapping in self.predictors],
+            context=[record.only(days) for record in self.context],
+        )
 
 
-def _plan(dataset: PrepareSettings, year: int, files: OpenFiles) -> _Plan:
-    """Open all files of a year and relate them to each other."""
+def plan_year(dataset: PrepareSettings, year: int, files: OpenFiles) -> YearPlan:
+    """Open all files of a year and relate them to each other; no bulk data is read.
+
+    Raises
+    ------
+    InputError
+        One line for each fault.
+    """
     rain, others, maps = _headers(dataset, year, files)
+    days, lost = joined_days(rain, others)
     predictors = [record for record in others if not record.source.context]
     context = [record for record in others if record.source.context]
     coarse = coarse_grid(rain, predictors, dataset.factor)
-    notes = [*rain.notes, *coarse.notes]
+    notes = [*rain.notes, *coarse.notes, *lost]
     mapped = []
     faults = Faults()
     for record in predictors:
@@ -123,10 +172,12 @@ def _plan(dataset: PrepareSettings, year: int, files: OpenFiles) -> _Plan:
     faults.throw()
     for raw in maps.values():
         notes += raw.notes
+    if others:  # without other variables there is nothing that a day could be compared with
+        notes += [record.source.note(doubt) for record in (rain, *others) for doubt in record.timing.doubts]
     if dataset.predictors == "coarsened":
         blocks = f"blocks of {dataset.factor} x {dataset.factor} cells"
         notes.append(f"Predictor pr made from the rain: means over {blocks}.")
-    return _Plan(rain, coarse, mapped, context, maps, notes)
+    return YearPlan(rain, coarse, mapped, context, maps, notes, len(rain.days)).only(days)
 
 
 def _headers(
@@ -149,10 +200,6 @@ def _headers(
                 rain = read_year(source, paths, year, centre, files)
             else:
                 others.append(read_year(source, paths, year, centre, files))
-    for record in others:
-        with faults.collect():
-            if rain:
-                record.require_calendar_of(rain)
     faults.throw()
     assert rain is not None  # without the rain there is a fault
     return rain, others, maps
@@ -179,14 +226,14 @@ class _Ground:
     notes: list[str]
 
 
-def _fields(dataset: PrepareSettings, year: int, plan: _Plan) -> xr.Dataset:
+def _fields(dataset: PrepareSettings, year: int, plan: YearPlan) -> xr.Dataset:
     """Check the content of a year and lay out its fields, rain and predictors still on the disk."""
+    plan, mask, notes = _check(plan)
+    ground = _ground(plan, mask)
     rain = plan.rain.lazy(MEMORY_CHUNK_BYTES)
+    rain = rain.assign_coords(time=_stamps(plan.rain, year))
     predictors = [record.lazy(MEMORY_CHUNK_BYTES) for record, _ in plan.predictors]
     context = [record.lazy(MEMORY_CHUNK_BYTES) for record in plan.context]
-    records = [plan.rain, *(record for record, _ in plan.predictors), *plan.context]
-    mask, notes = _check(list(zip(records, [rain, *predictors, *context], strict=True)))
-    ground = _ground(plan, mask)
 
     rows, columns = plan.coarse.crop
     valid = xr.DataArray(mask.valid[rows, columns], dims=("lat", "lon"))
@@ -227,21 +274,36 @@ def _fields(dataset: PrepareSettings, year: int, plan: _Plan) -> xr.Dataset:
     return _describe(fields, plan.rain)
 
 
-def _check(records: list[tuple[VariableYear, xr.DataArray]]) -> tuple[Mask, list[str]]:
-    """Read all data once and refuse what cannot be true. Give the cells with rain, and sentences about changes."""
+def _check(plan: YearPlan) -> tuple[YearPlan, Mask, list[str]]:
+    """Read all data once and refuse what cannot be true.
+
+    Returns
+    -------
+    The plan with the days that take part, the cells with rain, and sentences about changes.
+    """
+    records = [(record, record.lazy(MEMORY_CHUNK_BYTES)) for record in plan.records]
     content = read_content(records)
-    rain, _ = records[0]
-    mask = mask_of(rain, content[rain.source.key])  # without any rain there is no more to say
-    notes = [*mask.notes]
+    days, lost = complete_days(records, content)  # without any value there is no more to say
     faults = Faults()
-    for record, _ in records:
+    notes: list[str] = []
+    for record in plan.records:
         with faults.collect():
+            record.require_equal_copies()
             notes += check_values(record, content[record.source.key])
     faults.throw()
-    return mask, notes
+    plan = plan.only(days)
+    mask = mask_of(plan.rain, plan.rain.lazy(MEMORY_CHUNK_BYTES), content["rain"])
+    return plan, mask, [*lost, *mask.notes, *notes]
 
 
-def _ground(plan: _Plan, mask: Mask) -> _Ground:
+def _stamps(rain: VariableYear, year: int) -> NDArray[Any]:
+    """The days as they are written: 00:00 of each date, in the calendar of the rain."""
+    calendar = rain.first.records.calendar
+    _, dates, written = calendar_year(year, "standard" if calendar in STANDARD else calendar)
+    return np.asarray(written[np.searchsorted(dates, rain.days)])
+
+
+def _ground(plan: YearPlan, mask: Mask) -> _Ground:
     """Maps of the ground. Without a file for land, land is where rain is observed and the ground is above sea level."""
     grid, notes = plan.rain.grid, []
     elevation = np.zeros(grid.shape)

@@ -127,3 +127,13 @@ def length_in(units: str, wanted: str) -> float:
     """Factor from one unit of length to another."""
     registry = cf_xarray.units.units
     return float(registry.Quantity(1.0, _unit(units)).to(_unit(wanted)).magnitude)
+
+
+def is_amount(header: Header) -> bool:
+    """Whether the values of a rain are amounts of their record, such as mm, and not rates or fluxes."""
+    stated = str(header.data.attrs.get("units", "")).strip()
+    text = stated if stated and _factors(stated, "rain") else header.source.units or stated
+    try:
+        return _unit(text).dimensionality.get("[time]", 0) == 0
+    except (pint.PintError, ValueError, TypeError, AttributeError, AssertionError):
+        return False  # `conversion` refuses them
