@@ -39,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     init.add_argument("files", nargs="+", metavar="FILES", help="files, folders, and patterns such as 'rain_*.nc'")
     init.add_argument("--output", type=Path, default=Path("my.yaml"), help="the configuration to write (%(default)s)")
     init.set_defaults(run=_init)
+    check = commands.add_parser("check", help="say what a run will do and cost, and name all problems at once")
+    check.add_argument("config", type=Path, metavar="CONFIG", help="the configuration")
+    check.set_defaults(run=_check)
     given = parser.parse_args(arguments)
     try:
         return int(given.run(given))
@@ -57,3 +60,12 @@ def _init(given: argparse.Namespace) -> int:
 
     print(init(given.files, given.output))
     return 0
+
+
+def _check(given: argparse.Namespace) -> int:
+    from rainshaft.survey.report import check, problems_of
+
+    report = check(given.config)
+    print("\n".join(report.lines))
+    print("\n".join(problems_of(report)), file=sys.stderr if report.problems else sys.stdout)
+    return int(bool(report.problems))

@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 
 from rainshaft.data.axes import Grid
 from rainshaft.data.header import Header, open_header
-from rainshaft.data.rawfile import DailyFile, open_daily, open_map
+from rainshaft.data.rawfile import OpenFiles, open_map, open_timed
 from rainshaft.data.sources import InputError, Source
+from rainshaft.data.times import Records, calendar_year, iso, timing_of
 from rainshaft.data.units import conversion
+from rainshaft.data.year import Days, read_year
 
 Kind = Literal["rain", "temperature", "wind", "other", "elevation", "land"]
 
@@ -57,6 +59,9 @@ FREE_RUNNING = re.compile(
 )
 """words in names of files of climate models that make weather of their own"""
 
+HALF_A_SECOND = 0.5 / 86400  # of a day
+CHUNK_BYTES = 1e8
+
 USUAL_LEVELS = (850.0, 500.0, 700.0)  # hPa; levels whose maps say most about rain  # ASSUME
 
 
@@ -80,7 +85,9 @@ class Piece:
     at_level: float | None
     """level of the variable, chosen or the only one"""
     grid: Grid
-    days: NDArray[np.int64]
+    records: Records | None
+    """when its records are; None for a map"""
+    days: Days
     """dates as numbers yyyymmdd, each once; none for a map"""
 
     @property
@@ -99,7 +106,7 @@ class Record:
     """One variable of files that belong together."""
 
     pieces: tuple[Piece, ...]
-    days: NDArray[np.int64]
+    days: Days
     """dates of all files, sorted, each once"""
 
     @property
@@ -150,25 +157,31 @@ class Record:
         found = FREE_RUNNING.search(f"{self.files[0].name} {self.first.title}")
         return found[0] if found else ""
 
-    def daily(self, days: NDArray[np.int64], window: tuple[slice, slice]) -> xr.DataArray:
-        """Read some days (time, lat, lon) in canonical units; a day with several records is their mean.
+    def daily(self, days: Days, window: tuple[slice, slice]) -> xr.DataArray:
+        """Read some days (time, lat, lon) in canonical units; `time` has their dates yyyymmdd.
+
+        A day that is not complete in the files is left out.
 
         Raises
         ------
         InputError
-            If a file cannot be read.
+            If none of the days can be read.
         """
-        parts, dates = [], []
-        for piece in self.pieces:
-            if not np.isin(piece.days, days).any():
-                continue
-            raw = open_daily(piece.source, piece.path, None)
-            with raw.header.file:
-                times = np.flatnonzero(np.isin(raw.dates.days, days))
-                parts.append(raw.lazy(times, 1e8, window).load())
-                dates.append(raw.dates.days[times])
-        read = xr.concat(parts, "time").assign_coords(time=np.concatenate(dates))
-        return read.groupby("time").mean() if len(np.unique(read.time)) < read.sizes["time"] else read.sortby("time")
+        read: list[xr.DataArray] = []
+        problem: InputError | None = None
+        for year in np.unique(days // 10000):
+            wanted = days[days // 10000 == year]
+            paths = [piece.path for piece in self.pieces if np.isin(piece.days, wanted).any()]
+            with OpenFiles() as files:
+                try:
+                    record = read_year(self.first.source, paths, int(year), None, files)
+                    if np.isin(record.days, wanted).any():
+                        read.append(replace(record.only(wanted), window=window).lazy(CHUNK_BYTES).load())
+                except InputError as error:
+                    problem = error
+        if problem and not read:
+            raise problem
+        return xr.concat(read, "time")
 
 
 @dataclass(frozen=True)
@@ -183,11 +196,6 @@ class LeftOut:
 
     def __str__(self) -> str:
         return f"{self.where}{f', variable {self.variable}' if self.variable else ''}: {self.reason}"
-
-
-def iso(day: int | np.integer[Any]) -> str:
-    """Give a date yyyymmdd as YYYY-MM-DD."""
-    return f"{day // 10000:04d}-{day // 100 % 100:02d}-{day % 100:02d}"
 
 
 def expand(words: Iterable[str]) -> list[Path]:
@@ -244,22 +252,26 @@ def find(paths: Iterable[Path]) -> tuple[list[Record], list[LeftOut]]:
             else:
                 stem = re.sub(r"[\W_\d]*\d[\W_\d]*", "#", str(path))
                 families[stem, found.variable, found.level, found.kind].append(found)
-    records = [record for family in families.values() for record in _records(family)]
+    records: list[Record] = []
+    for family in families.values():
+        try:
+            records += _records(family)
+        except InputError as error:
+            first = family[0]
+            left_out[LeftOut(first.path.name, first.variable, str(error).partition(": ")[2])] = None
     return records, list(left_out)
 
 
-def _records(family: list[Piece]) -> Iterator[Record]:
+def _records(family: list[Piece]) -> list[Record]:
     """Join files that differ in their numbers only. Files with the same days differ by more than the date."""
+    family = _dated(family)
     days = np.concatenate([piece.days for piece in family])
-    unique = np.unique(days)
-    if len(family) > 1 and (len(unique) < 0.9 * len(days) or not family[0].days.size):
+    if len(family) > 1 and (len(np.unique(days)) < 0.9 * len(days) or not days.size):
         by_stem: dict[str, list[Piece]] = defaultdict(list)
         for piece in family:
             by_stem[re.sub(r"(1[5-9]|2[0-2])\d\d([-_.]?\d\d){0,2}", "#", str(piece.path))].append(piece)
         if len(by_stem) > 1:
-            for part in by_stem.values():
-                yield from _records(part)
-            return
+            return [record for part in by_stem.values() for record in _records(part)]
     by_grid: list[list[Piece]] = []
     for piece in sorted(family, key=lambda piece: int(piece.days[0]) if piece.days.size else 0):
         like = next((its for its in by_grid if its[0].grid.same(piece.grid)), None)
@@ -267,8 +279,37 @@ def _records(family: list[Piece]) -> Iterator[Record]:
             by_grid.append([piece])
         else:
             like.append(piece)
-    for its in by_grid:
-        yield Record(tuple(its), np.unique(np.concatenate([piece.days for piece in its])))
+    return [Record(tuple(its), np.unique(np.concatenate([piece.days for piece in its]))) for its in by_grid]
+
+
+def _dated(family: list[Piece]) -> list[Piece]:
+    """Find the days of each file, which only all files together tell.
+
+    Raises
+    ------
+    InputError
+        If the records are neither days nor equal parts of a day.
+    """
+    records = [piece.records for piece in family if piece.records is not None]
+    if not records:
+        return family
+    middles = timing_of(records).middles
+    return [
+        replace(piece, days=_dates(middle, one.calendar))
+        for piece, middle, one in zip(family, middles, records, strict=True)
+    ]
+
+
+def _dates(middles: NDArray[np.float64], calendar: str) -> Days:
+    """The dates yyyymmdd of records, each once."""
+    day = np.unique(np.floor(middles[np.isfinite(middles)] + HALF_A_SECOND)).astype(int)
+    found, year = [np.empty(0, "int64")], 1850 + int(day[0] // 366) if len(day) else 0
+    while len(day):
+        first, dates, _ = calendar_year(year, calendar)
+        inside = (day >= first) & (day < first + len(dates))
+        found.append(dates[day[inside] - first])
+        day, year = day[day >= first + len(dates)], year + 1
+    return np.concatenate(found)
 
 
 # ------------------------------------------------------------------------------------------ one file
@@ -331,13 +372,17 @@ def _pieces(path: Path, name: str) -> Iterator[Piece]:
             level,
             at_level if level is None else level,
             Grid("projected", np.empty(0), np.empty(0)),
+            None,
             np.empty(0, "int64"),
         )
-        is_map = kind in ("elevation", "land")
-        raw = open_map(piece.source, path, None) if is_map else open_daily(piece.source, path, None)
-        raw.header.file.close()
-        days = np.unique(raw.dates.days) if isinstance(raw, DailyFile) else piece.days
-        yield replace(piece, grid=raw.grid, days=days)
+        if kind in ("elevation", "land"):
+            raw = open_map(piece.source, path, None)
+            with raw.header.file:
+                yield replace(piece, grid=raw.grid)
+        else:
+            timed = open_timed(piece.source, path, None)
+            with timed.header.file:
+                yield replace(piece, grid=timed.grid, records=timed.records)
 
 
 def _kind(header: Header, attributes: dict[str, str], has_time: bool) -> tuple[Kind, str | None]:

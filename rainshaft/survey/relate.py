@@ -89,9 +89,10 @@ def window_over(grid: Grid, fine: Grid) -> tuple[slice, slice]:
 # -------------------------------------------------------------------------------------- the weather of the day
 
 
-def few_days(days: NDArray[np.int64], count: int = 5) -> NDArray[np.int64]:
-    """Some days spread over a record."""
-    return np.unique(days[np.linspace(0, len(days) - 1, min(count, len(days))).astype(int)])
+def few_days(days: NDArray[np.int64], count: int = 3) -> NDArray[np.int64]:
+    """Some pairs of days spread over a record. A single record would not tell how long it is."""
+    starts = np.linspace(0, max(0, len(days) - 2), count).astype(int)
+    return np.unique(days[np.concatenate([starts, np.minimum(starts + 1, len(days) - 1)])])
 
 
 def windows_of(days: NDArray[np.int64], cells: int) -> list[NDArray[np.int64]]:
@@ -108,7 +109,7 @@ def daily_means(record: Record, fine: Grid, windows: Sequence[NDArray[np.int64]]
     if record.kind == "rain":
         data = xr.apply_ufunc(np.log1p, data.clip(min=0))
     means = data.mean(("lat", "lon"))
-    return np.stack([means.sel(time=window).values.astype("float64") for window in windows])
+    return np.stack([means.reindex(time=window).values.astype("float64") for window in windows])
 
 
 def correlation_of_changes(one: Values, other: Values) -> float:

@@ -111,7 +111,7 @@ def _predictors(proposal: Proposal) -> list[str]:
 def _predictor(predictor: Predictor) -> list[str]:
     entry = predictor_entry(predictor)
     why = f"{predictor.why}.{_units(predictor.record)}"
-    return [*comment(why[:1].upper() + why[1:], 6), f"      - {inline(entry)}"]
+    return [*comment(why, 6), f"      - {inline(entry)}"]
 
 
 def _maps(proposal: Proposal) -> list[str]:
