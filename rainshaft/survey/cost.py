@@ -1,13 +1,16 @@
 """What an experiment will cost on this machine: steps, memory and rough time.
 
 A few patches of random numbers, of the size of the real ones, go through the networks of the experiment. Their time is
-measured, and the memory of their activations is counted. So the result holds for this machine and for its load now.
+measured, and the memory of their activations is counted. On a CPU it is the time of one core, without the time in which
+other programs have it. So a busy machine gives the result of an idle one.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +29,12 @@ from rainshaft.sampling.draw import draw
 from rainshaft.training.distributed import Group
 from rainshaft.training.trainer import Trainer
 
-MEASURED_PATCHES = 4  # few, so that this takes seconds
+MEASURED_PATCHES = 8  # few, so that this takes seconds
 MEASURED_CELLS = 128  # along a side of the domain from which members are drawn for the measurement
 COPIES_OF_WEIGHTS = 6  # weights, gradients, two moments of the optimiser, the average, and the best ones
 VALIDATION_SHARE = 0.4  # of the time of a training step: no gradients are needed
+HEAVY_SHARE = 0.2  # of all days  # ASSUME
+FEW_VALIDATION_DAYS = 60  # that are always drawn
 ALIVE_MAPS = 6  # of the finest scale while members are drawn  # ASSUME
 
 
@@ -78,6 +83,22 @@ def cost_of(experiment: Experiment, sizes: Sizes, days: dict[str, int]) -> Cost:
     days
         How many days each part of the split has.
     """
+    with one_thread():
+        return _cost_of(experiment, sizes, days)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread. With more, its threads wait for each other on a busy machine, for minutes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _cost_of(experiment: Experiment, sizes: Sizes, days: dict[str, int]) -> Cost:
     normalisation = _normalisation(sizes)
     train = experiment.train.model_copy(update={"batch_size": MEASURED_PATCHES, "gpus": 1})
     settings = TrainSettings(seed=1, model=experiment.model, loss=experiment.loss, train=train)
@@ -100,9 +121,7 @@ def cost_of(experiment: Experiment, sizes: Sizes, days: dict[str, int]) -> Cost:
             f"{name}: {trainer.parameters} parameters, {epochs} epochs of {steps} batches of "
             f"{experiment.train.batch_size} patches of {patches.rows} x {patches.columns} coarse cells"
         )
-    drawn_days = days[TEST] + min(days[VALIDATION], 60)
-    if not experiment.sampling.days.startswith(f"split:{TEST}"):
-        drawn_days = days[TRAIN] + days[VALIDATION] + days[TEST]
+    drawn_days = _drawn_days(experiment.sampling.days, days)
     one = _member_seconds(chain, sizes, normalisation, experiment)
     members = drawn_days * experiment.sampling.members * len(experiment.sampling.modes)
     parameters = sum(value.numel() for value in chain.parameters())
@@ -119,6 +138,28 @@ def cost_of(experiment: Experiment, sizes: Sizes, days: dict[str, int]) -> Cost:
     )
 
 
+def _drawn_days(wanted: str, days: dict[str, int]) -> int:
+    """How many days are drawn: those of the test, some of the validation, and those that are wanted."""
+    always = days[TEST] + min(days[VALIDATION], FEW_VALIDATION_DAYS)
+    others = days[TRAIN] + days[VALIDATION]
+    match wanted:
+        case "split:test":
+            return always
+        case "split:train":
+            return always + days[TRAIN]
+        case "split:validation":
+            return days[TEST] + days[VALIDATION]
+    return always + round(HEAVY_SHARE * others)
+
+
+def _clock(device: torch.device) -> float:
+    """Seconds of this process on a CPU, and of the clock on a GPU, once it has done its work."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        return time.monotonic()
+    return time.process_time()
+
+
 def _measure(trainer: Trainer) -> tuple[float, float]:
     """Seconds and bytes of activations for one patch of a training step."""
     kept: dict[int, int] = {}
@@ -130,11 +171,9 @@ def _measure(trainer: Trainer) -> tuple[float, float]:
 
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
         trainer.step()  # the first step is slower than the others, so it is not timed
-    started = time.monotonic()
+    started = _clock(trainer.device)
     trainer.step()
-    if trainer.device.type == "cuda":
-        torch.cuda.synchronize(trainer.device)
-    return (time.monotonic() - started) / MEASURED_PATCHES, sum(kept.values()) / MEASURED_PATCHES
+    return (_clock(trainer.device) - started) / MEASURED_PATCHES, sum(kept.values()) / MEASURED_PATCHES
 
 
 def _member_seconds(chain: Chain, sizes: Sizes, normalisation: xr.Dataset, experiment: Experiment) -> float:
@@ -145,10 +184,10 @@ def _member_seconds(chain: Chain, sizes: Sizes, normalisation: xr.Dataset, exper
     fine = {"lat": slice(rows * sizes.factor), "lon": slice(columns * sizes.factor)}
     device = experiment.train.device
     settings = DrawSettings(seed=1, members=2, temperature=1.0, batch_size=2, tile=4096, device=device)
-    started = time.monotonic()
+    started = _clock(chain.networks[0].device)
     draw(chain.eval(), part.isel(fine).drop_vars("pr"), normalisation.isel(fine), "prior", settings, [1, 2])
     share = rows * columns / math.prod(sizes.coarse)
-    return (time.monotonic() - started) / (2 * 2) / share
+    return (_clock(chain.networks[0].device) - started) / (2 * 2) / share
 
 
 # ------------------------------------------------------------------------------------------ random fields

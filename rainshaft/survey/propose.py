@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from rainshaft.config.sections import NAME, RESERVED_NAMES, WINDS, Dataset
 from rainshaft.config.slices import PrepareSettings
+from rainshaft.data.axes import WHOLE
 from rainshaft.data.prepare import check_sources
 from rainshaft.data.sources import InputError
 from rainshaft.refinements import refinements
@@ -48,6 +49,7 @@ SHORT_YEAR = 0.1  # of the days of a usual year: years with fewer are left out
 NO_NAMES = ("raw", "input", "inputs", "files", "netcdf", "nc", "tmp", "home", "rain", "downloads")  # of folders
 LEAST_DAYS = 40  # days with rain and a predictor, to tell whether they are of the same weather
 SAME_PERIOD = 0.8  # of the days of the predictor that has most of them in common with the rain
+EXACT = 0.02  # of the standard deviation: coarse rain closer than this is the mean of the fine rain  # ASSUME
 WORK_A_TRAINING = 1.5e8  # fine cells times days in all epochs: about half an hour on two CPU cores  # ASSUME
 
 
@@ -163,13 +165,13 @@ def propose(records: Sequence[Record], left_out: Sequence[LeftOut]) -> Proposal:
     proposal = Proposal(rain, name_of(rain), [], rain.days, left_out=list(left_out))
     others = [record for record in records if record is not rain]
     daily = [record for record in others if record.kind not in ("elevation", "land")]
-    correlations = _choose_predictors(proposal, daily)
+    _choose_predictors(proposal, daily)
     _choose_names(proposal)
     _choose_factor(proposal)
     _choose_maps(proposal, [record for record in others if record.kind in ("elevation", "land")])
     _choose_days(proposal)
     _try_predictors(proposal)
-    _choose_exactness(proposal, correlations)
+    _choose_exactness(proposal)
     _choose_epochs(proposal)
     return proposal
 
@@ -212,8 +214,8 @@ def name_of(rain: Record) -> str:
 # ------------------------------------------------------------------------------------------ the predictors
 
 
-def _choose_predictors(proposal: Proposal, daily: list[Record]) -> dict[int, float]:
-    """Take the records that are of the same days and of the same place. Give the correlations of their changes."""
+def _choose_predictors(proposal: Proposal, daily: list[Record]) -> None:
+    """Take the records that are of the same days and of the same place."""
     rain, kept = proposal.rain, []
     most = max((len(np.intersect1d(r.days, rain.days)) for r in daily), default=0)
     for record in daily:
@@ -231,7 +233,6 @@ def _choose_predictors(proposal: Proposal, daily: list[Record]) -> dict[int, flo
     correlations = _correlations(proposal.rain, kept)
     kept = _of_these_days(proposal, kept, correlations)
     _choose_roles(proposal, kept, correlations)
-    return correlations
 
 
 def _correlations(rain: Record, records: list[Record]) -> dict[int, float]:
@@ -431,15 +432,16 @@ def _faults(proposal: Proposal, predictors: list[Predictor], year: int) -> str:
     return ""
 
 
-def _choose_exactness(proposal: Proposal, correlations: dict[int, float]) -> None:
+def _choose_exactness(proposal: Proposal) -> None:
     """Coarse rain that is the mean of the fine rain needs no drawing."""
     for p in proposal.predictors:
-        if p.quantity == "rain" and p.record is not proposal.rain and correlations.get(id(p.record), 0) > 0.995:
-            days = few_days(np.intersect1d(p.record.days, proposal.rain.days), 20)
-            everywhere = window_over(p.record.grid, proposal.rain.grid)
-            coarse = float(p.record.daily(days, everywhere).mean())
-            fine = float(proposal.rain.daily(days, (slice(None), slice(None))).mean())
-            proposal.exact = abs(coarse / fine - 1) < 0.02
+        height, width = (n * proposal.factor for n in p.record.grid.shape)
+        if p.quantity != "rain" or p.record is proposal.rain or (height, width) != proposal.rain.grid.shape:
+            continue
+        days = few_days(np.intersect1d(p.record.days, proposal.rain.days), 10)
+        coarse = p.record.daily(days, WHOLE).values
+        fine = proposal.rain.daily(days, WHOLE).coarsen(lat=proposal.factor, lon=proposal.factor).mean().values
+        proposal.exact = bool(np.nanstd(coarse - fine) < EXACT * np.nanstd(fine))
 
 
 # ------------------------------------------------------------------------------------------ factor, maps, days

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
 from numpy.typing import NDArray
 from pydantic import ValidationError
@@ -139,8 +140,7 @@ def _check_dataset(report: Report, name: str, dataset: Dataset, config: Config |
         report.lines += [*_variables(survey), "", *_years(survey), ""]
         report.lines += [*_sample(report, survey), ""]
         counts = _split(report, survey, dataset)
-        notes = list(dict.fromkeys(note for plan in plans.values() for note in plan.notes))
-        report.lines += ["changed on the way in:", *(f"  {note}" for note in notes or ["nothing"]), ""]
+        report.lines += ["changed on the way in:", *_notes(survey), ""]
         sizes = _sizes(survey, dataset)
     if config and all(counts.values()):
         for family, names in config.families.items():
@@ -190,6 +190,21 @@ def _years(survey: Survey) -> list[str]:
             runs.append((year, year, words))
     shown = [f"{a if a == b else f'{a} to {b}'}: {words}" for a, b, words in runs]
     return textwrap.wrap("years: " + ", ".join(shown), 110, subsequent_indent="  ")
+
+
+def _notes(survey: Survey) -> Iterator[str]:
+    """What is changed of the input, once for all variables and years with equal words."""
+    together: dict[str, dict[str, None]] = {}
+    for plan in survey.plans.values():
+        for note in plan.notes:
+            name, _, text = note.rpartition(": ") if note.count(": ") == 1 else ("", "", note)
+            together.setdefault(text, {})[name] = None
+    for text, names in together.items():
+        shown = ", ".join(names).replace("Predictor", "predictor")
+        whole = f"{shown[:1].upper()}{shown[1:]}: {text}" if shown else text
+        yield from textwrap.wrap(whole, 110, initial_indent="  ", subsequent_indent="    ")
+    if not together:
+        yield "  nothing"
 
 
 def _split(report: Report, survey: Survey, dataset: Dataset) -> dict[str, int]:
@@ -279,13 +294,20 @@ def _sizes(survey: Survey, dataset: Dataset) -> Sizes:
 def _cost(name: str, replicates: int, cost: Cost) -> list[str]:
     times = f", {replicates} times with other seeds" if replicates > 1 else ""
     return [
-        f"experiment {name}{times}, roughly, on this machine as busy as it is now ({os.cpu_count()} cores):",
+        f"experiment {name}{times}, roughly, on {_device()}:",
         *(f"  {words}" for words in cost.networks),
         f"  {cost.drawn_days} days are drawn",
         f"  training  {duration(cost.training_seconds):>10}  {size(cost.training_bytes)} of memory",
         f"  drawing   {duration(cost.drawing_seconds):>10}  {size(cost.drawing_bytes)} of memory",
         "  preparing, scoring and figures come on top, mostly minutes",
     ]
+
+
+def _device() -> str:
+    """What the time was measured on, in words."""
+    if torch.cuda.is_available():
+        return f"{torch.cuda.get_device_name()}"
+    return f"one core of this machine, which has {os.cpu_count()}; several are somewhat faster"
 
 
 def duration(seconds: float) -> str:
