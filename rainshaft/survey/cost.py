@@ -19,15 +19,16 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from rainshaft.config.sections import Experiment
+from rainshaft.config.sections import Experiment, Train
 from rainshaft.config.slices import DrawSettings, TrainSettings
 from rainshaft.data.conventions import COARSE_CATEGORIES, TEST, TRAIN, VALIDATION
-from rainshaft.data.patches import VALIDATION_PATCHES, Days, days_of
+from rainshaft.data.patches import VALIDATION_PATCHES, Days, Patches, days_of, training_batch
 from rainshaft.models.chain import Chain
+from rainshaft.models.device import choose_device, placed
 from rainshaft.models.kinds import build_model
+from rainshaft.models.noise import BatchNoise
 from rainshaft.sampling.draw import draw
-from rainshaft.training.distributed import Group
-from rainshaft.training.trainer import Trainer
+from rainshaft.training.objective import Objective
 
 MEASURED_PATCHES = 8  # few, so that this takes seconds
 MEASURED_CELLS = 128  # along a side of the domain from which members are drawn for the measurement
@@ -108,9 +109,9 @@ def _cost_of(experiment: Experiment, sizes: Sizes, days: dict[str, int]) -> Cost
     seconds, activations, words = 0.0, 0.0, []
     for name, network, part in zip(chain.names, chain.networks, chain.parts(few), strict=True):
         epochs = train.coarse_epochs if name == "coarse" else train.epochs
-        trainer = Trainer(settings, network, part, part, normalisation, name, epochs, Group())
-        patch_seconds, patch_bytes = _measure(trainer)
-        patches = trainer.patches
+        patches = Patches.of(part, train)
+        objective = Objective(network, settings.loss, normalisation, 1.0, train.amp)
+        patch_seconds, patch_bytes = _measure(objective, part, patches, train)
         per_day = math.prod(part.domain) / (patches.rows * patches.columns)
         steps = max(1, round(days[TRAIN] * per_day / experiment.train.batch_size))
         validated = min(days[VALIDATION], VALIDATION_PATCHES)
@@ -118,13 +119,12 @@ def _cost_of(experiment: Experiment, sizes: Sizes, days: dict[str, int]) -> Cost
         seconds += epochs * work * patch_seconds
         activations = max(activations, patch_bytes * experiment.train.batch_size)
         words.append(
-            f"{name}: {trainer.parameters} parameters, {epochs} epochs of {steps} batches of "
+            f"{name}: {_parameters(network)} parameters, {epochs} epochs of {steps} batches of "
             f"{experiment.train.batch_size} patches of {patches.rows} x {patches.columns} coarse cells"
         )
     drawn_days = _drawn_days(experiment.sampling.days, days)
     one = _member_seconds(chain, sizes, normalisation, experiment)
     members = drawn_days * experiment.sampling.members * len(experiment.sampling.modes)
-    parameters = sum(value.numel() for value in chain.parameters())
     held = 4.0 * sizes.values_a_day * (days[TRAIN] + days[VALIDATION])
     tile = min(math.prod(sizes.fine), experiment.sampling.tile**2)
     alive = experiment.sampling.batch_size * experiment.sampling.members * tile * experiment.model.width * ALIVE_MAPS
@@ -133,9 +133,13 @@ def _cost_of(experiment: Experiment, sizes: Sizes, days: dict[str, int]) -> Cost
         drawn_days=drawn_days,
         training_seconds=seconds,
         drawing_seconds=members * one,
-        training_bytes=held + activations + 4.0 * COPIES_OF_WEIGHTS * parameters,
+        training_bytes=held + activations + 4.0 * COPIES_OF_WEIGHTS * _parameters(chain),
         drawing_bytes=4.0 * alive,
     )
+
+
+def _parameters(network: torch.nn.Module) -> int:
+    return sum(value.numel() for value in network.parameters())
 
 
 def _drawn_days(wanted: str, days: dict[str, int]) -> int:
@@ -160,20 +164,28 @@ def _clock(device: torch.device) -> float:
     return time.process_time()
 
 
-def _measure(trainer: Trainer) -> tuple[float, float]:
-    """Seconds and bytes of activations for one patch of a training step."""
+def _measure(objective: Objective, days: Days, patches: Patches, train: Train) -> tuple[float, float]:
+    """Seconds and bytes of activations for one patch of a training step, without the step of the optimiser."""
     kept: dict[int, int] = {}
+    device = choose_device(train.device)
+    network = placed(objective.network, device)
 
     def count(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
+    def step(number: int) -> None:
+        batch = training_batch(days, patches, train, 1, number, device)
+        terms = objective(batch, BatchNoise(1, number, MEASURED_PATCHES, device))
+        objective.total(terms, 1.0).backward()
+        network.zero_grad()
+
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        trainer.step()  # the first step is slower than the others, so it is not timed
-    started = _clock(trainer.device)
-    trainer.step()
-    return (_clock(trainer.device) - started) / MEASURED_PATCHES, sum(kept.values()) / MEASURED_PATCHES
+        step(0)  # the first step is slower than the others, so it is not timed
+    started = _clock(device)
+    step(1)
+    return (_clock(device) - started) / MEASURED_PATCHES, sum(kept.values()) / MEASURED_PATCHES
 
 
 def _member_seconds(chain: Chain, sizes: Sizes, normalisation: xr.Dataset, experiment: Experiment) -> float:
