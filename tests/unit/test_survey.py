@@ -1,4 +1,4 @@
-"""`init` writes a configuration that fits the files, with reasons. `check` says what it will do, and names all problems."""
+"""`init` writes a configuration that fits the files. `check` says what it will do, and names all problems."""
 
 from __future__ import annotations
 
@@ -456,9 +456,9 @@ def test_check_says_what_it_will_do(configured):
     assert "2 of 2 years can be prepared" in said
     assert "2001 to 2002: 365 days" in said
     assert "its cells are the coarse cells" in said
-    # 730 days in blocks of ten, dealt out in turn: of each eight blocks, five are for training and one for validation
-    assert "split: train 450 days (62%), validation 100 days (14%), test 180 days (25%)" in said
-    assert "2 epochs of 45 batches of 10 patches of 4 x 6 coarse cells" in said
+    # 73 blocks of ten days, dealt out in turn: of each eight, five are for training and one for validation
+    assert "split: train 460 days (63%), validation 90 days (12%), test 180 days (25%)" in said
+    assert "2 epochs of 46 batches of 10 patches of 4 x 6 coarse cells" in said
 
 
 def test_check_names_all_problems_at_once(configured, capsys):
