@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from rainshaft.data.netcdf3 import netcdf3_size
-from rainshaft.data.sources import InputError, Source, fault
+from rainshaft.data.sources import InputError, Location, Source, fault
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Header:
     """One variable of one file that is open."""
 
     source: Source
-    path: Path
+    path: Location
     file: xr.Dataset
     """all variables of the file"""
     data: xr.DataArray
@@ -38,7 +38,7 @@ class Header:
 
 
 @contextmanager
-def open_header(source: Source, path: Path) -> Iterator[Header]:
+def open_header(source: Source, path: Location) -> Iterator[Header]:
     """Open a file. It stays open after the block, unless the block raises an error.
 
     Raises
@@ -54,7 +54,7 @@ def open_header(source: Source, path: Path) -> Iterator[Header]:
         raise
 
 
-def _find_variable(source: Source, path: Path, file: xr.Dataset) -> Header:
+def _find_variable(source: Source, path: Location, file: xr.Dataset) -> Header:
     variable, cure = source.variable, f"correct {source.key}.variable"
     if variable not in file.variables:
         present = ", ".join(str(v) for v in file.data_vars) or "none"
@@ -65,9 +65,9 @@ def _find_variable(source: Source, path: Path, file: xr.Dataset) -> Header:
     return Header(source, path, file, data)
 
 
-def _open_dataset(source: Source, path: Path) -> xr.Dataset:
+def _open_dataset(source: Source, path: Location) -> xr.Dataset:
     try:
-        _require_whole(source, path)
+        _require_whole(source, Path(path))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", xr.SerializationWarning)
             raw = xr.open_dataset(path, engine="netcdf4", decode_cf=False, cache=False)

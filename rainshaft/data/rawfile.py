@@ -7,7 +7,6 @@ when asked for.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from rainshaft.data.axes import WHOLE, Grid, Indices, Placement, Window, as_slice, axis_roles, place
 from rainshaft.data.header import Header, open_header
-from rainshaft.data.sources import InputError, Source
+from rainshaft.data.sources import InputError, Location, Source
 from rainshaft.data.times import Records, records_of, with_time_axis
 from rainshaft.data.units import Conversion, conversion
 
@@ -106,17 +105,17 @@ class OpenFiles:
     """Raw files that stay open until the end of a block. Each is opened once, since it may hold several years."""
 
     def __init__(self) -> None:
-        self._timed: dict[tuple[Path, str], TimedFile] = {}
-        self._maps: dict[tuple[Path, str], StaticMap] = {}
+        self._timed: dict[tuple[Location, str], TimedFile] = {}
+        self._maps: dict[tuple[Location, str], StaticMap] = {}
 
-    def timed(self, source: Source, path: Path, centre: float | None) -> TimedFile:
+    def timed(self, source: Source, path: Location, centre: float | None) -> TimedFile:
         """Open a file with records, or give the one that is open; arguments and errors as in `open_timed`."""
         key = path, source.key
         if key not in self._timed:
             self._timed[key] = open_timed(source, path, centre)
         return self._timed[key]
 
-    def map(self, source: Source, path: Path, centre: float | None) -> StaticMap:
+    def map(self, source: Source, path: Location, centre: float | None) -> StaticMap:
         """Open a file with a map, or give the one that is open; arguments and errors as in `open_map`."""
         key = path, source.key
         if key not in self._maps:
@@ -133,7 +132,7 @@ class OpenFiles:
             raw.header.file.close()
 
 
-def open_map(source: Source, path: Path, centre: float | None) -> StaticMap:
+def open_map(source: Source, path: Location, centre: float | None) -> StaticMap:
     """Read the header of a variable that does not change with time.
 
     Parameters
@@ -154,7 +153,7 @@ def open_map(source: Source, path: Path, centre: float | None) -> StaticMap:
         return StaticMap(*_understand(header, centre))
 
 
-def open_timed(source: Source, path: Path, centre: float | None) -> TimedFile:
+def open_timed(source: Source, path: Location, centre: float | None) -> TimedFile:
     """Read the header of a variable with records; arguments and errors as in `open_map`."""
     with open_header(source, path) as header:
         header, dims, placement, units, notes = _understand(header, centre)

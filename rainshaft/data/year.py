@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from rainshaft.data.axes import WHOLE, Grid, Indices, Window
 from rainshaft.data.rawfile import OpenFiles, TimedFile
-from rainshaft.data.sources import InputError, Source, fault
+from rainshaft.data.sources import InputError, Location, Source, fault
 from rainshaft.data.times import Timing, calendar_year, iso, timing_of
 
 ONE_CHUNK = 1e9  # bytes; more than a day has
@@ -170,7 +169,7 @@ class VariableYear:
                     raise part.raw.unreadable(f" from {iso(int(day))} on", error) from None
 
 
-def read_year(source: Source, paths: list[Path], year: int, centre: float | None, files: OpenFiles) -> VariableYear:
+def read_year(source: Source, paths: list[Location], year: int, centre: float | None, files: OpenFiles) -> VariableYear:
     """Find the days of a year in the files, from their headers alone.
 
     Parameters
