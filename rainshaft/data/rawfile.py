@@ -175,7 +175,7 @@ def _understand(
         notes.append("double precision stored as single precision.")
     if header.data.dims != dims:
         notes.append(f"dimensions {', '.join(map(str, header.data.dims))} put into the order time, y, x.")
-    all_notes = (*dropped, *placement.notes, *units.notes, *map(header.source.note, notes))
+    all_notes = (*header.notes, *dropped, *placement.notes, *units.notes, *map(header.source.note, notes))
     return header, dims, placement, units, all_notes
 
 
