@@ -20,16 +20,32 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rainshaft.data.axes import Grid
+from rainshaft.data.formats import variables_of
 from rainshaft.data.header import Header, open_header
 from rainshaft.data.rawfile import OpenFiles, open_map, open_timed
-from rainshaft.data.sources import InputError, Source
+from rainshaft.data.sources import InputError, Location, Source
 from rainshaft.data.times import Records, calendar_year, iso, timing_of
 from rainshaft.data.units import conversion
 from rainshaft.data.year import Days, read_year
 
 Kind = Literal["rain", "temperature", "wind", "other", "elevation", "land"]
 
-SUFFIXES = (".nc", ".nc4", ".cdf", ".h5", ".hdf5", ".he5", ".grib", ".grb", ".grib2", ".grb2", ".tif", ".tiff", ".zarr")
+SUFFIXES = (
+    ".nc",
+    ".nc4",
+    ".cdf",
+    ".h5",
+    ".hdf5",
+    ".he5",
+    ".grib",
+    ".grb",
+    ".grib2",
+    ".grb2",
+    ".tif",
+    ".tiff",
+    ".bil",
+    ".zarr",
+)
 """endings of the files that are taken from a folder"""
 
 RAIN_NAMES = (
@@ -51,7 +67,7 @@ ELEVATION_NAMES = re.compile(r"^(orog|elev\w*|topo\w*|dem|hgt|alt\w*|height|hsur
 ELEVATION_WORDS = re.compile(r"surface_altitude|altitude|elevation|orography|topography|digital", re.IGNORECASE)
 LAND_NAMES = re.compile(r"^(sftlf|lsm|land\w*|mask|sea_mask|fr_land|xland)$", re.IGNORECASE)
 LAND_WORDS = re.compile(r"land_area_fraction|land_binary_mask|land.?sea", re.IGNORECASE)
-LEVEL_NAMES = re.compile(r"lev|isobaric|pressure|height|depth|^p$", re.IGNORECASE)
+LEVELS = re.compile(r"lev|isobaric|pressure|height|depth|^p$", re.IGNORECASE)
 
 FREE_RUNNING = re.compile(
     r"(?<![a-z])(hist|historical|rcp\d\d|ssp\d\d\d?|cmip[56]|picontrol|amip|r\d+i\d+p\d+(?:f\d+)?)(?![a-z])",
@@ -171,7 +187,7 @@ class Record:
         problem: InputError | None = None
         for year in np.unique(days // 10000):
             wanted = days[days // 10000 == year]
-            paths = [piece.path for piece in self.pieces if np.isin(piece.days, wanted).any()]
+            paths: list[Location] = [piece.path for piece in self.pieces if np.isin(piece.days, wanted).any()]
             with OpenFiles() as files:
                 try:
                     record = read_year(self.first.source, paths, int(year), None, files)
@@ -293,16 +309,16 @@ def _dated(family: list[Piece]) -> list[Piece]:
     records = [piece.records for piece in family if piece.records is not None]
     if not records:
         return family
-    middles = timing_of(records).middles
-    return [
-        replace(piece, days=_dates(middle, one.calendar))
-        for piece, middle, one in zip(family, middles, records, strict=True)
-    ]
+    timing = timing_of(records)
+    dates = [_dates(middles, one.calendar) for middles, one in zip(timing.middles, records, strict=True)]
+    days, counts = np.unique(np.concatenate(dates), return_counts=True)
+    complete = days[counts >= timing.a_day]
+    return [replace(piece, days=np.intersect1d(own, complete)) for piece, own in zip(family, dates, strict=True)]
 
 
 def _dates(middles: NDArray[np.float64], calendar: str) -> Days:
-    """The dates yyyymmdd of records, each once."""
-    day = np.unique(np.floor(middles[np.isfinite(middles)] + HALF_A_SECOND)).astype(int)
+    """The date yyyymmdd of each record, in order."""
+    day = np.sort(np.floor(middles[np.isfinite(middles)] + HALF_A_SECOND)).astype(int)
     found, year = [np.empty(0, "int64")], 1850 + int(day[0] // 366) if len(day) else 0
     while len(day):
         first, dates, _ = calendar_year(year, calendar)
@@ -319,8 +335,8 @@ def pieces_of(path: Path) -> Iterator[Piece | LeftOut]:
     """Every variable of a file that is a field, or the reason why it cannot be used."""
     try:
         names = _fields_in(path)
-    except (OSError, ValueError, RuntimeError) as error:
-        yield LeftOut(path.name, "", f"it cannot be opened ({str(error).splitlines()[0]})")
+    except InputError as error:
+        yield LeftOut(path.name, "", str(error).partition(": ")[2])
         return
     if not names:
         yield LeftOut(path.name, "", "no variable of it lies on axes of latitude and longitude, or y and x")
@@ -333,26 +349,27 @@ def pieces_of(path: Path) -> Iterator[Piece | LeftOut]:
 
 def _fields_in(path: Path) -> list[str]:
     """The variables of a file that have two or more dimensions and are no coordinates of others."""
-    with xr.open_dataset(path, engine="netcdf4", decode_cf=False) as file:
-        helpers: set[str] = set()
-        for variable in file.variables.values():
-            for key in ("bounds", "climatology", "coordinates", "grid_mapping", "ancillary_variables"):
-                helpers.update(str(variable.attrs.get(key, "")).split())
-        fields = []
-        for name, variable in file.variables.items():
-            words = f"{variable.attrs.get('standard_name', '')} {variable.attrs.get('units', '')}".lower()
-            is_place = re.search(r"latitude|longitude|degrees?_?(north|east|n|e)\b", words)
-            is_place = is_place or re.match(r"^x?(lat|lon)(itude|gitude|g)?s?$", str(name), re.IGNORECASE)
-            # a variable is left out where a dimension is `nv` or `bnds`: it says where cells begin and end
-            is_bounds = re.search(r"bnds|bounds|vertices|vertex|\bnv\b", f"{name} {' '.join(map(str, variable.dims))}")
-            if variable.ndim >= 2 and variable.dtype.kind in "fiub" and not (is_place or is_bounds):
-                fields.append(str(name))
-        return [name for name in fields if name not in helpers]
+    variables = variables_of(path)
+    helpers: set[str] = set()
+    for variable in variables.values():
+        for key in ("bounds", "climatology", "coordinates", "grid_mapping", "ancillary_variables"):
+            helpers.update(str(variable.attrs.get(key, "")).split())
+    fields = []
+    for name, variable in variables.items():
+        words = f"{variable.attrs.get('standard_name', '')} {variable.attrs.get('units', '')}".lower()
+        is_place = re.search(r"latitude|longitude|degrees?_?(north|east|n|e)\b", words)
+        is_place = is_place or re.match(r"^x?(lat|lon)(itude|gitude|g)?s?$", name.rpartition("/")[2], re.IGNORECASE)
+        # a variable is left out where a dimension is `nv` or `bnds`: it says where cells begin and end
+        is_bounds = re.search(r"bnds|bounds|vertices|vertex|\bnv\b", f"{name} {' '.join(map(str, variable.dims))}")
+        if variable.ndim >= 2 and variable.dtype.kind in "fiub" and not (is_place or is_bounds):
+            fields.append(name)
+    return [name for name in fields if name not in helpers]
 
 
 def _pieces(path: Path, name: str) -> Iterator[Piece]:
     """The pieces of a variable: one for each level."""
-    with open_header(_source(name), path) as header, header.file:
+    header = _header(path, name)
+    with header.file:
         attributes = {key: str(value) for key, value in header.data.attrs.items()}
         has_time = any(header.file[d].dtype.kind in "MO" for d in header.data.dims if d in header.file.variables)
         has_time = has_time or any(v.dtype.kind in "MO" for v in header.file.coords.values())
@@ -383,6 +400,24 @@ def _pieces(path: Path, name: str) -> Iterator[Piece]:
             timed = open_timed(piece.source, path, None)
             with timed.header.file:
                 yield replace(piece, grid=timed.grid, records=timed.records)
+
+
+def _header(path: Path, name: str) -> Header:
+    """Open a variable that may be a map without dates. The file stays open.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    try:
+        with open_header(_source(name), path) as header:
+            return header
+    except InputError:
+        with open_header(_source(name, "land"), path) as header:
+            if any(header.file[dim].dtype.kind in "MO" for dim in header.data.dims if dim in header.file.variables):
+                raise
+            return header
 
 
 def _kind(header: Header, attributes: dict[str, str], has_time: bool) -> tuple[Kind, str | None]:
@@ -444,7 +479,7 @@ def _levels(header: Header) -> tuple[Sequence[float | None], float | None]:
         if name not in header.file.variables or header.file[name].ndim > 1:
             continue
         axis = header.file[name]
-        is_level = axis.attrs.get("axis") == "Z" or "positive" in axis.attrs or LEVEL_NAMES.search(name)
+        is_level = axis.attrs.get("axis") == "Z" or "positive" in axis.attrs or LEVELS.search(name)
         if not is_level or axis.dtype.kind not in "fiu":
             continue
         values = np.atleast_1d(axis.values).astype("float64")
