@@ -270,11 +270,17 @@ def find(paths: Iterable[Path]) -> tuple[list[Record], list[LeftOut]]:
                 families[stem, found.variable, found.level, found.kind].append(found)
     records: list[Record] = []
     for family in families.values():
+        first = family[0]
         try:
-            records += _records(family)
+            found_here = _records(family)
         except InputError as error:
-            first = family[0]
             left_out[LeftOut(first.path.name, first.variable, str(error).partition(": ")[2])] = None
+            continue
+        for record in found_here:
+            if record.days.size or record.first.records is None:
+                records.append(record)
+            else:
+                left_out[LeftOut(record.where, record.variable, "no day of it has all its records")] = None
     return records, list(left_out)
 
 
