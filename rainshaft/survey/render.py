@@ -176,8 +176,8 @@ def _train(proposal: Proposal, train: dict[str, Any]) -> list[str]:
     if proposal.epochs:
         train["epochs"] = proposal.epochs
         lines += comment(
-            "Epochs: chosen so that a first training on two CPU cores takes about half an hour or less. More may be "
-            "better: the verdict says so."
+            "Epochs: as many as give a short record some hundred steps, and no more than about half an hour of "
+            "training on two CPU cores. More may be better; the verdict at the end says so."
         )
     if proposal.winds or proposal.has_context:
         train["flips"] = False
