@@ -35,7 +35,7 @@ class Mask:
 
 def complete_days(
     records: Sequence[tuple[VariableYear, xr.DataArray]], content: dict[str, xr.Dataset]
-) -> tuple[Days, list[str]]:
+) -> tuple[Days, dict[str, NDArray[np.bool_]], list[str]]:
     """Find the days that take part.
 
     Parameters
@@ -47,7 +47,8 @@ def complete_days(
 
     Returns
     -------
-    The days, and a sentence for each variable because of which days are left out.
+    The days; by the key of the variable, the cells that do not belong to it (lat, lon); a sentence for each variable
+    because of which days are left out.
 
     Raises
     ------
@@ -55,14 +56,14 @@ def complete_days(
         If no day is left.
     """
     whole = np.ones(records[0][1].sizes["time"], dtype=bool)
+    empty: dict[str, NDArray[np.bool_]] = {}
     notes = []
     for record, data in records:
         is_rain = record.source.key == "rain"
         usual, finite = _usual_values(data, content[record.source.key])
-        lacks = finite < (1 - MOST_GAPS) * usual if is_rain else finite < usual
-        if usual == 0:
-            lacks = np.ones(len(finite), dtype=bool)
-        if lacks.all():
+        empty[record.source.key] = ~usual
+        lacks = finite < (1 - MOST_GAPS) * usual.sum() if is_rain else finite < usual.sum()
+        if lacks.all() or not usual.any():
             raise record.fault(0, f"no day of {len(lacks)} with values in all cells", "values", "complete the files")
         if lacks.any():
             what = f"more than {MOST_GAPS:.0%} of the cells without a value" if is_rain else "a cell without a value"
@@ -72,18 +73,18 @@ def complete_days(
     rain = records[0][0]
     if not whole.any():
         raise rain.fault(None, "no day on which the rain and every predictor have values", "some", "complete the files")
-    return rain.days[whole], notes
+    return rain.days[whole], empty, notes
 
 
-def _usual_values(data: xr.DataArray, content: xr.Dataset) -> tuple[int, NDArray[np.int64]]:
-    """How many cells usually have values, and on each day how many of these have one."""
+def _usual_values(data: xr.DataArray, content: xr.Dataset) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Which cells usually have values (lat, lon), and on each day how many of these have one."""
     finite, days = content["finite"].values, content["days_with_value"].values
     usual = days >= USUAL * max(1, (finite > 0).sum())
     if (days[~usual] == 0).all():
-        return int(usual.sum()), finite
+        return usual, finite
     present = xr.apply_ufunc(np.isfinite, data, dask="allowed") & xr.DataArray(usual, dims=("lat", "lon"))
     (counts,) = dask.compute(present.sum(("lat", "lon")))  # a second reading, which is rarely needed
-    return int(usual.sum()), counts.values
+    return usual, counts.values
 
 
 def mask_of(rain: VariableYear, data: xr.DataArray, content: xr.Dataset) -> Mask:

@@ -15,6 +15,7 @@ Format Specification, https://support.hdfgroup.org/documentation/hdf5/latest/_f_
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 from typing import BinaryIO
@@ -23,12 +24,21 @@ import numpy as np
 
 
 def netcdf3_size(path: Path) -> int | None:
-    """Give the bytes that a classic netCDF file must have by its header; None for another format."""
+    """Give the bytes that a classic netCDF file must have by its header; None for another format.
+
+    Raises
+    ------
+    struct.error
+        If the header is damaged.
+    """
     with open(path, "rb") as file:
         magic = file.read(4)
         if magic[:3] != b"CDF" or len(magic) < 4 or magic[3] not in (1, 2, 5):
             return None
-        return _Classic(file, magic[3]).size()
+        try:
+            return _Classic(file, magic[3]).size()
+        except (IndexError, ValueError, OverflowError) as error:  # a number of it points nowhere
+            raise struct.error(f"its header is damaged: {error}") from None
 
 
 def hdf5_size(path: Path) -> int | None:
@@ -60,6 +70,7 @@ class _Classic:
 
     def __init__(self, file: BinaryIO, version: int) -> None:
         self.file = file
+        self.length = os.fstat(file.fileno()).st_size
         self.count_form = ">q" if version == 5 else ">i"
         self.begin_form = ">i" if version == 1 else ">q"
 
@@ -79,16 +90,21 @@ class _Classic:
         return end
 
     def number(self, form: str) -> int:
-        """Read a number."""
+        """Read a number, which is a length or a place."""
         return struct.unpack(form, self.file.read(struct.calcsize(form)))[0]
 
     def elements(self) -> int:
         """Read how many elements the list has that begins here."""
         self.number(">i")  # tag
-        return self.number(self.count_form)
+        count = self.number(self.count_form)
+        if not 0 <= count <= self.length:  # each element takes some bytes
+            raise ValueError(f"a list of {count} elements")
+        return count
 
     def skip(self, size: int) -> None:
         """Go on by so many bytes, rounded up to four."""
+        if not 0 <= size <= self.length:
+            raise ValueError(f"an entry of {size} bytes")
         self.file.seek(size + -size % 4, 1)
 
     def dimension(self) -> int:

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from rainshaft.config.slices import PrepareSettings
 from rainshaft.data.checks import check_values, read_content, read_elevation, read_land
 from rainshaft.data.gaps import Mask, complete_days, joined_days, mask_of
+from rainshaft.data.places import UNKNOWN, compare
 from rainshaft.data.rawfile import OpenFiles, StaticMap
-from rainshaft.data.regrid import Coarse, Mapping, coarse_grid, coast_distance, map_to_coarse
+from rainshaft.data.regrid import Coarse, Mapping, coarse_grid, coast_distance, map_to_coarse, nearest_filled
 from rainshaft.data.sources import Faults, files_of, sources_of
 from rainshaft.data.times import STANDARD, calendar_year, iso
 from rainshaft.data.year import Days, VariableYear, read_year
@@ -172,6 +173,8 @@ def plan_year(dataset: PrepareSettings, year: int, files: OpenFiles) -> YearPlan
     faults.throw()
     for raw in maps.values():
         notes += raw.notes
+        if not compare(raw.grid, rain.grid, "the rain").is_known:
+            notes.append(raw.header.source.note(UNKNOWN))
     if others:  # without other variables there is nothing that a day could be compared with
         notes += [record.source.note(doubt) for record in (rain, *others) for doubt in record.timing.doubts]
     if dataset.predictors == "coarsened":
@@ -228,7 +231,7 @@ class _Ground:
 
 def _fields(dataset: PrepareSettings, year: int, plan: YearPlan) -> xr.Dataset:
     """Check the content of a year and lay out its fields, rain and predictors still on the disk."""
-    plan, mask, notes = _check(plan)
+    plan, mask, empty, notes = _check(plan)
     ground = _ground(plan, mask)
     rain = plan.rain.lazy(MEMORY_CHUNK_BYTES)
     rain = rain.assign_coords(time=days_as_written(plan.rain, year))
@@ -237,20 +240,24 @@ def _fields(dataset: PrepareSettings, year: int, plan: YearPlan) -> xr.Dataset:
 
     rows, columns = plan.coarse.crop
     valid = xr.DataArray(mask.valid[rows, columns], dims=("lat", "lon"))
+    observed = _observed(mask.valid[rows, columns], dataset.factor)
     pr = rain.isel(lat=rows, lon=columns).clip(min=0).where(valid)
     if dataset.predictors == "coarsened":
         channels, rain_channel = [("pr", "mm/day")], "pr"
-        coarse = [_block_means(pr, dataset.factor)]
+        coarse = [_block_means(pr, observed, plan.coarse)]
     else:
         channels = [(record.source.label, record.units) for record, _ in plan.predictors]
         rain_channel = next((r.source.label for r, _ in plan.predictors if r.source.quantity == "rain"), "")
-        coarse = [_mapped(*predictor, data) for predictor, data in zip(plan.predictors, predictors, strict=True)]
+        coarse = [
+            _mapped(record, mapping, data, empty[record.source.key], observed)
+            for (record, mapping), data in zip(plan.predictors, predictors, strict=True)
+        ]
     fields = xr.Dataset(
         {
             "pr": pr.astype("float32"),
             "predictors": _stacked(coarse, ("channel", "y", "x"), plan.coarse.grid.shape, pr["time"]),
             "channel_units": ("channel", np.array([units for _, units in channels], dtype=str)),
-            "context": _context_fields(plan.context, context, pr["time"]),
+            "context": _context_fields(plan.context, context, empty, pr["time"]),
             "context_units": ("context_channel", np.array([r.units for r in plan.context], dtype=str)),
             "valid": valid.astype("int8"),
             "elevation": (("lat", "lon"), ground.elevation[rows, columns].astype("float32")),
@@ -268,22 +275,25 @@ def _fields(dataset: PrepareSettings, year: int, plan: YearPlan) -> xr.Dataset:
             "factor": dataset.factor,
             "rain_channel": rain_channel,
             "grid_kind": plan.rain.grid.kind,
-            "ingest": json.dumps(list(dict.fromkeys([*plan.notes, *notes, *ground.notes]))),
+            "ingest": json.dumps(
+                list(dict.fromkeys([*plan.notes, *notes, *ground.notes, *_filled_notes(plan, empty, observed)]))
+            ),
         },
     )
     return _describe(fields, plan.rain)
 
 
-def _check(plan: YearPlan) -> tuple[YearPlan, Mask, list[str]]:
+def _check(plan: YearPlan) -> tuple[YearPlan, Mask, dict[str, NDArray[np.bool_]], list[str]]:
     """Read all data once and refuse what cannot be true.
 
     Returns
     -------
-    The plan with the days that take part, the cells with rain, and sentences about changes.
+    The plan with the days that take part, the cells with rain, the cells of each variable that do not belong to it, and
+    sentences about changes.
     """
     records = [(record, record.lazy(MEMORY_CHUNK_BYTES)) for record in plan.records]
     content = read_content(records)
-    days, lost = complete_days(records, content)  # without any value there is no more to say
+    days, empty, lost = complete_days(records, content)  # without any value there is no more to say
     faults = Faults()
     notes: list[str] = []
     for record in plan.records:
@@ -293,7 +303,7 @@ def _check(plan: YearPlan) -> tuple[YearPlan, Mask, list[str]]:
     faults.throw()
     plan = plan.only(days)
     mask = mask_of(plan.rain, plan.rain.lazy(MEMORY_CHUNK_BYTES), content["rain"])
-    return plan, mask, [*lost, *mask.notes, *notes]
+    return plan, mask, empty, [*lost, *mask.notes, *notes]
 
 
 def days_as_written(rain: VariableYear, year: int) -> NDArray[Any]:
@@ -318,22 +328,60 @@ def _ground(plan: YearPlan, mask: Mask) -> _Ground:
     return _Ground(elevation, land, coast_distance(land, grid), notes)
 
 
-def _block_means(pr: xr.DataArray, factor: int) -> xr.DataArray:
-    """The coarse rain of a perfect-model set-up: means over the valid cells of each block, 0 where no cell is valid."""
-    blocks = pr.coarsen(lat=factor, lon=factor).mean().fillna(0)
-    return blocks.rename(lat="y", lon="x").drop_vars(["y", "x"], errors="ignore")
+def _observed(valid: NDArray[np.bool_], factor: int) -> NDArray[np.bool_]:
+    """True for the coarse cells (y, x) in which some cell is valid."""
+    rows, columns = (size // factor for size in valid.shape)
+    return np.asarray(valid.reshape(rows, factor, columns, factor).any((1, 3)))
 
 
-def _mapped(record: VariableYear, mapping: Mapping, data: xr.DataArray) -> xr.DataArray:
-    """A predictor on the coarse grid."""
+def _block_means(pr: xr.DataArray, observed: NDArray[np.bool_], coarse: Coarse) -> xr.DataArray:
+    """The coarse rain of a perfect-model set-up: means over the valid cells of each block.
+
+    A block without valid cells takes the rain of the nearest block that has some, so that interpolation at the coast
+    does not take rain away.
+    """
+    blocks = pr.coarsen(lat=coarse.factor, lon=coarse.factor).mean().rename(lat="y", lon="x")
+    blocks = blocks.drop_vars(["y", "x"], errors="ignore")
+    return nearest_filled(blocks, ~observed, coarse.grid) if observed.any() else blocks.fillna(0)
+
+
+def _mapped(
+    record: VariableYear,
+    mapping: Mapping,
+    data: xr.DataArray,
+    empty: NDArray[np.bool_],
+    observed: NDArray[np.bool_],
+) -> xr.DataArray:
+    """A predictor on the coarse grid. Cells that never have a value take those of the nearest cell that has some."""
+    mapping.require_values(record, empty, observed)
+    data = nearest_filled(data, empty, mapping.source)
     return mapping.apply(data.clip(min=0) if record.source.quantity == "rain" else data)
 
 
-def _context_fields(context: list[VariableYear], fields: list[xr.DataArray], time: xr.DataArray) -> xr.DataArray:
+def _context_fields(
+    context: list[VariableYear], fields: list[xr.DataArray], empty: dict[str, NDArray[np.bool_]], time: xr.DataArray
+) -> xr.DataArray:
     """The predictors that are context, whole: time, context_channel, v, u."""
     shape = context[0].grid.shape if context else (0, 0)
-    whole = [data.rename(lat="v", lon="u") for data in fields]
+    whole = [
+        nearest_filled(data, empty[record.source.key], record.grid).rename(lat="v", lon="u")
+        for record, data in zip(context, fields, strict=True)
+    ]
     return _stacked(whole, ("context_channel", "v", "u"), shape, time)
+
+
+def _filled_notes(plan: YearPlan, empty: dict[str, NDArray[np.bool_]], observed: NDArray[np.bool_]) -> list[str]:
+    """Sentences about cells that take the values of the nearest cell that has some."""
+    words = "{} of {} {} never have a value and take that of the nearest one that has."
+    notes = []
+    for record in (*(record for record, _ in plan.predictors), *plan.context):
+        cells = empty[record.source.key]
+        if cells.any():
+            notes.append(record.source.note(words.format(int(cells.sum()), cells.size, "cells")))
+    if not plan.predictors and not plan.context and not observed.all():
+        count = words.format(int((~observed).sum()), observed.size, "coarse cells")
+        notes.append(f"Predictor pr made from the rain: {count}")
+    return notes
 
 
 def _context_axes(context: list[VariableYear]) -> dict[str, ChannelAxis]:

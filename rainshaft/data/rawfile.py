@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rainshaft.data.axes import WHOLE, Grid, Indices, Placement, Window, as_slice, axis_roles, place
 from rainshaft.data.header import Header, open_header
+from rainshaft.data.places import compare
 from rainshaft.data.sources import InputError, Location, Source
 from rainshaft.data.times import Records, records_of, with_time_axis
 from rainshaft.data.units import Conversion, conversion
@@ -70,6 +71,9 @@ class StaticMap(RawFile):
         window = self.grid.window_of(grid)
         if window is None:
             raise self.header.fault(self.grid.size, f"the grid of the rain, {grid.size}", "put it on that grid")
+        places = compare(self.grid, grid, "the rain")
+        if places.differs:
+            raise self.header.fault(places.found, places.expected, "put it on the grid of the rain")
         return window
 
     def read(self, grid: Grid) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rainshaft.data.axes import WHOLE, Grid, Indices, Window
+from rainshaft.data.places import compare
 from rainshaft.data.rawfile import OpenFiles, TimedFile
 from rainshaft.data.sources import InputError, Location, Source, fault
 from rainshaft.data.times import Timing, calendar_year, iso, timing_of
@@ -138,10 +139,13 @@ class VariableYear:
         return holders[0].header.fault(found, expected, cure)
 
     def require_grid_of(self, other: VariableYear) -> None:
-        """Raise an InputError unless both have equal cells."""
+        """Raise an InputError unless both have equal cells in one place."""
         if not self.grid.same(other.grid):
             expected = f"the grid of {other.first.header.path}, {other.grid.size}"
             raise self.fault(None, self.grid.size, expected, "use files on one grid")
+        places = compare(self.grid, other.grid, str(other.first.header.path))
+        if places.differs:
+            raise self.fault(None, places.found, places.expected, "use files on one grid, or correct the false ones")
 
     def require_equal_copies(self) -> None:
         """Raise an InputError if a record is there twice with different values; this reads both."""

@@ -2,7 +2,9 @@
 
 import netCDF4
 import numpy as np
+import pyproj
 import pytest
+import torch
 import xarray as xr
 from rawmakers import (
     COMPRESSED,
@@ -21,8 +23,10 @@ from rawmakers import (
     tas,
 )
 
+from rainshaft.baselines.methods.bilinear import bilinear
 from rainshaft.config.slices import PrepareSettings
 from rainshaft.data.prepare import prepare_year
+from rainshaft.models import grids
 
 # --------------------------------------------------------------------------- canonical form
 
@@ -254,7 +258,7 @@ def test_sea_of_nan_is_the_mask_and_makes_the_coast(make):
     np.testing.assert_array_equal(fields.valid, ~cells)
     np.testing.assert_array_equal(fields.land, ~cells)
     assert np.isnan(fields.pr.values[:, cells]).all()
-    assert (fields.predictors[:, 0, :, 0] == 0).all()
+    np.testing.assert_array_equal(fields.predictors[:, 0, :, 0], fields.predictors[:, 0, :, 1])  # from the nearest land
     np.testing.assert_allclose(
         fields.predictors[:, 0, :, 1:], raw.pr.values[:, :, 4:].reshape(365, 3, 4, 3, 4).mean((2, 4)), rtol=1e-5
     )
@@ -525,6 +529,212 @@ def test_axes_of_another_kind_lead_to_context_but_not_for_rain(tmp_path):
     assert "context" not in message
 
 
+# --------------------------------------------------------------------------- places
+
+
+POLE = {
+    "grid_mapping_name": "rotated_latitude_longitude",
+    "grid_north_pole_latitude": 40.0,
+    "grid_north_pole_longitude": -170.0,
+}
+
+
+def on_pole(ds, mapping=None, cells=False, south=-0.6, west=0.2):
+    """The field on rotated axes. `mapping` names the pole, and `cells` gives each cell its latitude and longitude."""
+    name = next(name for name in ds.data_vars)
+    size = float(abs(ds.lat[1] - ds.lat[0]))
+    ds = ds.rename(lat="rlat", lon="rlon").assign_coords(
+        rlat=("rlat", axis(south, ds.sizes["lat"], size)[::-1], {"standard_name": "grid_latitude"}),
+        rlon=("rlon", axis(west, ds.sizes["lon"], size), {"standard_name": "grid_longitude"}),
+    )
+    if mapping:
+        ds["pole"] = xr.DataArray(np.int32(0), attrs=mapping)
+        ds[name].attrs["grid_mapping"] = "pole"
+    if cells:
+        lat, lon = true_places(ds.rlat.values[:, None], ds.rlon.values[None])
+        ds = ds.assign_coords(
+            lat=(("rlat", "rlon"), lat, {"units": "degrees_north"}),
+            lon=(("rlat", "rlon"), lon, {"units": "degrees_east"}),
+        )
+    return ds
+
+
+def true_places(rlat, rlon):
+    """Latitude and longitude of rotated coordinates for `POLE`."""
+    y, x = np.broadcast_arrays(np.radians(rlat), np.radians(rlon))
+    tilt = np.radians(90 - 40)
+    lat = np.arcsin(np.sin(y) * np.cos(tilt) + np.cos(y) * np.cos(x) * np.sin(tilt))
+    lon = np.arctan2(np.cos(y) * np.sin(x), np.cos(tilt) * np.cos(y) * np.cos(x) - np.sin(tilt) * np.sin(y))
+    return np.degrees(lat), np.degrees(lon) + 10
+
+
+def world(size=2.0, east=0.0):
+    """A predictor of the whole Earth whose values are 250 + latitude + longitude / 10."""
+    time, lat, lon = days_of(YEAR), np.arange(-90 + size / 2, 90, size), np.arange(east, east + 360, size)
+    values = 250 + lat[:, None] + ((lon + 180) % 360 - 180) / 10 + np.zeros((len(time), 1, 1))
+    ds = xr.Dataset({"tas": (("time", "lat", "lon"), values.astype("f4"), {"units": "K"})})
+    ds = ds.assign_coords(time=time, lat=lat, lon=lon)
+    ds.lat.attrs, ds.lon.attrs = {"units": "degrees_north"}, {"units": "degrees_east"}
+    return ds
+
+
+def assert_true_values(fields, tolerance=0.02):
+    """The predictor of `world` at the true places of the coarse cells."""
+    lat, lon = true_places(fields.y.values[:, None], fields.x.values[None])
+    np.testing.assert_allclose(fields.predictors[7, 0], 250 + lat + lon / 10, atol=tolerance)
+
+
+@pytest.mark.parametrize("told", [{"mapping": POLE}, {"cells": True}, {"mapping": POLE, "cells": True}])
+@pytest.mark.parametrize("size", [2.0, 0.1])
+def test_predictor_on_true_axes_is_brought_to_the_true_places_of_rotated_rain(make, told, size):
+    raw = (
+        world(size)
+        if size == 2.0
+        else world(1.0)
+        .sel(lat=slice(47, 53), lon=slice(5, 15))
+        .interp(lat=np.arange(48, 52, size), lon=np.arange(8, 13, size))
+    )
+    raw.lat.attrs, raw.lon.attrs = {"units": "degrees_north"}, {"units": "degrees_east"}
+    fields, notes = make(on_pole(rain_file(), **told), tas(raw))
+    assert_true_values(fields)
+    assert any("true places of the coarse cells" in note for note in notes)
+
+
+def test_predictor_on_another_pole_is_brought_to_true_places(make):
+    other = {**POLE, "grid_north_pole_latitude": 41.0}
+    raw = on_pole(coarse_file((12, 16)), other, south=-2.4, west=-2.4)
+    crs = pyproj.CRS.from_cf(other)
+    to_true = pyproj.Transformer.from_crs(crs, crs.source_crs, always_xy=True)
+    lon, lat = to_true.transform(*np.meshgrid(raw.rlon, raw.rlat))
+    raw["tas"] = raw.tas.copy(data=np.broadcast_to(250 + lat + lon / 10, raw.tas.shape))
+    fields, notes = make(on_pole(rain_file(), POLE), tas(raw))
+    assert_true_values(fields)
+    same, notes = make(on_pole(rain_file(), POLE), tas(on_pole(coarse_file(), POLE)))
+    np.testing.assert_allclose(same.predictors[:, 0], coarse_file().tas, rtol=1e-6)
+    assert "Predictor tas: its cells are the coarse cells, used as they are." in notes
+
+
+def test_rotated_predictor_is_brought_to_rain_on_true_axes(make):
+    raw = on_pole(coarse_file((30, 30), 0.2), POLE, cells=True, south=-3.0, west=-3.0)
+    raw["tas"] = raw.tas.copy(data=np.broadcast_to(250 + raw.lat + raw.lon / 10, raw.tas.shape))
+    rain = rain_file().assign_coords(lat=axis(49.5, HEIGHT, 0.1)[::-1], lon=axis(9.0, WIDTH, 0.1))
+    rain.lat.attrs, rain.lon.attrs = {"units": "degrees_north"}, {"units": "degrees_east"}
+    fields, _ = make(rain, tas(raw))
+    np.testing.assert_allclose(fields.predictors[3, 0], 250 + fields.y + fields.x / 10, atol=0.02)
+
+
+def test_rain_without_axes_is_placed_by_its_cells(make):
+    rain = on_pole(rain_file(), cells=True).isel(rlat=slice(None, None, -1)).drop_vars(["rlat", "rlon"])
+    rain = rain.assign(pr=rain.pr.where(rain.rlon > 3))
+    fields, notes = make(rain.rename(rlat="y", rlon="x"), tas(world()))
+    lat, lon = true_places(axis(-0.6, 3, 0.4)[::-1, None], axis(0.2, 4, 0.4)[None])
+    np.testing.assert_allclose(fields.predictors[7, 0], 250 + lat + lon / 10, atol=0.02)
+    assert fields.lat.attrs["units"] == "km"
+    assert fields.coast_distance.values[0, 3] == pytest.approx(6371 * np.radians(0.1), rel=0.01)
+    assert any("no axes in the file" in note for note in notes)
+
+
+def test_predictor_that_does_not_cover_the_true_places_is_refused(tmp_path):
+    message = refused(check_sources, settings(tmp_path, on_pole(rain_file(), POLE), tas(coarse_file((8, 8)))))
+    assert "lacks 12 of 12 coarse cells, the first at latitude" in message
+
+
+def test_without_true_places_the_predictor_is_refused_with_the_cure(tmp_path):
+    message = refused(check_sources, settings(tmp_path, on_pole(rain_file()), tas(world())))
+    assert "axes of the kind latitude/longitude" in message
+    assert "complete grid mapping" in message
+
+
+def test_equal_axes_without_a_pole_are_taken_as_one_place_with_a_note(make):
+    _, notes = make(on_pole(rain_file(), POLE), tas(on_pole(coarse_file())))
+    assert any("equal coordinates are taken for one place" in note for note in notes)
+
+
+def test_elevation_on_another_pole_is_refused_with_both_values(make, tmp_path):
+    height = {"elevation": {"file": str(tmp_path / "z.nc"), "variable": "z"}}
+    flat = static(np.full((HEIGHT, WIDTH), 100.0), "z", "m")
+    on_pole(flat, {**POLE, "grid_north_pole_latitude": 41.0}).to_netcdf(tmp_path / "z.nc")
+    message = refused(check_sources, settings(tmp_path, on_pole(rain_file(), POLE), **height))
+    assert "grid_north_pole_latitude 41" in message
+    assert "grid_north_pole_latitude 40" in message
+    on_pole(flat, POLE).expand_dims(time=days_of(YEAR)[:1]).to_netcdf(tmp_path / "z.nc")
+    fields, _ = make(on_pole(rain_file(), POLE), **height)
+    assert (fields.elevation == 100).all()
+
+
+@pytest.mark.parametrize("told", [{"mapping": POLE}, {"cells": True}])
+def test_years_on_different_poles_are_refused(tmp_path, told):
+    rain = rain_file((2001, 2002))
+    for year in (2001, 2002):
+        part = on_pole(rain.sel(time=str(year)), **told)
+        if year == 2002 and "cells" in told:
+            part["lat"] = part.lat + 1.0
+        elif year == 2002:
+            part.pole.attrs["grid_north_pole_longitude"] = -160.0
+        part.to_netcdf(tmp_path / f"rain_{year}.nc")
+    configured = settings(tmp_path, rain={"files": [str(tmp_path / "rain_{year}.nc")], "variable": "pr"})
+    assert "rain_2002.nc" in refused(check_sources, configured, [2001, 2002])
+
+
+@pytest.mark.parametrize("east", [0.0, -180.0])
+def test_predictor_of_the_whole_earth_at_its_seam(make, east):
+    rain = rain_file().assign_coords(lon=axis(-0.8, WIDTH, 0.1) + (east == -180.0) * 180)
+    rain.lon.attrs = {"units": "degrees_east"}
+    raw = world(2.0, east)
+    raw["tas"] = raw.tas.copy(data=np.broadcast_to(250 + np.cos(np.radians(raw.lon.values)), raw.tas.shape))
+    fields, _ = make(rain, tas(raw))
+    expected = 250 + 0 * fields.y + np.cos(np.radians(fields.x))
+    np.testing.assert_allclose(fields.predictors[0, 0], expected, atol=1e-3)
+
+
+def test_gaussian_latitudes_are_even_enough(make):
+    lat = np.degrees(np.arcsin(np.polynomial.legendre.leggauss(96)[0]))
+    raw = world(1.875).isel(lat=slice(0, 96)).assign_coords(lat=lat)
+    raw["tas"] = raw.tas.copy(data=np.broadcast_to(250 + lat[:, None], raw.tas.shape))
+    raw.lat.attrs = {"units": "degrees_north"}
+    fields, _ = make(rain_file(), tas(raw))
+    np.testing.assert_allclose(fields.predictors[0, 0], 250 + fields.y + 0 * fields.x, atol=1e-3)
+
+
+# --------------------------------------------------------------------------- coasts
+
+
+def drizzle(ds):
+    """Rain of 10 mm/day on the land, and none over the sea in the west."""
+    name = next(name for name in ds.data_vars)
+    return ds.assign({name: xr.full_like(ds[name], 10).where(ds.lon > 70.4)})
+
+
+@pytest.mark.parametrize("source", ["coarsened", "own grid", "finer", "wider"])
+def test_interpolation_at_a_coast_takes_no_rain_away(make, source):
+    coarse = {
+        "own grid": coarse_file(),
+        "finer": coarse_file((12, 16), 0.1),
+        "wider": coarse_file((5, 7), 0.5, 19.5, 69.5),
+    }
+    raw = coarse[source] if source != "coarsened" else coarse_file()
+    raw = drizzle(raw.rename(tas="tp").assign(tp=raw.tas.assign_attrs(units="mm/day").variable))
+    given = None if source == "coarsened" else {"tp": (raw, {"quantity": "rain"})}
+    fields, notes = make(drizzle(rain_file()), given)
+    coarse_rain = fields.predictors[:1, :1].values
+    land = fields.valid.values == 1
+    assert land.sum() == HEIGHT * (WIDTH - 4)
+    np.testing.assert_allclose(bilinear(coarse_rain[0, 0], FACTOR)[land], 10, rtol=1e-6)
+    np.testing.assert_allclose(grids.bilinear(torch.tensor(coarse_rain), FACTOR)[0, 0].numpy()[land], 10, rtol=1e-6)
+    assert any("never have a value and take that of the nearest one that has" in note for note in notes)
+
+
+def test_predictor_without_values_where_rain_is_observed_is_refused(make):
+    raw = coarse_file()
+    raw.tas[:, :, 2:] = np.nan
+    message = refused(make, rain_file(), tas(raw))
+    assert "no value within 2 cells of the coarse cell at" in message
+    cells = np.zeros((HEIGHT, WIDTH), bool)
+    cells[:, 12:] = True
+    fields, _ = make(sea(rain_file(), cells), tas(raw))
+    np.testing.assert_array_equal(fields.predictors[:, 0, :, 3], fields.predictors[:, 0, :, 1])
+
+
 # --------------------------------------------------------------------------- values that cannot be
 
 
@@ -551,6 +761,22 @@ def test_absurd_values_point_at_the_units(make):
     celsius = coarse_file(value=10.0)
     assert "10." in (message := refused(make, rain_file(), tas(celsius)))
     assert "check its units 'K'" in message
+
+
+@pytest.mark.parametrize(
+    ("cells", "size"), [((3, 4), 0.4), ((6, 8), 0.2), ((5, 7), 0.5)], ids=["same", "nest", "other"]
+)
+def test_a_day_with_a_gap_leaves_the_other_days_alone(make, cells, size):
+    raw = coarse_file(cells, size, south=20.0 if size < 0.5 else 19.5, west=70.0 if size < 0.5 else 69.5)
+    whole, _ = make(rain_file(), tas(raw))
+    raw.tas[30, 1, 1] = np.nan
+    fields, _ = make(rain_file(), tas(raw))
+    kept = np.delete(np.arange(365), 30)
+    np.testing.assert_array_equal(fields.predictors.values, whole.predictors.values[kept])
+
+
+def test_predictor_without_any_value_is_refused(make):
+    assert "no day of 365 with values" in refused(make, rain_file(), tas(coarse_file().where(False)))
 
 
 def test_undeclared_fill_value_is_refused(make):
