@@ -50,8 +50,8 @@ NO_NAMES = ("raw", "input", "inputs", "files", "netcdf", "nc", "tmp", "home", "r
 LEAST_DAYS = 40  # days with rain and a predictor, to tell whether they are of the same weather
 SAME_PERIOD = 0.8  # of the days of the predictor that has most of them in common with the rain
 EXACT = 0.02  # of the standard deviation: coarse rain closer than this is the mean of the fine rain  # ASSUME
-USUAL_EPOCHS = {"cells": 12, "none": 7}
-LEAST_STEPS = 700  # of a training; a short record needs more epochs for them  # ASSUME
+USUAL_EPOCHS = {"cells": 12, "drawn": 12, "none": 7}
+LEAST_STEPS = {"cells": 700, "drawn": 700, "none": 1100}  # of a training; a short record needs more epochs  # ASSUME
 MOST_EPOCHS = 24
 PATCH_CELLS, BATCH = 64 * 64, 16  # the defaults of the training
 WORK_A_TRAINING = 1.5e8  # fine cells times days in all epochs: about half an hour on two CPU cores  # ASSUME
@@ -556,9 +556,8 @@ def _choose_epochs(proposal: Proposal) -> None:
     """Take enough steps to learn, and keep a first training to about half an hour."""
     share = 0.7 if proposal.split["by"] == "years" else 0.625
     days, cells = share * len(proposal.days), math.prod(proposal.rain.grid.shape)
-    usual = USUAL_EPOCHS["none" if proposal.conserve == "none" else "cells"]
     steps = days * max(1.0, cells / PATCH_CELLS) / BATCH  # an epoch
-    wanted = max(usual, min(MOST_EPOCHS, math.ceil(LEAST_STEPS / steps)))
+    wanted = max(USUAL_EPOCHS[proposal.conserve], min(MOST_EPOCHS, math.ceil(LEAST_STEPS[proposal.conserve] / steps)))
     epochs = max(2, min(wanted, int(WORK_A_TRAINING / (days * cells))))
     proposal.epochs = epochs if epochs != Train().epochs else None
 
