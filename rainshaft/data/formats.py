@@ -132,6 +132,45 @@ def open_raw(source: Source, location: Location) -> Raw:
         raise _missing_package(opener, error) from None
 
 
+def variables_of(location: Path) -> dict[str, xr.Variable]:
+    """Every variable of a file by its name, or by its path where it lies in a group; no values are read.
+
+    The variables of GRIB files and of rasters have no size and no attributes here.
+
+    Raises
+    ------
+    InputError
+        If the format is not read, a package is missing, or the file is damaged.
+    """
+    opener = _Opener(Source("files", "files", (), "", "other"), location)
+    kind = "zarr" if location.is_dir() else format_of(location)
+    with warnings.catch_warnings(), _naming_faults(opener, "a file that cannot be opened", "copy it again"):
+        warnings.simplefilter("ignore")
+        try:
+            if kind == GRIB:
+                nothing = xr.Variable(("time", "y", "x"), np.empty((0, 0, 0)))
+                return {str(field["shortName"]): nothing for field in _grib_fields(location)}
+            if kind in (TIFF, RASTER):
+                return {"Band1": xr.Variable(("y", "x"), np.empty((0, 0)))}
+            if kind not in ("zarr", NETCDF3, HDF5):
+                open_raw(opener.source, location)  # it says what the file is
+            return _variables_of_groups(
+                str(location), ZarrBackendEntrypoint if kind == "zarr" else NetCDF4BackendEntrypoint
+            )
+        except ImportError as error:
+            raise _missing_package(opener, error) from None
+
+
+def _variables_of_groups(store: str, engine: Any) -> dict[str, xr.Variable]:
+    with xr.open_dataset(store, engine=engine, **AS_IT_IS) as root:
+        found = {str(name): variable for name, variable in root.variables.items()}
+    if not any(variable.ndim >= 2 for variable in found.values()):
+        for path, file in xr.open_groups(store, engine=engine, **AS_IT_IS).items():
+            with file:
+                found |= {f"{path}/{name}".lstrip("/"): variable for name, variable in file.variables.items()}
+    return found
+
+
 def format_of(path: Path) -> str:
     """Give the format of a file by its first bytes; an empty text where they are not those of a format that is read.
 

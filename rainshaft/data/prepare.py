@@ -234,7 +234,7 @@ def _fields(dataset: PrepareSettings, year: int, plan: YearPlan) -> xr.Dataset:
     plan, mask, empty, notes = _check(plan)
     ground = _ground(plan, mask)
     rain = plan.rain.lazy(MEMORY_CHUNK_BYTES)
-    rain = rain.assign_coords(time=_stamps(plan.rain, year))
+    rain = rain.assign_coords(time=days_as_written(plan.rain, year))
     predictors = [record.lazy(MEMORY_CHUNK_BYTES) for record, _ in plan.predictors]
     context = [record.lazy(MEMORY_CHUNK_BYTES) for record in plan.context]
 
@@ -306,7 +306,7 @@ def _check(plan: YearPlan) -> tuple[YearPlan, Mask, dict[str, NDArray[np.bool_]]
     return plan, mask, empty, [*lost, *mask.notes, *notes]
 
 
-def _stamps(rain: VariableYear, year: int) -> NDArray[Any]:
+def days_as_written(rain: VariableYear, year: int) -> NDArray[Any]:
     """The days as they are written: 00:00 of each date, in the calendar of the rain."""
     calendar = rain.first.records.calendar
     _, dates, written = calendar_year(year, "standard" if calendar in STANDARD else calendar)
