@@ -259,7 +259,7 @@ def _text_fault(opener: _Opener, path: Path, text: str) -> InputError:
     shown = " ".join(text.split())[:60]
     low = text.lower()
     if re.match(r"(<!doctype html|<html|<head|<\?xml[^>]*>\s*(<!doctype html|<html))", low):
-        title = re.search(r"<title[^>]*>\s*([^<]*\S)", text, re.IGNORECASE)
+        title = re.search(r"<title[^>]*>([^<]+)", text, re.IGNORECASE)
         about = f" ({' '.join(title[1].split())[:60]})" if title else ""
         return opener.fault(
             f"a web page{about}",
@@ -299,7 +299,7 @@ def _naming_faults(opener: _Opener, found: str, cure: str) -> Iterator[None]:
     """Turn what a library raises about a file into an error in our words; it may raise anything on a damaged file."""
     try:
         yield
-    except (InputError, ImportError, FileNotFoundError, PermissionError):
+    except (InputError, ImportError, PermissionError):
         raise
     except Exception as error:
         words = " ".join(str(error).split())[:200] or type(error).__name__
@@ -338,8 +338,7 @@ def _require_filters(opener: _Opener, raw: Raw) -> None:
     except (RuntimeError, OSError) as error:
         if "ilter" not in str(error):
             return  # the data are damaged; that is said where they are read
-        names = {"zstd": "zstandard", "bzip2": "bzip2", "blosc": "blosc", "szip": "szip"}
-        found = next((word for key, word in names.items() if packing.get(key)), "one that netCDF does not name")
+        found = _filters(Path(opener.location)) or "of an unknown name"
         raise opener.fault(
             f"data that are packed with the filter {found}, which cannot be read here",
             "the file is whole, but HDF5 lacks that filter: `unset HDF5_PLUGIN_PATH` if it is set; or pack the file "
@@ -348,16 +347,48 @@ def _require_filters(opener: _Opener, raw: Raw) -> None:
         ) from None
 
 
-def _open_groups(opener: _Opener, store: Any, engine: Any, group: str | None = None) -> Raw:
+FILTERS = {
+    4: "szip",
+    307: "bzip2",
+    32000: "lzf",
+    32001: "blosc",
+    32004: "lz4",
+    32008: "bitshuffle",
+    32013: "zfp",
+    32015: "zstandard",
+    32017: "sz",
+    32026: "blosc2",
+}
+"""number of a filter in HDF5 -> its name"""
+
+HEADER_BYTES = 2**24  # of a file; the headers of its variables lie near its start
+
+
+def _filters(path: Path) -> str:
+    """The filters that an HDF5 file names. The netCDF library does not tell the name of a filter that it lacks."""
+    with open(path, "rb") as file:
+        start = file.read(HEADER_BYTES)
+    found = []
+    for number, name in FILTERS.items():
+        # number, length of the name, flags, number of parameters, name: "Filter Pipeline Message" of the HDF5 format
+        message = (
+            re.escape(number.to_bytes(2, "little")) + rb"[\x03-\x7f]\x00[\x00\x01]\x00[\x00-\x20]\x00[A-Za-z][ -~]{2}"
+        )
+        if re.search(message, start, re.DOTALL):
+            found.append(name)
+    return ", ".join(found)
+
+
+def _open_groups(opener: _Opener, store: Any, engine: Any, **options: Any) -> Raw:
     """Open the group that holds the variable. Coordinates may lie in the groups around it."""
     cure = "if it is whole, convert it to netCDF; otherwise copy it again"
     with _naming_faults(opener, "a file that cannot be opened", cure):
-        root = xr.open_dataset(store, engine=engine, group=group, **AS_IT_IS)
+        root = xr.open_dataset(store, engine=engine, **options, **AS_IT_IS)
     wanted = opener.source.variable.strip("/")
     if wanted in root.variables:
         return Raw(root, wanted)
     with _naming_faults(opener, "groups that cannot be opened", cure):
-        opened = xr.open_groups(store, engine=engine, group=group, **AS_IT_IS)
+        opened = xr.open_groups(store, engine=engine, **options, **AS_IT_IS)
     groups = {path.strip("/"): file for path, file in opened.items()}
 
     def close() -> None:
@@ -435,7 +466,8 @@ def _open_zip(opener: _Opener, path: Path) -> Raw:
         )
     from zarr.storage import ZipStore
 
-    return _open_groups(opener, ZipStore(path, mode="r"), ZarrBackendEntrypoint, stores[0].rpartition("/")[0] or None)
+    options = {"group": folder, "consolidated": False} if (folder := stores[0].rpartition("/")[0]) else {}
+    return _open_groups(opener, ZipStore(path, mode="r"), ZarrBackendEntrypoint, **options)
 
 
 def _open_address(opener: _Opener, address: str) -> Raw:
@@ -453,7 +485,7 @@ def _open_address(opener: _Opener, address: str) -> Raw:
         if is_store:
             return _open_groups(opener, address, ZarrBackendEntrypoint)
         if not system.exists(path):
-            raise FileNotFoundError(address)
+            raise opener.fault("nothing at this address", f"correct {opener.source.files_key}")
         if re.match(r"(simple|file)cache::", address):
             return _open_file(opener, Path(fsspec.open_local(address)))
     raise opener.fault(

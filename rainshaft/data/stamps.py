@@ -116,14 +116,14 @@ def _undecodable(name: str, attributes: dict[Any, Any], error: Exception) -> Unc
     stated = ", ".join(f"{key} {attributes[key]!r}" for key in ("units", "calendar") if key in attributes)
     reason = " ".join(str(error).split("\n")[0].split())[:100]
     return UnclearTimeError(
-        f"a time {name} with {stated or 'no units'} that cannot be decoded ({reason})",
+        f"the time {name} with {stated or 'no units'} that cannot be decoded ({reason})",
         "units like 'days since 1950-01-01'",
-        _set_attribute(name, "units", "days since YYYY-MM-DD"),
+        "correct the attribute: " + _set_attribute(name, "units", "days since YYYY-MM-DD"),
     )
 
 
 def _set_attribute(name: str, key: str, value: str) -> str:
-    return f"correct the attribute: `ncatted -a {key},{name},o,c,'{value}' FILE`"
+    return f"`ncatted -a {key},{name},o,c,'{value}' FILE`"
 
 
 def _cf_time(name: str, variable: xr.Variable, is_axis: bool, notes: list[str]) -> xr.Variable | None:
@@ -150,9 +150,9 @@ def _cf_time(name: str, variable: xr.Variable, is_axis: bool, notes: list[str]) 
             notes.append(f"{name} states no units; its numbers read as dates YYYYMMDD.")
             return _numbered_dates(name, variable)
         raise UnclearTimeError(
-            f"a time axis {name} with " + (f"units {units!r}" if units else "no units"),
+            f"the time {name} with " + (f"units {units!r}" if units else "no units"),
             "units like 'days since 1950-01-01'",
-            _set_attribute(name, "units", "days since YYYY-MM-DD"),
+            "write the attribute: " + _set_attribute(name, "units", "days since YYYY-MM-DD"),
         )
     return None
 
@@ -172,9 +172,10 @@ def _since(name: str, variable: xr.Variable, unit: str, epoch: str, notes: list[
     attributes = variable.attrs
     if unit.rstrip("s") in ("month", "year", "season", "decade", "pentad", "week"):
         raise UnclearTimeError(
-            f"a time {name} that counts {unit} ({attributes['units']!r})",
+            f"the time {name} that counts {unit} ({attributes['units']!r})",
             "days; such data are no daily values",
-            "use daily data; if they are daily, " + _set_attribute(name, "units", "days since YYYY-MM-DD"),
+            "use daily data; if they are daily, correct the attribute: "
+            + _set_attribute(name, "units", "days since YYYY-MM-DD"),
         )
     calendar = _calendar(name, attributes)
     day = _epoch(name, str(attributes["units"]), epoch)
@@ -196,7 +197,9 @@ def _calendar(name: str, attributes: dict[Any, Any]) -> str:
     if (known := CALENDARS.get(stated.strip().lower())) is None:
         names = ", ".join(dict.fromkeys(CALENDARS.values()))
         raise UnclearTimeError(
-            f"a time {name} with calendar {stated!r}", f"one of {names}", _set_attribute(name, "calendar", "standard")
+            f"the time {name} with calendar {stated!r}",
+            f"one of {names}",
+            "correct the attribute: " + _set_attribute(name, "calendar", "standard"),
         )
     return known
 
@@ -208,9 +211,9 @@ def _epoch(name: str, units: str, epoch: str) -> tuple[int, int, int, str]:
     match = EPOCH.fullmatch(dashes)
     if match is None:
         raise UnclearTimeError(
-            f"a time {name} with units {units!r}",
+            f"the time {name} with units {units!r}",
             "a date like 1950-01-31 after `since`, since other orders of day and month are ambiguous",
-            _set_attribute(name, "units", "days since YYYY-MM-DD"),
+            "correct the attribute: " + _set_attribute(name, "units", "days since YYYY-MM-DD"),
         )
     return int(match[1]), int(match[2]), int(match[3]), match[4]
 
@@ -226,22 +229,20 @@ def _ends_in_common_years(variable: xr.Variable, units: str) -> bool:
 
 def _year_zero(name: str, variable: xr.Variable, unit: str) -> UnclearTimeError:
     """The error about an epoch in the year 0, which programs read in three ways that differ by up to two days."""
-    cure = "say which it is: " + _set_attribute(name, "calendar", "proleptic_gregorian")
-    first = float(np.ravel(variable.values)[0]) if variable.size else 0.0
+    command = _set_attribute(name, "calendar", "proleptic_gregorian")
+    cure = f"if it counts by the calendar of today, say so: {command}"
+    first = float(np.ravel(variable.values)[0]) if variable.size else np.nan
     example = ""
-    if unit.startswith("day") and np.isfinite(first) and 0 <= first < 4e6:
+    if unit.startswith("day") and 0 < first < 4e6:
         iso, matlab = (
             cftime.num2date(first - shift, "days since 0000-01-01", "proleptic_gregorian").strftime("%Y-%m-%d")
             for shift in (0, 1)
         )
-        example = f": its first stamp is {iso}, or {matlab} if it is a `datenum` of MATLAB"
-        cure = (
-            f"if {iso} is right, "
-            + _set_attribute(name, "calendar", "proleptic_gregorian").removeprefix("correct the ")
-            + f"; if {matlab} is right, also set its units to 'days since -0001-12-31'"
-        )
+        example = f"; its first stamp is {iso}, or {matlab} if it is a `datenum` of MATLAB"
+        other = _set_attribute(name, "units", "days since -0001-12-31")
+        cure = f"if {iso} is right, say so: {command}; if {matlab} is right, also write {other}"
     return UnclearTimeError(
-        f"a time {name} with units {variable.attrs['units']!r}{example}",
+        f"the time {name} with units {variable.attrs['units']!r}{example}",
         "an epoch that every program reads in one way; the calendars of dates have no year 0",
         cure,
     )
@@ -278,7 +279,7 @@ def _with_times_of_texts(file: xr.Dataset, dims: Collection[Any], notes: list[st
         matches = [DATE_TEXT.fullmatch(text.strip("\x00 ")) for text in texts]
         if not matches or any(match is None for match in matches):
             raise UnclearTimeError(
-                f"a time {name} of texts such as {texts[0] if texts else ''!r}",
+                f"the time {name} of texts such as {texts[0] if texts else ''!r}",
                 "dates such as 2001-12-31 or 2001-12-31_06:00:00",
                 "replace it by numbers with units like 'days since 1950-01-01'",
             )
