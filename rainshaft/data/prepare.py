@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from rainshaft.config.slices import PrepareSettings
 from rainshaft.data.checks import Mask, check_values, mask_of, read_content, read_elevation, read_land
+from rainshaft.data.pairing import origin_of
 from rainshaft.data.rawfile import OpenFiles, StaticMap
 from rainshaft.data.regrid import Coarse, Mapping, coarse_grid, coast_distance, map_to_coarse
 from rainshaft.data.sources import Faults, files_of, sources_of
@@ -221,6 +222,7 @@ def _fields(dataset: PrepareSettings, year: int, plan: _Plan) -> xr.Dataset:
             "factor": dataset.factor,
             "rain_channel": rain_channel,
             "grid_kind": plan.rain.grid.kind,
+            "sources": json.dumps([asdict(origin_of(record.source)) for record in records]),
             "ingest": json.dumps(list(dict.fromkeys([*plan.notes, *notes, *ground.notes]))),
         },
     )
