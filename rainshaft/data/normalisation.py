@@ -12,6 +12,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -93,6 +94,44 @@ def fit_normalisation(paths: Sequence[Path], settings: NormalisationSettings) ->
                 "notes": json.dumps(notes),
             },
         )
+
+
+def ingest_of(paths: Sequence[Path], normalisation: xr.Dataset) -> dict[str, Any]:
+    """Say what was changed on the way in, what looks odd, and which values there are.
+
+    Parameters
+    ----------
+    paths
+        Canonical fields, one file a year.
+    normalisation
+        What `fit_normalisation` made of them.
+
+    Returns
+    -------
+    Content of `ingest.json`: sentences for each year and for `all years`, and in `values`, for each year and for all
+    years, of each variable the units, the extremes, the number of values and the share that is missing.
+    """
+    notes: dict[str, Any] = {}
+    values: dict[str, Any] = {}
+    for path in paths:
+        with xr.open_dataset(path) as year:
+            notes[path.stem] = json.loads(year.attrs["ingest"])
+            values[path.stem] = json.loads(year.attrs["values"])
+    years = [*values.values()]
+    values["all years"] = {name: _join([year[name] for year in years]) for name in years[0]}
+    return {**notes, "all years": json.loads(normalisation.attrs["notes"]), "values": values}
+
+
+def _join(ranges: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Join the ranges of a variable over years."""
+    count = sum(one["values"] for one in ranges)
+    return {
+        "units": ranges[0]["units"],
+        "min": min(one["min"] for one in ranges),
+        "max": max(one["max"] for one in ranges),
+        "values": count,
+        "missing": round(sum(one["missing"] * one["values"] for one in ranges) / count, 4),
+    }
 
 
 # ------------------------------------------------------------------------------------------ reading the fields

@@ -22,7 +22,16 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rainshaft.config.slices import PrepareSettings
-from rainshaft.data.checks import Mask, check_values, mask_of, read_content, read_elevation, read_land
+from rainshaft.data.checks import (
+    Mask,
+    check_values,
+    lone_values,
+    mask_of,
+    range_of,
+    read_content,
+    read_elevation,
+    read_land,
+)
 from rainshaft.data.pairing import origin_of
 from rainshaft.data.rawfile import OpenFiles, StaticMap
 from rainshaft.data.regrid import Coarse, Mapping, coarse_grid, coast_distance, map_to_coarse
@@ -186,7 +195,7 @@ def _fields(dataset: PrepareSettings, year: int, plan: _Plan) -> xr.Dataset:
     predictors = [record.lazy(MEMORY_CHUNK_BYTES) for record, _ in plan.predictors]
     context = [record.lazy(MEMORY_CHUNK_BYTES) for record in plan.context]
     records = [plan.rain, *(record for record, _ in plan.predictors), *plan.context]
-    mask, notes = _check(list(zip(records, [rain, *predictors, *context], strict=True)))
+    mask, notes, ranges = _check(list(zip(records, [rain, *predictors, *context], strict=True)))
     ground = _ground(plan, mask)
 
     rows, columns = plan.coarse.crop
@@ -223,24 +232,26 @@ def _fields(dataset: PrepareSettings, year: int, plan: _Plan) -> xr.Dataset:
             "rain_channel": rain_channel,
             "grid_kind": plan.rain.grid.kind,
             "sources": json.dumps([asdict(origin_of(record.source)) for record in records]),
+            "values": json.dumps(ranges),
             "ingest": json.dumps(list(dict.fromkeys([*plan.notes, *notes, *ground.notes]))),
         },
     )
     return _describe(fields, plan.rain)
 
 
-def _check(records: list[tuple[VariableYear, xr.DataArray]]) -> tuple[Mask, list[str]]:
-    """Read all data once and refuse what cannot be true. Give the cells with rain, and sentences about changes."""
+def _check(records: list[tuple[VariableYear, xr.DataArray]]) -> tuple[Mask, list[str], dict[str, Any]]:
+    """Read all data once and refuse what cannot be true. Give the cells with rain, sentences, and ranges of values."""
     content = read_content(records)
-    rain, _ = records[0]
+    rain, data = records[0]
     mask = mask_of(rain, content[rain.source.key])  # without any rain there is no more to say
     notes = [*mask.notes]
     faults = Faults()
-    for record, _ in records:
+    for record, its_data in records:
         with faults.collect():
-            notes += check_values(record, content[record.source.key])
+            notes += check_values(record, its_data, content[record.source.key])
     faults.throw()
-    return mask, notes
+    notes += lone_values(rain, data, content[rain.source.key])
+    return mask, notes, {record.source.name: range_of(record, content[record.source.key]) for record, _ in records}
 
 
 def _ground(plan: _Plan, mask: Mask) -> _Ground:
