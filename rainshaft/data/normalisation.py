@@ -7,9 +7,12 @@ day. Days stream through memory in slabs, so a record may be of any length.
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -17,12 +20,15 @@ from numpy.typing import NDArray
 
 from rainshaft.config.slices import NormalisationSettings
 from rainshaft.data.categories import Thresholds, categories, coarse_categories
-from rainshaft.data.conventions import TRAIN, WET_DAY_MM
+from rainshaft.data.conventions import SPLITS, TRAIN, UNUSED, WET_DAY_MM
 from rainshaft.data.digest import Digest
 from rainshaft.data.fields import Fields
 from rainshaft.data.moments import Moments
+from rainshaft.data.pairing import Pairs
 from rainshaft.data.split import require_days, split_days
 from rainshaft.errors import UserError
+
+log = logging.getLogger("rainshaft")
 
 COAST_SCALE = 50.0  # km; how far inland the network can tell the coast from the interior
 SLAB_VALUES = 4_000_000  # values (fine cells, context) times days in memory at once: some 100 MB with all that follows
@@ -42,12 +48,14 @@ def fit_normalisation(paths: Sequence[Path], settings: NormalisationSettings) ->
     -------
     Content of `normalisation.nc`. The rain channel has `channel_mean` 0 and as `channel_std` the standard deviation of
     log1p(mm/day), so that dry stays exactly zero. Each channel of the context has a mean for each cell, and one
-    standard deviation of the anomalies from it. Cells are valid when they are valid in every year.
+    standard deviation of the anomalies from it. Cells are valid when they are valid in every year. Sentences about
+    predictors of the training days that look odd are in the attribute `notes`.
 
     Raises
     ------
     UserError
-        If a part of the split has no day, there is no rain to learn from, or the years lie on different grids.
+        If a part of the split has no day, there is no rain to learn from, the years lie on different grids, or
+        predictors are not those of the training days.
     """
     with Fields(paths) as fields:
         if not fields.valid.any():
@@ -55,7 +63,8 @@ def fit_normalisation(paths: Sequence[Path], settings: NormalisationSettings) ->
         split = split_days(fields.time, settings.split)
         require_days(split, fields.dates, settings.split)
         training = split == TRAIN
-        moments, maxima, digest = _pass_over(fields, training)
+        _log_split(split, fields.dates)
+        moments, maxima, digest, notes = _pass_over(fields, training)
         thresholds = Thresholds.fit(maxima.rain[training], settings)
         category = _categories(fields, thresholds, settings)
         coarse_category = coarse_categories(maxima.coarse, maxima.coarse_wet, training, settings)
@@ -82,8 +91,47 @@ def fit_normalisation(paths: Sequence[Path], settings: NormalisationSettings) ->
                 "factor": fields.factor,
                 "rain_channel": fields.rain_channel,
                 "data_fingerprint": digest.hexdigest(),
+                "notes": json.dumps(notes),
             },
         )
+
+
+def ingest_of(paths: Sequence[Path], normalisation: xr.Dataset) -> dict[str, Any]:
+    """Say what was changed on the way in, what looks odd, and which values there are.
+
+    Parameters
+    ----------
+    paths
+        Canonical fields, one file a year.
+    normalisation
+        What `fit_normalisation` made of them.
+
+    Returns
+    -------
+    Content of `ingest.json`: sentences for each year and for `all years`, and in `values`, for each year and for all
+    years, of each variable the units, the extremes, the number of values and the share that is missing.
+    """
+    notes: dict[str, Any] = {}
+    values: dict[str, Any] = {}
+    for path in paths:
+        with xr.open_dataset(path) as year:
+            notes[path.stem] = json.loads(year.attrs["ingest"])
+            values[path.stem] = json.loads(year.attrs["values"])
+    years = [*values.values()]
+    values["all years"] = {name: _join([year[name] for year in years]) for name in years[0]}
+    return {**notes, "all years": json.loads(normalisation.attrs["notes"]), "values": values}
+
+
+def _join(ranges: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Join the ranges of a variable over years."""
+    count = sum(one["values"] for one in ranges)
+    return {
+        "units": ranges[0]["units"],
+        "min": min(one["min"] for one in ranges),
+        "max": max(one["max"] for one in ranges),
+        "values": count,
+        "missing": round(sum(one["missing"] * one["values"] for one in ranges) / count, 4),
+    }
 
 
 # ------------------------------------------------------------------------------------------ reading the fields
@@ -101,14 +149,23 @@ class _Maxima:
     """share of the coarse cells with 1 mm/day or more (day)"""
 
 
-def _pass_over(fields: Fields, training: NDArray[np.bool_]) -> tuple[Moments, _Maxima, Digest]:
-    """Go once over the fields: moments of the training days, maxima of every day, digest of the data."""
+def _log_split(split: NDArray[np.str_], dates: Sequence[str]) -> None:
+    """Say how many days each part has, and from when to when."""
+    for part in (*SPLITS, UNUSED):
+        its = [date for date, its_part in zip(dates, split, strict=True) if its_part == part]
+        if its:
+            log.info("%s: %d days from %s to %s", part, len(its), min(its), max(its))
+
+
+def _pass_over(fields: Fields, training: NDArray[np.bool_]) -> tuple[Moments, _Maxima, Digest, list[str]]:
+    """Go once over the fields: moments of the training days, maxima of every day, digest of the data, notes."""
     channel = fields.rain_channel_index
-    moments, digest = Moments(channel), Digest(fields)
+    moments, digest, pairs = Moments(channel), Digest(fields), Pairs(fields)
     maxima = _Maxima(*(np.full(len(training), np.nan) for _ in range(3)))
     observed = _observed_coarse_cells(fields)
     for days, rain, predictors, context in fields.slabs(SLAB_VALUES):
         digest.update(rain, predictors, context)
+        pairs.update(rain, predictors, context)
         cells = rain[:, fields.valid]
         maxima.rain[days] = cells.max(axis=1)
         if channel is not None:
@@ -118,7 +175,7 @@ def _pass_over(fields: Fields, training: NDArray[np.bool_]) -> tuple[Moments, _M
         if learn.any():
             moments.update(cells[learn], predictors[learn], context[learn])
     _require_rain(fields, moments, maxima.rain, training)
-    return moments, maxima, digest
+    return moments, maxima, digest, pairs.require(training)
 
 
 def _observed_coarse_cells(fields: Fields) -> NDArray[np.bool_]:

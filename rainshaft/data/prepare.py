@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,24 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rainshaft.config.slices import PrepareSettings
-from rainshaft.data.checks import check_values, read_content, read_elevation, read_land
+from rainshaft.data.checks import (
+    check_values,
+    lone_values,
+    range_of,
+    read_content,
+    read_elevation,
+    read_land,
+)
+from rainshaft.data.fields import Fields
 from rainshaft.data.gaps import Mask, complete_days, joined_days, mask_of
+from rainshaft.data.pairing import origin_of, require_pairs
 from rainshaft.data.places import UNKNOWN, compare
 from rainshaft.data.rawfile import OpenFiles, StaticMap
 from rainshaft.data.regrid import Coarse, Mapping, coarse_grid, coast_distance, map_to_coarse, nearest_filled
 from rainshaft.data.sources import Faults, files_of, sources_of
 from rainshaft.data.times import STANDARD, calendar_year, iso
 from rainshaft.data.year import Days, VariableYear, read_year
-from rainshaft.files import write_netcdf
+from rainshaft.files import atomic, write_netcdf
 
 MEMORY_CHUNK_BYTES = 16e6  # of one variable in memory for each thread; it decides how many days are read at once
 STAMPS_ELSEWHERE = (
@@ -103,12 +112,15 @@ def prepare_year(dataset: PrepareSettings, year: int, path: Path) -> None:
 
     Raises
     ------
-    InputError
-        One line for each fault of the input.
+    UserError
+        One line for each fault of the input. Among them are predictors that are not those of their days.
     """
     with OpenFiles() as files:
         plan = plan_year(dataset, year, files)
-        write_netcdf(_fields(dataset, year, plan), path)
+        with atomic(path) as temporary:
+            write_netcdf(_fields(dataset, year, plan), temporary)
+            with Fields([temporary]) as fields:
+                require_pairs(fields, np.ones(fields.time.size, dtype=bool))
 
 
 # ------------------------------------------------------------------------------------------ headers of a year
@@ -231,7 +243,7 @@ class _Ground:
 
 def _fields(dataset: PrepareSettings, year: int, plan: YearPlan) -> xr.Dataset:
     """Check the content of a year and lay out its fields, rain and predictors still on the disk."""
-    plan, mask, empty, notes = _check(plan)
+    plan, mask, empty, notes, ranges = _check(plan)
     ground = _ground(plan, mask)
     rain = plan.rain.lazy(MEMORY_CHUNK_BYTES)
     rain = rain.assign_coords(time=days_as_written(plan.rain, year))
@@ -275,6 +287,8 @@ def _fields(dataset: PrepareSettings, year: int, plan: YearPlan) -> xr.Dataset:
             "factor": dataset.factor,
             "rain_channel": rain_channel,
             "grid_kind": plan.rain.grid.kind,
+            "sources": json.dumps([asdict(origin_of(record.source)) for record in plan.records]),
+            "values": json.dumps(ranges),
             "ingest": json.dumps(
                 list(dict.fromkeys([*plan.notes, *notes, *ground.notes, *_filled_notes(plan, empty, observed)]))
             ),
@@ -283,27 +297,28 @@ def _fields(dataset: PrepareSettings, year: int, plan: YearPlan) -> xr.Dataset:
     return _describe(fields, plan.rain)
 
 
-def _check(plan: YearPlan) -> tuple[YearPlan, Mask, dict[str, NDArray[np.bool_]], list[str]]:
+def _check(plan: YearPlan) -> tuple[YearPlan, Mask, dict[str, NDArray[np.bool_]], list[str], dict[str, Any]]:
     """Read all data once and refuse what cannot be true.
 
     Returns
     -------
-    The plan with the days that take part, the cells with rain, the cells of each variable that do not belong to it, and
-    sentences about changes.
+    The plan with the days that take part, the cells with rain, the cells of each variable that do not belong to it,
+    sentences about changes, and the range of the values of each variable.
     """
     records = [(record, record.lazy(MEMORY_CHUNK_BYTES)) for record in plan.records]
     content = read_content(records)
-    days, empty, lost = complete_days(records, content)  # without any value there is no more to say
+    days, empty, notes = complete_days(records, content)  # without any value there is no more to say
     faults = Faults()
-    notes: list[str] = []
-    for record in plan.records:
+    for record, data in records:
         with faults.collect():
             record.require_equal_copies()
-            notes += check_values(record, content[record.source.key])
+            notes += check_values(record, data, content[record.source.key])
     faults.throw()
+    notes += lone_values(*records[0], content["rain"])
+    ranges = {record.source.name: range_of(record, content[record.source.key]) for record, _ in records}
     plan = plan.only(days)
     mask = mask_of(plan.rain, plan.rain.lazy(MEMORY_CHUNK_BYTES), content["rain"])
-    return plan, mask, empty, [*lost, *mask.notes, *notes]
+    return plan, mask, empty, [*notes, *mask.notes], ranges
 
 
 def days_as_written(rain: VariableYear, year: int) -> NDArray[Any]:

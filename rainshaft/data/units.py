@@ -15,6 +15,16 @@ import pint
 from rainshaft.data.header import Header
 from rainshaft.data.sources import InputError, Source
 
+SUM, MEAN = "sum", "mean"
+METHODS = {
+    **{"sum": SUM, "accumulated": SUM, "accumulation": SUM, "mean": MEAN, "average": MEAN},
+    **{"maximum": "maximum", "max": "maximum", "minimum": "minimum", "min": "minimum", "median": "median"},
+    **{"range": "range", "variance": "variance", "standard_deviation": "standard deviation"},
+}
+"""a word of `cell_methods` -> what it says; `point` says too little"""
+GRIB_METHODS = {"accum": "sum", "avg": "mean", "max": "maximum", "min": "minimum"}
+CURE_METHOD = "use a variable that holds totals or means"
+
 CANONICAL = {"rain": "mm/day", "temperature": "K", "elevation": "m"}
 """quantity to units; other quantities keep the units of their file"""
 
@@ -46,11 +56,26 @@ def conversion(header: Header) -> Conversion:
         units = stated or source.units or ""
         return Conversion(units, units)
     canonical = CANONICAL[source.quantity]
+    method = _method(header) if source.quantity == "rain" else ""
+    if method and method not in (SUM, MEAN):
+        raise header.fault(f"the {method} of each record ({_methods(header)})", "its total or its mean", CURE_METHOD)
     if source.quantity == "elevation" and not stated:
         return Conversion("", canonical)  # ASSUME m
-    units, (slope, offset) = _agreed_units(header, stated, canonical)
     notes = []
-    if units != stated:
+    if method == MEAN and _is_depth(stated):
+        if source.units is None or _is_depth(source.units):
+            raise header.fault(
+                f"a mean of depths (units {stated!r}, {_methods(header)})",
+                "a sum in such units, or a rate",
+                f"state what it is as {source.key}.units: `{stated}/h` for a mean of hourly sums, `{stated}/day` for "
+                "daily amounts",
+            )
+        notes.append(f"units {stated!r} of a mean say nothing of its period; taken as {source.units}, as configured.")
+        stated = ""  # the configuration decides
+    elif method == SUM and stated and not _is_depth(stated) and (_factors(stated, "rain") or (1, 0))[0] != 1:
+        notes.append(f"{_methods(header)} does not fit units {stated!r}; read as a rate.")
+    units, (slope, offset) = _agreed_units(header, stated, canonical)
+    if units != stated and not notes:
         found = f"units {stated!r} are of no such quantity" if stated else "no units in the file"
         notes.append(f"{found}; taken as {units}, as the configuration says.")
     if (slope, offset) != (1.0, 0.0):
@@ -59,6 +84,36 @@ def conversion(header: Header) -> Conversion:
     elif source.quantity == "rain" and _unit(units).dimensionality.get("[time]", 0) == 0:
         notes.append(f"units {units} read as daily totals, that is {canonical}.")
     return Conversion(units, canonical, slope, offset, tuple(map(source.note, notes)))
+
+
+def _method(header: Header) -> str:
+    """How the values of a record were made from shorter times, in the words of CF; empty where nothing says so."""
+    attributes = {**header.data.encoding, **header.data.attrs}
+    axes = r"(?:[\w-]*time[\w-]*|t|day)"
+    found = re.findall(
+        rf"\b{axes}\s*:\s*(?:\w+\s*:\s*)*(\w+)(\s+(?:within|over)\b)?", str(attributes.get("cell_methods", ""))
+    )
+    if len(found) == 1 and not found[0][1]:
+        method = found[0][0].lower()
+    else:
+        method = GRIB_METHODS.get(str(attributes.get("GRIB_stepType", "")), "")
+    return METHODS.get(method, "")
+
+
+def _methods(header: Header) -> str:
+    """The attribute that says how the values were made."""
+    attributes = {**header.data.encoding, **header.data.attrs}
+    name = "cell_methods" if "cell_methods" in attributes else "GRIB_stepType"
+    return f"{name} {attributes.get(name)!r}"
+
+
+def _is_depth(units: str) -> bool:
+    """Whether units are those of an amount of rain, not of a rate."""
+    try:
+        unit = _unit(units)
+    except (pint.PintError, ValueError, TypeError, AttributeError, AssertionError):
+        return False
+    return _factors(units, "rain") is not None and unit.dimensionality.get("[time]", 0) == 0
 
 
 def _agreed_units(header: Header, stated: str, canonical: str) -> tuple[str, tuple[float, float]]:
@@ -131,9 +186,12 @@ def length_in(units: str, wanted: str) -> float:
 
 def is_amount(header: Header) -> bool:
     """Whether the values of a rain are amounts of their record, such as mm, and not rates or fluxes."""
-    stated = str(header.data.attrs.get("units", "")).strip()
-    text = stated if stated and _factors(stated, "rain") else header.source.units or stated
+    return _unit(conversion(header).raw_units).dimensionality.get("[time]", 0) == 0
+
+
+def factor_between(units: str, wanted: str) -> float | None:
+    """Factor from one unit to another that has the same zero; None if they are of different kinds or no units."""
     try:
-        return _unit(text).dimensionality.get("[time]", 0) == 0
+        return float(cf_xarray.units.units.Quantity(1.0, _unit(units)).to(_unit(wanted)).magnitude)
     except (pint.PintError, ValueError, TypeError, AttributeError, AssertionError):
-        return False  # `conversion` refuses them
+        return None

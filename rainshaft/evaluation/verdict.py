@@ -12,6 +12,8 @@ from typing import Any
 
 DRIZZLE = 0.9  # a larger wet fraction, where the truth has a smaller one: it rains everywhere
 LEAST_CORRELATION = 0.4  # below it, members share less than a sixth of their variance with the truth
+NO_CORRELATION = 0.05  # below it, members have nothing to do with the days: so their predictors have not, either
+OTHER_SIZE = 8.0  # drizzle and thresholds change the mass by less; wrong units change it by more
 LEAST_DIVERSITY = 0.01  # members of the posterior below it are copies: the decoder ignores the latents
 POSTERIOR_CORRELATION = 0.6  # variations of a day must still be that day
 L_GRAD_FALL = 0.01  # a smaller fall from the first epoch to the best is noise
@@ -49,7 +51,7 @@ def judge(scores: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> dict[s
         advice = "No test day has members left. Lower sampling.min_threshold to 0.0."
         checks.append(_check("test days", 0, "at least 1", False, advice))
     else:
-        checks += [_wet_fraction(block), _mass_bias(block)]
+        checks += [*_input(block, posterior), _wet_fraction(block), _mass_bias(block)]
         checks += _nearness(block) if posterior else _calibration(block)
         checks += _realism(block)
     for training in trainings.items():
@@ -114,6 +116,26 @@ def _in_its_band(block: Block, key: str, too_low: str, too_high: str) -> Check:
 
 def _value(block: Block, name: str) -> float | None:
     return block["scores"][name]["value"]
+
+
+def _input(block: Block, posterior: bool) -> list[Check]:
+    """Blame the input where a score is so absurd that no setting mends it. Elsewhere there is nothing to check."""
+    cure = (
+        "Look at the input before any setting: `rainshaft check CONFIG` compares the day, the units and the place of "
+        "each predictor with the rain."
+    )
+    checks = []
+    correlation, bias = _value(block, "correlation_member_truth"), _value(block, "mass_bias")
+    if not posterior and correlation is not None and correlation < NO_CORRELATION:
+        advice = f"The members have nothing to do with the rain of their days. {cure}"
+        checks.append(
+            _check("input: days of the predictors", correlation, f"at least {NO_CORRELATION:g}", False, advice)
+        )
+    if bias is not None and not 1 / OTHER_SIZE <= 1 + bias <= OTHER_SIZE:
+        advice = f"The members have rain of another size. {cure}"
+        expected = f"a factor of {1 / OTHER_SIZE:.2g} to {OTHER_SIZE:g}"
+        checks.append(_check("input: size of the rain", 1 + bias, expected, False, advice))
+    return checks
 
 
 def _wet_fraction(block: Block) -> Check:

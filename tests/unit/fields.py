@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,9 +14,12 @@ import xarray as xr
 from rainshaft.config.sections import Dataset, Section
 from rainshaft.config.slices import NormalisationSettings
 from rainshaft.data.normalisation import fit_normalisation
+from rainshaft.data.pairing import Origin
 from rainshaft.files import write_netcdf
 
 Settings = TypeVar("Settings", bound=Section)
+
+RAIN = Origin("rain", "rain", "rain", day_is_stated=False)
 
 
 def slice_of(dataset: Dataset, settings: type[Settings]) -> Settings:
@@ -50,13 +56,14 @@ def make_fields(
     elevation: np.ndarray | None = None,
     context: dict[str, np.ndarray] | None = None,
     coarse: bool = True,
+    sources: Sequence[Origin] = (),
 ) -> Path:
     """Write canonical fields of consecutive days, with the channels pr (block means of the rain) and tas.
 
     `rain` is (day, row, column) in mm/day, row 0 the north; `temperature` (day, y, x) in K, by default from the day's
     number. `valid`, `coast_distance` (km) and `elevation` (m) are maps; by default all valid, no coast, flat land.
     `context` has a (day, v, u) for each name, row 0 the north; by default there is none. `coarse=False` leaves no
-    channel.
+    channel. `sources` says where the rain and each predictor come from; by default they are made from the rain.
     """
     days, height, width = rain.shape
     maps = (height, width)
@@ -98,6 +105,7 @@ def make_fields(
             "factor": factor,
             "rain_channel": "pr" if coarse else "",
             "grid_kind": "latitude/longitude",
+            "sources": json.dumps([asdict(origin) for origin in sources or [RAIN]]),
             "ingest": "[]",
         },
     )

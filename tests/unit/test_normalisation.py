@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -6,7 +8,8 @@ from fields import make_fields, slice_of
 from rainshaft.config.sections import Dataset, Split
 from rainshaft.config.slices import NormalisationSettings
 from rainshaft.data import normalisation as module
-from rainshaft.data.normalisation import fit_normalisation, split_days
+from rainshaft.data.normalisation import fit_normalisation, ingest_of, split_days
+from rainshaft.data.pairing import Origin
 from rainshaft.errors import UserError
 from rainshaft.files import write_netcdf
 
@@ -260,6 +263,44 @@ def test_normalisation_survives_a_file(tmp_path, calendar):
         xr.testing.assert_allclose(result, back, rtol=1e-6)
         assert back.attrs["data_fingerprint"] == result.attrs["data_fingerprint"]
         assert list(back.split.values) == list(result.split.values)
+
+
+def test_the_log_says_how_much_of_each_part_there_is(years, caplog):
+    with caplog.at_level("INFO", logger="rainshaft"):
+        fit_normalisation(years, settings(YEARS.model_copy(update={"test": (2003,), "validation": (2002,)})))
+    assert "train: 40 days from 2001-01-01 to 2001-02-09" in caplog.messages
+    assert "test: 40 days from 2003-01-01 to 2003-02-09" in caplog.messages
+
+
+def test_ingest_joins_notes_and_ranges_of_all_years(years):
+    for path, low in zip(years, (0.0, -1.5, 2.0), strict=True):
+        with xr.open_dataset(path) as opened:
+            year = opened.load()
+        values = {"rain": {"units": "mm/day", "min": low, "max": 30.0 + low, "values": 100, "missing": 0.1 + low / 100}}
+        year.attrs |= {"ingest": json.dumps([f"a sentence {low}"]), "values": json.dumps(values)}
+        write_netcdf(year, path)
+    found = ingest_of(years, fit_normalisation(years, settings()))
+    assert found["2002"] == ["a sentence -1.5"]
+    assert found["all years"] == []
+    assert found["values"]["2003"]["rain"]["min"] == 2.0
+    joined = found["values"]["all years"]["rain"]
+    assert joined == {"units": "mm/day", "min": -1.5, "max": 32.0, "values": 300, "missing": pytest.approx(0.1017)}
+
+
+def test_training_on_predictors_of_another_day_is_refused(tmp_path):
+    origins = [Origin("rain", "rain", "rain", day_is_stated=False)]
+    origins += [Origin(f"predictors.{i}", name, "other", day_is_stated=False) for i, name in enumerate(("pr", "tas"))]
+    origins[1] = Origin("predictors.0", "predictor pr", "rain", day_is_stated=False)
+    paths = []
+    for y in (2001, 2002, 2003):
+        path = make_fields(tmp_path / f"{y}.nc", showers(90, y), f"{y}-01-01", sources=origins)
+        with xr.open_dataset(path) as opened:
+            year = opened.load()
+        year["predictors"] = year.predictors.roll(time=1)
+        write_netcdf(year, path)
+        paths.append(path)
+    with pytest.raises(UserError, match=r"predictors\.0\.files .*one day late"):
+        fit_normalisation(paths, settings())
 
 
 # ------------------------------------------------------------------------------------ categories

@@ -301,7 +301,7 @@ def test_elevation_and_land(make, tmp_path):
     fields, _ = make(rain_file(), **elevation, land={"file": str(tmp_path / "bool.nc"), "variable": "sftlf"})
     np.testing.assert_array_equal(fields.land, share > 50)
     static(np.where(height > 0, height, -9999), "z", "m").to_netcdf(tmp_path / "z.nc")
-    assert "z: found -9999 m" in refused(make, rain_file(), **elevation)
+    assert "z: found -9999 in" in refused(make, rain_file(), **elevation)
 
 
 def test_elevation_on_another_grid_is_refused(tmp_path):
@@ -447,6 +447,7 @@ def test_factor_too_large(tmp_path):
 def test_coarse_rain_predictor(make):
     raw = coarse_file(value=3.0, units="kg m-2 s-1").rename(tas="prc")
     raw = raw.assign(prc=(raw.prc / 86400).assign_attrs(units="kg m-2 s-1"))
+    raw = raw.isel(time=slice(40))  # too few days to notice that it is no rain of these days
     fields, _ = make(rain_file(), {**tas(), "prc": (raw, {"quantity": "rain"})})
     assert list(fields.channel.values) == ["tas", "prc"]
     assert list(fields.channel_units.values) == ["K", "mm/day"]
@@ -744,9 +745,9 @@ def test_negative_rain(make):
     fields, notes = make(raw)
     assert fields.pr[5, 2, 3] == 0
     assert any("1 values between" in note for note in notes)
-    raw.pr[5, 2, 3] = -999
+    raw.pr[5, 2, 3] = -7
     message = refused(make, raw)
-    assert "-999 mm/day on 2001-01-06" in message
+    assert "-7 mm/day on 2001-01-06" in message
     assert "_FillValue" in message
 
 

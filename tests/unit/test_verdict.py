@@ -91,6 +91,26 @@ def test_drizzle_leads_to_the_drizzle_advice():
     assert text.count("\n") == len(bad), "a line for each failed check"
 
 
+@pytest.mark.parametrize(
+    ("scores", "check"),
+    [
+        ({"correlation_member_truth": 0.004, "calibration_gap": -0.5}, "input: days of the predictors"),
+        ({"mass_bias": 22.9}, "input: size of the rain"),
+        ({"mass_bias": -0.96}, "input: size of the rain"),
+    ],
+)
+def test_absurd_scores_blame_the_input_before_any_setting(scores, check):
+    verdict = judge(scores_of(wet=0.2, **scores), GOOD_LOG)
+    assert next(iter(failed(verdict))) == check
+    assert "next: The members have" in summary(verdict)
+    assert "rainshaft check" in summary(verdict).splitlines()[0]
+
+
+def test_weak_scores_do_not_blame_the_input():
+    for scores in ({"correlation_member_truth": 0.1}, {"mass_bias": -0.8}, {"correlation_member_truth": None}):
+        assert not [name for name in failed(judge(scores_of(**scores), [])) if name.startswith("input")]
+
+
 def test_rain_everywhere_is_no_drizzle_where_it_rains_everywhere():
     wet_climate = scores_of(wet=0.97)
     wet_climate["all_days"]["observed"]["wet_fraction"] = 0.96
