@@ -2,7 +2,7 @@
 # Sets rainshaft up in .venv (once) and runs it. Needs bash, Python 3.11 to 3.13 and, the first time, the network.
 set -euo pipefail
 started=$PWD # paths that the user gives are counted from here
-cd "$(dirname "${BASH_SOURCE[0]}")"
+CDPATH="" cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")"
 
 usage='./run.sh init FILES    look at your files, folders or patterns and write my.yaml, a configuration that runs
 ./run.sh check CONFIG  say in seconds what it will do and cost, and name all problems at once
@@ -113,16 +113,24 @@ install() {
     fi
     builder=""
     step "rainshaft itself" pip_install --no-deps --no-build-isolation --editable .
+    # Also without run.sh, a module system must not put packages in the way that would hide those of .venv.
+    echo 'unset PYTHONPATH' >>.venv/bin/activate
+    echo 'unsetenv PYTHONPATH' >>.venv/bin/activate.csh
+    echo 'set -e PYTHONPATH' >>.venv/bin/activate.fish
     # Keep the bytecode, also where the site switches that off. Without it every job would compile all that it imports.
     step "first import" env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -c "$first_import"
 }
 
 lock() { # lets one set-up work at a time
     local words="waiting for another set-up in this folder"
+    local status=2
     if command -v flock >/dev/null; then
         exec 9>>.venv.lock
-        flock -n 9 || { echo "$words" && flock 9; }
-    else
+        flock -n 9 2>/dev/null && return || status=$?
+    fi
+    if [ "$status" = 1 ]; then
+        echo "$words" && flock 9
+    else # no flock, or a file system without locks
         until mkdir .venv.lock.d 2>/dev/null; do
             [ -z "$words" ] || echo "$words (if there is none: rmdir .venv.lock.d)"
             words="" && sleep 1
@@ -139,8 +147,12 @@ unlock() {
 }
 
 setup() {
+    case $PWD in
+        *[[:space:]\[\]\{\}\(\)\<\>\'\"\\\$\&\;\|\*\?\`:]*)
+            die "rainshaft cannot work in $PWD" "move the clone to a path of letters, digits and . _ - + only" ;;
+    esac
     unset PYTHONPATH PYTHONHOME # a module system may put packages there that would hide those of .venv
-    export PYTHONNOUSERSITE=1 PATH="$PWD/.venv/bin:$PATH"
+    export PYTHONNOUSERSITE=1 PYTHONUTF8=1 PATH="$PWD/.venv/bin:$PATH"
     if is_set_up; then return; fi
     trap unlock EXIT
     lock
@@ -154,20 +166,7 @@ setup() {
 
 # ------------------------------------------------------------------------------------------------------------ words
 results_of() { # prints the results folder of the configuration that snakemake gets with these arguments
-    python - "$@" <<'EOF'
-import argparse, yaml
-
-parser = argparse.ArgumentParser(allow_abbrev=False)
-parser.add_argument("--configfile", "--configfiles", nargs="+", default=["config/config.yaml"])
-parser.add_argument("--config", "-C", nargs="+", default=[])
-given, _ = parser.parse_known_args()
-found = {}
-for path in given.configfile:
-    with open(path) as file:
-        found |= yaml.safe_load(file) or {}
-found |= dict(item.split("=", 1) for item in given.config)
-print(found.get("results", "results"))
-EOF
+    python rainshaft/config/yamlfile.py --results "$@"
 }
 
 demo() {

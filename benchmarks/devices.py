@@ -98,7 +98,9 @@ def main() -> None:
         code = (
             f"import runpy; print(*runpy.run_path({__file__!r})['measure'](*{(experiment, data, steps, device, amp)}))"
         )
-        done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, encoding="utf-8"
+        )
         step, operations, member, memory = map(float, done.stdout.split())
         first = first or (step, member)
         trained = f"{1 / step:.1f} | {first[0] / step:.1f} | {operations / step / 1e12:.2f}"

@@ -65,7 +65,7 @@ def main() -> None:
     print("| tile | memory MB | s | memory / whole | s / whole |\n|---|---|---|---|---|")
     for tile in (side, 512, 256, 128):
         code = f"import runpy; print(*runpy.run_path({__file__!r})['measure']({side}, {tile}))"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, encoding="utf-8")
         memory, seconds = map(float, done.stdout.split())
         whole = whole or (memory, seconds)
         row = f"{memory:.0f} | {seconds:.1f} | {memory / whole[0]:.2f} | {seconds / whole[1]:.2f}"

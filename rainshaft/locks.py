@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import logging
 import os
@@ -11,8 +10,6 @@ from pathlib import Path
 from typing import IO
 
 log = logging.getLogger("rainshaft")
-
-CANNOT_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # some Lustre and NFS mounts
 
 
 class Lock:
@@ -42,11 +39,13 @@ class Lock:
         except BlockingIOError:
             file.close()
             return False
-        except OSError as error:
-            if error.errno not in CANNOT_LOCK:
-                raise
+        except OSError as error:  # file systems without locks have a number of their own for this error, such as 524
             self.is_sure = False
-            log.warning("%s: no locks on this file system; see to it yourself that only one process is here", self.path)
+            log.warning(
+                "%s: no locks on this file system (%s); see to it yourself that only one process is here",
+                self.path,
+                error.strerror,
+            )
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()

@@ -46,9 +46,9 @@ class Project:
             self.command(*arguments),
             cwd=self.folder,
             capture_output=True,
-            text=True,
             timeout=600,
             env=environment() | variables,
+            encoding="utf-8",
         )
         output = done.stdout + done.stderr
         assert done.returncode == expect, output[-6000:]
@@ -56,7 +56,7 @@ class Project:
 
     def start(self, *arguments: str) -> subprocess.Popen:
         """Start Snakemake in a process group of its own; Ctrl-C reaches it even where the tests ignore theirs."""
-        log = open(self.folder / "started.log", "w")  # noqa: SIM115
+        log = open(self.folder / "started.log", "w", encoding="utf-8")  # noqa: SIM115
         return subprocess.Popen(
             self.command(*arguments),
             cwd=self.folder,
@@ -88,7 +88,7 @@ class Project:
         self._insert(path, function, 'log.info("another word")  # and why')
 
     def _insert(self, path: str, function: str, statement: str) -> None:
-        source = (self.folder / path).read_text()
+        source = (self.folder / path).read_text(encoding="utf-8")
         (found,) = [
             node
             for node in ast.walk(ast.parse(source))
@@ -97,13 +97,13 @@ class Project:
         first = found.body[1 if ast.get_docstring(found) is not None else 0]
         lines = source.splitlines(keepends=True)
         lines.insert(first.lineno - 1, " " * first.col_offset + statement + "\n")
-        (self.folder / path).write_text("".join(lines))
+        (self.folder / path).write_text("".join(lines), encoding="utf-8")
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Replace the one place where a text stands in a file."""
-        text = (self.folder / path).read_text()
+        text = (self.folder / path).read_text(encoding="utf-8")
         assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {path}"
-        (self.folder / path).write_text(text.replace(old, new))
+        (self.folder / path).write_text(text.replace(old, new), encoding="utf-8")
 
 
 def environment() -> dict[str, str]:

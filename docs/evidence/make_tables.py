@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pages", type=Path, default=DOCS, help="folder of the pages")
     given = parser.parse_args(arguments)
     here = ["git", "-C", str(DOCS), "rev-parse", "--short", "HEAD"]
-    commit = given.commit or subprocess.run(here, capture_output=True, text=True, check=True).stdout.strip()
+    commit = given.commit or subprocess.run(here, capture_output=True, check=True, encoding="utf-8").stdout.strip()
     for results in given.results:
         for dataset, table in tables(results, commit, given.machine).items():
             changed = [str(page) for page in sorted(given.pages.rglob("*.md")) if insert(page, dataset, table)]

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from rainshaft.config.messages import fault_lines
 from rainshaft.config.sections import WINDS, Config
+from rainshaft.config.yamlfile import faults_of
 from rainshaft.errors import UserError, nearest
 from rainshaft.refinements import refinements
 
 
 class ConfigError(UserError):
     """The configuration cannot be used. The message has one line for each fault."""
+
+
+def check_files(paths: Iterable[str | Path]) -> None:
+    """Refuse configuration files from which YAML would read something else than their text seems to say.
+
+    Raises
+    ------
+    ConfigError
+        For each fault a line that names the file and its line.
+    """
+    if lines := [line for path in paths for line in faults_of(Path(path))]:
+        raise ConfigError("\n".join(lines))
 
 
 SHARED_SECTIONS = ("model", "loss", "train", "sampling")
@@ -43,6 +58,7 @@ def load(raw: dict[str, Any], baselines: Sequence[str]) -> Config:
     _validate(raw)  # as it stands, so that a fault in a shared section is named once and not in every experiment
     merged = dict(raw, experiments={name: _with_defaults(raw, entry) for name, entry in raw["experiments"].items()})
     config = _validate(merged)
+    _require_plain_results(config)
     _require_known_baselines(config, baselines)
     # Only the merged experiments tell whether keys of different sections fit together.
     _require_mass_to_conserve(config)
@@ -50,6 +66,16 @@ def load(raw: dict[str, Any], baselines: Sequence[str]) -> Config:
     _require_no_flipped_winds(config)
     _require_stopping_metric(config)
     return _replicated(config)
+
+
+def _require_plain_results(config: Config) -> None:
+    """Refuse a folder for the results whose name Snakemake, netCDF or a shell would read as something else."""
+    found = config.results
+    if not re.fullmatch(r"[^-~[\s{}<>$\\](?:[^{}<>$\\\x00-\x1f]*[^\s{}<>$\\])?", found):
+        raise ConfigError(
+            f"results: found {found!r}, expected the path of a folder without any of {{ }} < > $ \\ in it, without a "
+            "space at its ends, and without -, ~ or [ at its beginning; write the whole path"
+        )
 
 
 def _require_known_baselines(config: Config, baselines: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from typing import Any
 
@@ -56,13 +57,21 @@ def _shown(value: Any) -> str:
 
 
 def _cure(fault: Any) -> str:
-    """What to write for a number that YAML takes for a text, such as 1e-3 without a point; empty for other faults."""
-    if fault["type"] != "float_type" or not isinstance(fault["input"], str):
-        return ""
-    try:
-        return f"; write {float(fault['input'])}"
-    except ValueError:
-        return ""
+    """What to write for a value that YAML takes for something else; empty for other faults."""
+    kind, found = fault["type"], fault["input"]
+    if kind == "float_type" and isinstance(found, str):  # 1e-3 without a point is a text
+        try:
+            return f"; write {float(found)}"
+        except ValueError:
+            return ""
+    if kind == "string_type" and isinstance(found, bool):
+        return "; YAML reads yes, no, on and off as true or false, so write such a word in quotes"
+    if kind == "string_type" and found is not None and not isinstance(found, list | dict):
+        return "; write it in quotes"
+    if kind == "tuple_type" and isinstance(found, str) and (years := re.fullmatch(r"(\d{4})\s*[-:–]\s*(\d{4})", found)):
+        first, last = int(years[1]), int(years[2])
+        return f"; write {list(range(first, last + 1))}" if first <= last <= first + 200 else ""
+    return ""
 
 
 def _expected(fault: Any) -> str:

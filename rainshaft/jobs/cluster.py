@@ -26,7 +26,7 @@ def jobs_in_queue(folder: Path) -> list[str] | None:
     if not shutil.which("squeue"):
         return []
     command = ["squeue", "--me", "--noheader", "--format=%i|%k|%Z"]
-    listed = subprocess.run(command, capture_output=True, text=True)
+    listed = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     if listed.returncode:
         return None
     rows = [line.split("|", 2) for line in listed.stdout.splitlines()]

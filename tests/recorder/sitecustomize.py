@@ -30,7 +30,7 @@ def write():
     script = scripts[0].stem.split(".", 1)[1]  # Snakemake puts a word of its own before the name
     modules = sorted(name for name in sys.modules if name.split(".")[0] == "rainshaft")
     path = Path(os.environ["RAINSHAFT_RECORD"]) / f"{script}-{os.getpid()}.json"
-    path.write_text(json.dumps({"script": script, "ran": sorted(ran), "modules": modules}))
+    path.write_text(json.dumps({"script": script, "ran": sorted(ran), "modules": modules}), encoding="utf-8")
 
 
 if scripts and "RAINSHAFT_RECORD" in os.environ:

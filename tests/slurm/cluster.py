@@ -59,7 +59,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 60, what: str = "
 
 def run(*command: str, check: bool = True) -> str:
     """What a command prints."""
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")
     assert not check or done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
     return done.stdout
 
@@ -110,7 +110,7 @@ class Cluster:
         return self.folder / "etc/slurm.conf"
 
     def _daemon(self, *command: str) -> subprocess.Popen:
-        log = open(self.folder / "log" / f"{Path(command[0]).name}-{len(self.daemons)}.out", "w")  # noqa: SIM115
+        log = open(self.folder / "log" / f"{Path(command[0]).name}-{len(self.daemons)}.out", "w", encoding="utf-8")  # noqa: SIM115
         daemon = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
         self.daemons.append(daemon)
         return daemon
@@ -173,9 +173,9 @@ class Cluster:
             gpus = f" Gres=gpu:fake:{GPUS}" if node == "g1" else ""
             address = f"NodeHostname=localhost NodeAddr=127.0.0.1 Port={port}"
             lines.append(f"NodeName={node} {address} CPUs={CPUS} RealMemory=64000{gpus}")
-        self.config.write_text("\n".join(lines) + "\n")
+        self.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
         (self.folder / "etc/gres.conf").write_text(
-            f"AutoDetect=off\nNodeName=g1 Name=gpu Type=fake File={devices}/nvidia[0-{GPUS - 1}]\n"
+            f"AutoDetect=off\nNodeName=g1 Name=gpu Type=fake File={devices}/nvidia[0-{GPUS - 1}]\n", encoding="utf-8"
         )
         CONFIG.parent.mkdir(parents=True, exist_ok=True)
         CONFIG.unlink(missing_ok=True)
@@ -230,7 +230,7 @@ class Cluster:
             "StorageLoc": "slurm_acct_db",
         }
         file = self.folder / "etc/slurmdbd.conf"
-        file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
         file.chmod(0o600)
         self._daemon("env", f"SLURM_CONF={self.config}", "slurmdbd", "-D")
         wait_for(lambda: "Cluster" in run("sacctmgr", "show", "cluster", check=False), 30, "slurmdbd")

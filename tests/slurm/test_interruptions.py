@@ -25,10 +25,10 @@ def sha256(path):
 def trained(cluster, finished, tmp_path):
     """A project with one training of many epochs, run through the profile without a disturbance."""
     project = replace(finished.copy(tmp_path / "project"), snakemake=IMPATIENT)
-    config = yaml.safe_load((project.folder / "tiny.yaml").read_text())
+    config = yaml.safe_load((project.folder / "tiny.yaml").read_text(encoding="utf-8"))
     config["train"] |= {"device": "auto", "epochs": 16}
     config["experiments"] = {"calibrated": {"dataset": "tiny"}}
-    (project.folder / "tiny.yaml").write_text(yaml.safe_dump(config))
+    (project.folder / "tiny.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     project.run(WEIGHTS, *THROUGH_SLURM)
     return project
 
@@ -62,11 +62,11 @@ class Training:
         return job["JobId"]
 
     def words(self):
-        return self.log.read_text() if self.log.exists() else ""
+        return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
 
     def tail(self):
         log = self.project.folder / "started.log"
-        return log.read_text()[-1500:] if log.exists() else ""
+        return log.read_text(encoding="utf-8")[-1500:] if log.exists() else ""
 
 
 def python_of(job):
@@ -113,6 +113,8 @@ def test_a_training_goes_on_after_whatever_happens_to_its_job_or_to_snakemake(cl
     assert not cluster.jobs("RUNNING")
     assert project.planned(WEIGHTS, *THROUGH_SLURM).rules == set()
     assert not list(project.results.rglob("*.pt.*.part"))
-    words = [path.read_text() for path in (project.results / "logs/slurm/rule_train_model").rglob("*.log")]
+    words = [
+        path.read_text(encoding="utf-8") for path in (project.results / "logs/slurm/rule_train_model").rglob("*.log")
+    ]
     ends = sum("stopped by a signal at step" in text for text in words)
     assert ends == 4, "scancel, the time limit, Ctrl-C and the last run, which cancels what was left"

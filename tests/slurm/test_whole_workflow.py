@@ -28,10 +28,10 @@ def accounted():
 def through_slurm(cluster, tmp_path_factory):
     """A workflow of one experiment, run through the profile, and the accounting of it."""
     project = replace(copy_project(tmp_path_factory.mktemp("slurm") / "project"), snakemake=IMPATIENT)
-    config = yaml.safe_load((project.folder / "tiny.yaml").read_text())
+    config = yaml.safe_load((project.folder / "tiny.yaml").read_text(encoding="utf-8"))
     config["train"]["device"] = "auto"
     del config["experiments"]["gradient-loss"]
-    (project.folder / "tiny.yaml").write_text(yaml.safe_dump(config))
+    (project.folder / "tiny.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     with pytest.MonkeyPatch.context() as site:
         site.setenv("RAINSHAFT_ACCOUNT", "lab")
         site.setenv("RAINSHAFT_CPU_PARTITION", "short")

@@ -18,11 +18,13 @@ def answers(tmp_path, monkeypatch):
     def give(*lists):
         for number, rows in enumerate(lists):
             text = "" if rows is None else "".join(f"{row}\n" for row in rows)
-            (tmp_path / f"answer{number}").write_text("exit 1" if rows is None else f"printf '{text}'")
+            (tmp_path / f"answer{number}").write_text(
+                "exit 1" if rows is None else f"printf '{text}'", encoding="utf-8"
+            )
         (tmp_path / "squeue").write_text(
-            f"#!/bin/sh\ncd {tmp_path}; n=$(ls | grep -c asked); touch asked$n; . ./answer$n\n"
+            f"#!/bin/sh\ncd {tmp_path}; n=$(ls | grep -c asked); touch asked$n; . ./answer$n\n", encoding="utf-8"
         )
-        (tmp_path / "scancel").write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/cancelled\n')
+        (tmp_path / "scancel").write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/cancelled\n', encoding="utf-8")
         for name in ("squeue", "scancel"):
             (tmp_path / name).chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -51,7 +53,7 @@ def test_without_slurm_the_queue_is_empty(tmp_path, monkeypatch):
 def test_jobs_count_as_there_until_squeue_says_otherwise(answers, row, tmp_path):
     cancelled = answers([row(7), row(8)], [row(7)], None, [])
     assert cluster.cancel_left_jobs(tmp_path) == 2
-    assert cancelled.read_text() == "7 8\n"
+    assert cancelled.read_text(encoding="utf-8") == "7 8\n"
     assert len(list(tmp_path.glob("asked*"))) == 4
 
 

@@ -57,7 +57,9 @@ def test_links_lead_to_files(file: str) -> None:
 def test_words_for_run_sh_exist() -> None:
     shown = {word for page in PAGES for word in re.findall(r"\./run\.sh (\w+)", text_of(page))}
     assert shown
-    help_text = subprocess.run(["bash", "run.sh", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    help_text = subprocess.run(
+        ["bash", "run.sh", "help"], cwd=ROOT, capture_output=True, check=True, encoding="utf-8"
+    ).stdout
     assert not [word for word in shown if f"./run.sh {word}" not in help_text]
 
 

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 import rainshaft
 
 ROOT = Path(__file__).resolve().parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PYTHON = SpecifierSet(PROJECT["requires-python"])
 CONDA_NAMES = {"torch": "pytorch"}
 WORKFLOW_ONLY = {"snakemake", "snakemake-executor-plugin-slurm"}  # jobs in a conda environment do not import these
@@ -34,7 +34,9 @@ EXTRAS = {name: requirements(lines) for name, lines in PROJECT["optional-depende
 def locked(file: str) -> dict[str, list[str]]:
     """The versions of each package in a lock: several where they differ between Pythons."""
     versions: dict[str, list[str]] = {}
-    for name, version in re.findall(r"^([a-z0-9-]+)==([^\s;]+)", (ROOT / file).read_text(), re.MULTILINE):
+    for name, version in re.findall(
+        r"^([a-z0-9-]+)==([^\s;]+)", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE
+    ):
         versions.setdefault(name, []).append(version)
     return versions
 
@@ -55,7 +57,7 @@ def test_lock_satisfies_pyproject(file: str, needed: dict[str, SpecifierSet]) ->
 
 @pytest.mark.parametrize("file", ["requirements.lock", "requirements-rainfarm.lock"])
 def test_lock_has_hashes_and_no_addresses(file: str) -> None:
-    text = (ROOT / file).read_text()
+    text = (ROOT / file).read_text(encoding="utf-8")
     entries = re.split(r"^(?=[a-z0-9-]+==)", text, flags=re.MULTILINE)[1:]
     assert entries
     assert not [e.split()[0] for e in entries if "--hash=sha256:" not in e]
@@ -67,14 +69,14 @@ def test_lock_leaves_torch_to_the_machine() -> None:
 
 
 def test_torch_is_one_that_fits() -> None:
-    (torch,) = requirements((ROOT / "requirements-torch.txt").read_text().split()).items()
+    (torch,) = requirements((ROOT / "requirements-torch.txt").read_text(encoding="utf-8").split()).items()
     name, (version,) = torch
     assert name == "torch"
     assert version.version in NEEDED["torch"]
 
 
 def test_apptainer_definition_installs_all_requirements() -> None:
-    definition = (ROOT / "workflow/envs/rainshaft.def").read_text()
+    definition = (ROOT / "workflow/envs/rainshaft.def").read_text(encoding="utf-8")
     installed, copied = definition.split("%post")[1], definition.split("%files")[1].split("%post")[0]
     for path in ROOT.glob("requirements*"):
         assert f"-r /opt/rainshaft/{path.name}\n" in installed
@@ -82,7 +84,7 @@ def test_apptainer_definition_installs_all_requirements() -> None:
 
 
 def test_conda_environment_has_the_names_and_bounds_of_pyproject() -> None:
-    environment = yaml.safe_load((ROOT / "workflow/envs/rainshaft.yaml").read_text())
+    environment = yaml.safe_load((ROOT / "workflow/envs/rainshaft.yaml").read_text(encoding="utf-8"))
     conda = requirements(environment["dependencies"])
     wanted = {k: v for k, v in (NEEDED | EXTRAS["rainfarm"]).items() if k not in WORKFLOW_ONLY | NOT_ON_CONDA}
     wanted = {CONDA_NAMES.get(k, k): v for k, v in wanted.items()} | {
@@ -95,7 +97,7 @@ def test_every_import_is_named_in_pyproject() -> None:
     imported = set()
     for folder in ("rainshaft", "workflow/scripts"):
         for path in (ROOT / folder).glob("**/*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Import):
                     imported |= {alias.name.split(".")[0] for alias in node.names}
                 elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -108,6 +110,6 @@ def test_every_import_is_named_in_pyproject() -> None:
 
 
 def test_version_is_the_same_everywhere() -> None:
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    newest = re.search(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    newest = re.search(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert rainshaft.__version__ == PROJECT["version"] == str(citation["version"]) == newest[1]

@@ -62,7 +62,7 @@ def test_context_leaves_whole_with_its_units(files):
 def test_the_manifest_says_where_each_field_comes_from(files):
     folder, fields, members, _ = files
     export(folder / "posterior.nc", fields, folder / "out.nc", folder / "out.json")
-    manifest = json.loads((folder / "out.json").read_text())
+    manifest = json.loads((folder / "out.json").read_text(encoding="utf-8"))
     assert manifest["sha256"] == hashlib.sha256((folder / "out.nc").read_bytes()).hexdigest()
     assert manifest["fields"] == 5
     first, last = manifest["days"]

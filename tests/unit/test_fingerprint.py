@@ -68,7 +68,7 @@ def library(tmp_path, monkeypatch):
     folder = tmp_path / "lib"
     for name, text in LIBRARY.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
     monkeypatch.setattr(fingerprint, "LIBRARY", folder)
     monkeypatch.setattr(fingerprint, "PACKAGE", "lib")
     monkeypatch.setattr(fingerprint, "NO_RESULTS", ("lib.config", "lib.carrier"))
@@ -76,8 +76,8 @@ def library(tmp_path, monkeypatch):
     def of(script=SCRIPT, path="formulas/sums.py", old="", new=""):
         text = LIBRARY[path]
         assert not old or text.count(old) == 1
-        (folder / path).write_text(text.replace(old, new) if old else text)
-        (tmp_path / "script.py").write_text(script)
+        (folder / path).write_text(text.replace(old, new) if old else text, encoding="utf-8")
+        (tmp_path / "script.py").write_text(script, encoding="utf-8")
         for cached in (fingerprint._module, fingerprint._path, fingerprint._used_by, fingerprint._definition):
             cached.cache_clear()
         return fingerprint.code_fingerprint(tmp_path / "script.py")
@@ -196,7 +196,7 @@ def test_every_supported_python_gives_one_fingerprint():
     pythons = [found for minor in (11, 12, 13) if (found := shutil.which(f"python3.{minor}"))]
     outputs = {}
     for python in pythons:
-        done = subprocess.run([python, "-c", code, ROOT], capture_output=True, text=True, cwd="/")
+        done = subprocess.run([python, "-c", code, ROOT], capture_output=True, cwd="/", encoding="utf-8")
         if done.returncode == 0:  # a shim of a version manager may stand for a Python that is not there
             outputs[python] = done.stdout
         else:

@@ -120,7 +120,7 @@ def test_the_toy_learns_and_the_log_has_the_terms_that_judge_the_prior_alone(tra
 def test_the_toy_comes_back_from_its_file_which_names_its_kind(trained, toy):
     (network,) = toy.networks
     assert isinstance(network, Toy)
-    assert json.loads((trained / "model.json").read_text())["kind"] == "toy"
+    assert json.loads((trained / "model.json").read_text(encoding="utf-8"))["kind"] == "toy"
     assert network.scale.item() != pytest.approx(0.5, abs=0.05)
     assert not network.training
 

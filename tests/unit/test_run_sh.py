@@ -12,6 +12,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[2]
+YAMLFILE = "rainshaft/config/yamlfile.py"
 TOOLS = [
     "awk",
     "bash",
@@ -32,7 +33,7 @@ TOOLS += ["tail", "tee", "touch"]
 
 
 def executable(path: Path, text: str) -> None:
-    path.write_text("#!/bin/sh\n" + text + "\n")
+    path.write_text("#!/bin/sh\n" + text + "\n", encoding="utf-8")
     path.chmod(0o755)
 
 
@@ -45,6 +46,8 @@ class Copy:
         self.bin.mkdir()
         for path in (ROOT / "run.sh", ROOT / "pyproject.toml", *ROOT.glob("requirements*")):
             shutil.copy(path, self.folder)
+        (self.folder / YAMLFILE).parent.mkdir(parents=True)
+        shutil.copy(ROOT / YAMLFILE, self.folder / YAMLFILE)
         for tool in TOOLS:
             if found := shutil.which(tool):
                 (self.bin / tool).symlink_to(found)
@@ -66,7 +69,7 @@ class Copy:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
         )
 
     def run(self, *arguments: str, **environment: str) -> tuple[int, str]:
@@ -81,7 +84,7 @@ class Copy:
         (venv / "setup.log").touch()
         executable(
             venv / "bin" / "python",
-            f'case "$1" in -V) echo Python 3.11.7 && exit ;; -) exec {sys.executable} "$@" ;; esac\n'
+            f'case "$1" in -V) echo Python 3.11.7 && exit ;; *.py) exec {sys.executable} "$@" ;; esac\n'
             'echo "python $*"; exit 5',
         )
         script = 'source ./run.sh help >/dev/null; is_set_up || { echo "$torch" >.venv/torch; stamp >.venv/stamp; }'
@@ -129,7 +132,9 @@ def test_old_python_is_refused_by_version(copy: Copy) -> None:
 
 @pytest.mark.parametrize("minor", range(8, 20))
 def test_pythons_are_taken_as_pyproject_says(full_disk: Copy, minor: int) -> None:
-    supported = SpecifierSet(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"])
+    supported = SpecifierSet(
+        tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
+    )
     full_disk.python(f"3.{minor}.1", "python-of-mine")
     (full_disk.bin / "python3.11").unlink()
     _, output = full_disk.run("setup", PYTHON="python-of-mine")
@@ -192,7 +197,7 @@ def test_what_changed_is_set_up_again(full_disk: Copy, change: str) -> None:
     full_disk.pretend_set_up()
     environment = {}
     if change == "lock":
-        with open(full_disk.folder / "requirements.lock", "a") as lock:
+        with open(full_disk.folder / "requirements.lock", "a", encoding="utf-8") as lock:
             lock.write("# changed\n")
     elif change == "torch":
         environment["TORCH"] = "torch==2.12.0"
@@ -245,7 +250,7 @@ esac"""
 
 def calls(copy: Copy) -> list[str]:
     path = copy.folder / "calls"
-    found = path.read_text().splitlines() if path.exists() else []
+    found = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     path.unlink(missing_ok=True)
     return found
 
@@ -258,8 +263,10 @@ def test_demo_shows_the_results_of_its_configuration_and_makes_the_report_only_f
     other = copy.folder / "results" / "comparison"
     other.mkdir(parents=True)
     for name in ("table.md", "console.txt"):
-        (other / name).write_text("ANOTHER\n")
-    (copy.folder / "mine.yaml").write_text('results: "results/mine" # a comment\n' if by == "file" else "seed: 2\n")
+        (other / name).write_text("ANOTHER\n", encoding="utf-8")
+    (copy.folder / "mine.yaml").write_text(
+        'results: "results/mine" # a comment\n' if by == "file" else "seed: 2\n", encoding="utf-8"
+    )
     arguments = ["--configfile", "mine.yaml", "--quiet"]
     arguments += [] if by == "file" else ["--config", "results=results/mine"]
     status, output = copy.run("demo", *arguments)

@@ -186,11 +186,11 @@ def test_the_file_has_all_test_days_is_masked_and_says_where_it_comes_from(model
 
 def test_days_from_a_file_and_what_is_wrong_with_it(data, tmp_path):
     dates = tmp_path / "days.txt"
-    dates.write_text("2001-01-02\n2001-01-03\n")
+    dates.write_text("2001-01-02\n2001-01-03\n", encoding="utf-8")
     chosen = choose_days(data[1], f"file:{dates}")
     assert chosen[1:3].all()
     assert not chosen[0]
-    dates.write_text("1999-01-02\n")
+    dates.write_text("1999-01-02\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"1 of 1 dates are not in the dataset, the first is '1999-01-02'"):
         choose_days(data[1], f"file:{dates}")
     with pytest.raises(UserError, match="there is no file"):

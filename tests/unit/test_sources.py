@@ -54,7 +54,7 @@ def test_data_folder_has_a_default(tmp_path, monkeypatch):
 def test_naming_files_imports_no_heavy_library():
     heavy = ("xarray", "dask", "numpy", "scipy")
     code = f"import sys, rainshaft.data.sources; print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, encoding="utf-8")
     assert done.stdout.strip() == "[]"
 
 

@@ -48,7 +48,7 @@ def islands(tmp_path_factory) -> Data:
 def task_in(data: Data, folder: Path, settings: TrainSettings | None = None) -> Task:
     """A training with its files in a folder."""
     folder.mkdir(exist_ok=True)
-    (folder / "config.json").write_text((settings or small_training()).model_dump_json())
+    (folder / "config.json").write_text((settings or small_training()).model_dump_json(), encoding="utf-8")
     write_netcdf(data[1], folder / "normalisation.nc")
     return Task(
         config=str(folder / "config.json"),
@@ -140,7 +140,7 @@ def test_two_processes_train_as_one_with_the_same_batch_and_resume_after_a_signa
             train_once(task, folder / "model.safetensors", folder / "model.json", 2, folder / "job.log", 2)
     """
     command = [sys.executable, "-c", code, json.dumps(asdict(task)), str(tmp_path / "two")]
-    first = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
+    first = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, encoding="utf-8")
     while first.poll() is None and not list(Path(task.checkpoints).glob("step-*.pt")):
         time.sleep(0.02)
     first.terminate()
@@ -149,7 +149,7 @@ def test_two_processes_train_as_one_with_the_same_batch_and_resume_after_a_signa
     assert "the same command goes on" in words
     assert "Traceback" not in words
     two = trained(data, tmp_path / "two", options, processes=2)
-    log = (tmp_path / "two/job.log").read_text()
+    log = (tmp_path / "two/job.log").read_text(encoding="utf-8")
     assert "resuming at step" in log
     assert log.count("training on 2 x cpu") == 2, "one of the processes speaks for both"
     same_but_for_rounding(two, trained(data, tmp_path / "one", options))
@@ -221,8 +221,8 @@ def test_early_stopping_keeps_the_best_weights(data, tmp_path, monkeypatch):
     validate = Trainer.validate
     monkeypatch.setattr(Trainer, "validate", lambda self, beta: {**validate(self, beta), "loss": next(values)})
     _, info, log = trained(data, tmp_path, small_training(epochs=6, early_stopping_patience=2))
-    assert json.loads(info.read_text())["networks"][0]["best_epoch"] == 2
-    assert len(log.read_text().splitlines()) == 1 + 4
+    assert json.loads(info.read_text(encoding="utf-8"))["networks"][0]["best_epoch"] == 2
+    assert len(log.read_text(encoding="utf-8").splitlines()) == 1 + 4
 
 
 def test_a_chain_learns_the_coarse_rain_from_the_predictors_and_the_fine_rain_from_the_true_coarse_rain(islands):

@@ -118,7 +118,7 @@ def test_without_coarse_rain_there_is_an_error(data, augmented, tmp_path):
 def test_both_networks_are_scored_on_the_same_days(data, augmented, tmp_path):
     fields, normalisation = data
     trial.with_and_without(SMALL, fields, normalisation, augmented, 1, tmp_path / "x.json")
-    result = json.loads((tmp_path / "x.json").read_text())
+    result = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))
     assert result["augmented"]["days"] == result["observed"]["days"] + 5
     assert set(trial.SCORES) < set(result["observed"])
     assert result["observed"]["tail_mae"] != result["augmented"]["tail_mae"]
@@ -133,7 +133,7 @@ def test_the_comparison_gives_means_spreads_and_the_change_seed_by_seed(tmp_path
         }
 
     trial.compare([result(1, 0.2, 0.35), result(2, 0.4, 0.35)], tmp_path / "out.md")
-    text = (tmp_path / "out.md").read_text()
+    text = (tmp_path / "out.md").read_text(encoding="utf-8")
     assert "30 observed days" in text
     assert "12 synthetic heavy days" in text
     assert "| CSI at P99 | 0.300 ± 0.141 | 0.350 ± 0.000 | +0.050 ± 0.141 | 1 of 2 |" in text

@@ -13,7 +13,7 @@ SCRIPTS = REPOSITORY / "workflow/scripts"
 @pytest.fixture(scope="module")
 def records(finished):
     """What each script of the tiny workflow imported and ran."""
-    found = [json.loads(path.read_text()) for path in (finished.folder.parent / "ran").glob("*.json")]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in (finished.folder.parent / "ran").glob("*.json")]
     assert {record["script"] for record in found} >= {"train_model", "sample_fields", "evaluate_ensemble"}
     return found
 

@@ -41,7 +41,7 @@ def test_python_examples_run(page: str, finished: Project, tmp_path: Path) -> No
             cwd=tmp_path,
             env=environment() | {"PYTHONPATH": str(REPOSITORY), "MPLBACKEND": "agg"},
             capture_output=True,
-            text=True,
             timeout=120,
+            encoding="utf-8",
         )
         assert done.returncode == 0, done.stderr

@@ -55,7 +55,7 @@ def test_a_clone_is_used_from_another_folder_and_stays_as_it_is(clone, tmp_path)
 
 def test_it_is_a_module_of_another_workflow(clone, tmp_path):
     folder = tmp_path / "elsewhere"
-    (folder / "Snakefile").write_text(MODULE.format(snakefile=clone / "workflow/Snakefile"))
+    (folder / "Snakefile").write_text(MODULE.format(snakefile=clone / "workflow/Snakefile"), encoding="utf-8")
     project = Project(folder, snakemake=snakemake())
     assert {"train_model", "sample_fields", "mine"} <= project.planned().rules
     project.run("results/data/tiny/normalisation.nc")
@@ -75,14 +75,18 @@ def test_the_rule_map_of_the_workflow_catalog_can_be_drawn(tmp_path):
     shutil.copytree(REPOSITORY / ".test/config", tmp_path / ".test/config")
     command = snakemake("-s", str(REPOSITORY / "workflow/Snakefile"), "-d", str(tmp_path / ".test"))
     done = subprocess.run(
-        [*command, "--forceall", "--rulegraph"], cwd=tmp_path, capture_output=True, text=True, env=environment()
+        [*command, "--forceall", "--rulegraph"],
+        cwd=tmp_path,
+        capture_output=True,
+        env=environment(),
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
     assert '"train_model"' in done.stdout or "train_model" in done.stdout
 
 
 def test_the_catalog_knows_how_to_use_it():
-    usage = yaml.safe_load((REPOSITORY / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    usage = yaml.safe_load((REPOSITORY / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8"))["usage"]
     assert set(usage["software-stack-deployment"]) == {"conda", "apptainer", "apptainer+conda"}
     assert usage["report"] is True
-    assert not (REPOSITORY / "config/README.md").read_text().startswith("# ")
+    assert not (REPOSITORY / "config/README.md").read_text(encoding="utf-8").startswith("# ")

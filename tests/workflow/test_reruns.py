@@ -93,20 +93,21 @@ def test_an_edit_of_the_configuration_reruns_what_it_touches(plans, edit):
 
 
 def test_comments_key_order_and_profile_rerun_nothing(project):
-    text = (project.folder / "tiny.yaml").read_text()
+    text = (project.folder / "tiny.yaml").read_text(encoding="utf-8")
     head, data = text.split("datasets:\n")
     data, experiments_ = data.split("experiments:\n")
     (project.folder / "tiny.yaml").write_text(
         f"# another comment\nexperiments:\n{experiments_}\ndatasets:\n{data}\n{head}".replace(
             "epochs: 2, coarse_epochs: 1", "coarse_epochs: 1, epochs: 2"
-        )
+        ),
+        encoding="utf-8",
     )
     assert project.planned().rules == set()
     assert project.planned("--profile", "profiles/slurm").rules == set()
 
 
 def test_another_experiment_reruns_no_other(project):
-    with open(project.folder / "tiny.yaml", "a") as file:
+    with open(project.folder / "tiny.yaml", "a", encoding="utf-8") as file:
         file.write("  new-one: {dataset: tiny}\n")
     plan = project.planned()
     assert experiments(plan, "train_model") == {"new-one"}
@@ -151,7 +152,7 @@ def test_the_code_reruns_by_its_meaning_alone(plans_of_code, module, function, e
 
 def test_a_new_score_or_loss_that_nothing_uses_reruns_nothing(project):
     for module in (LOSSES, SCORES):
-        with open(project.folder / module, "a") as file:
+        with open(project.folder / module, "a", encoding="utf-8") as file:
             file.write("\n\ndef another(values):\n    return values\n")
     assert project.planned().rules == set()
 

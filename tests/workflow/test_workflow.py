@@ -27,18 +27,19 @@ def sha256(path):
 
 def test_everything_is_made(finished):
     results = finished.results
-    table = (results / "comparison/table.md").read_text()
+    table = (results / "comparison/table.md").read_text(encoding="utf-8")
     for name in ("gradient-loss", "calibrated", "bilinear", "quantile-mapping"):
         assert name in table
-    scores = json.loads((results / "calibrated/evaluation/prior/scores.json").read_text())
+    scores = json.loads((results / "calibrated/evaluation/prior/scores.json").read_text(encoding="utf-8"))
     for side in ("samples", "observed"):
         assert 0 < scores["all_days"][side]["wet_fraction"] < 1
-    assert json.loads((results / "gradient-loss/evaluation/posterior/verdict.json").read_text())["checks"]
+    verdict = (results / "gradient-loss/evaluation/posterior/verdict.json").read_text(encoding="utf-8")
+    assert json.loads(verdict)["checks"]
     for name in ("samples.png", "distribution.png"):
         assert (results / f"calibrated/visualizations/prior/{name}").stat().st_size > 5000
     assert (results / "gradient-loss/augmented/tradeoff.png").stat().st_size > 5000
     assert not (results / "calibrated/augmented").exists(), "the trade-off is that of the posterior"
-    rows = (results / "gradient-loss/logs/train_log.csv").read_text().splitlines()
+    rows = (results / "gradient-loss/logs/train_log.csv").read_text(encoding="utf-8").splitlines()
     assert [row.split(",")[:2] for row in rows[1:]] == [["coarse", "1"], ["fine", "1"], ["fine", "2"]]
     assert {"epoch", "train_L_grad", "val_L_grad", "train_L_kl", "lr", "beta"} <= set(rows[0].split(","))
 
@@ -49,7 +50,7 @@ def test_what_users_take_away_is_cf_and_knows_where_it_comes_from(finished):
         assert synth.pr.dims == ("time", "member", "lat", "lon")
         assert synth.pr.attrs["units"] == "mm/day"
         assert synth.attrs["Conventions"].startswith("CF-1")
-        info = json.loads((finished.results / "calibrated/model.json").read_text())
+        info = json.loads((finished.results / "calibrated/model.json").read_text(encoding="utf-8"))
         assert (
             synth.attrs["model_sha256"]
             == info["weights_sha256"]
@@ -71,8 +72,8 @@ def test_the_synthetic_days_are_exported_and_tried_on_another_model(project):
     with xr.open_dataset(folder / "posterior.nc") as made:
         assert made.sizes["member"] == 3
         assert {"coarse_pr", "coarse_tas", "pr"} == set(made.data_vars)
-    assert json.loads((folder / "posterior.json").read_text())["made_by"]["mode"] == "posterior"
-    assert "CSI at P99" in (folder / "posterior.md").read_text()
+    assert json.loads((folder / "posterior.json").read_text(encoding="utf-8"))["made_by"]["mode"] == "posterior"
+    assert "CSI at P99" in (folder / "posterior.md").read_text(encoding="utf-8")
 
 
 def test_only_the_asked_for_folder_is_written(finished):
@@ -91,7 +92,8 @@ def test_the_old_weights_outlive_an_edit_and_come_back_without_training(project)
     project.edit("tiny.yaml", "lambda_grad: 1.0", "lambda_grad: 2.0")
     project.run("results/gradient-loss/model.safetensors")
     assert sha256(project.results / "gradient-loss/model.safetensors") == old
-    assert "has been trained before" in (project.results / "logs/train_model/gradient-loss.log").read_text()
+    log = (project.results / "logs/train_model/gradient-loss.log").read_text(encoding="utf-8")
+    assert "has been trained before" in log
 
 
 def test_a_killed_training_resumes_to_the_same_weights_and_an_edit_meanwhile_does_not_leak_into_the_run(project):
@@ -107,9 +109,9 @@ def test_a_killed_training_resumes_to_the_same_weights_and_an_edit_meanwhile_doe
     assert not model.exists()
 
     running = project.start(target)
-    wait_for(lambda: log.exists() and "resuming at step" in log.read_text())
+    wait_for(lambda: log.exists() and "resuming at step" in log.read_text(encoding="utf-8"))
     project.edit("tiny.yaml", "pixel_threshold: auto", "pixel_threshold: 7.0")
-    assert running.wait(timeout=300) == 0, (project.folder / "started.log").read_text()
+    assert running.wait(timeout=300) == 0, (project.folder / "started.log").read_text(encoding="utf-8")
     assert sha256(model) == undisturbed
     with xr.open_dataset(project.folder / target) as synth:
         assert synth.attrs["pixel_threshold"] < 7
@@ -129,8 +131,8 @@ def test_a_killed_training_resumes_to_the_same_weights_and_an_edit_meanwhile_doe
     ],
 )
 def test_a_fault_in_the_configuration_ends_in_one_line_before_any_job(finished, tmp_path, old, new, message):
-    text = (finished.folder / "tiny.yaml").read_text()
-    (tmp_path / "tiny.yaml").write_text(text.replace(old, new))
+    text = (finished.folder / "tiny.yaml").read_text(encoding="utf-8")
+    (tmp_path / "tiny.yaml").write_text(text.replace(old, new), encoding="utf-8")
     output = Project(finished.folder, str(tmp_path / "tiny.yaml")).run(expect=1)
     lines = [line for line in output.splitlines() if message in line]
     assert lines == [message]
@@ -139,12 +141,12 @@ def test_a_fault_in_the_configuration_ends_in_one_line_before_any_job(finished, 
 
 
 def test_a_missing_input_ends_in_one_message_before_any_job(finished, tmp_path):
-    raw = yaml.safe_load((finished.folder / "tiny.yaml").read_text())
+    raw = yaml.safe_load((finished.folder / "tiny.yaml").read_text(encoding="utf-8"))
     dataset = raw["datasets"]["tiny"]
     del dataset["synthetic"]
     dataset["rain"]["files"] = ["nowhere/rain_{year}.nc"]
     raw["results"] = "results-other"
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(raw))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
     output = Project(finished.folder, str(tmp_path / "tiny.yaml")).run(expect=1)
     assert "nowhere/rain_2001.nc" in output
     assert "rain.files" in output
@@ -153,9 +155,9 @@ def test_a_missing_input_ends_in_one_message_before_any_job(finished, tmp_path):
 
 
 def test_a_file_of_days_that_is_not_there_ends_in_one_line(finished, tmp_path):
-    text = (finished.folder / "tiny.yaml").read_text()
+    text = (finished.folder / "tiny.yaml").read_text(encoding="utf-8")
     (tmp_path / "tiny.yaml").write_text(
-        text.replace("sampling: {members: 3", "sampling: {days: 'file:nowhere.txt', members: 3")
+        text.replace("sampling: {members: 3", "sampling: {days: 'file:nowhere.txt', members: 3"), encoding="utf-8"
     )
     output = Project(finished.folder, str(tmp_path / "tiny.yaml")).run("--dry-run", expect=1)
     assert "sampling.days: found `file:nowhere.txt`, but there is no such file" in output
@@ -185,7 +187,7 @@ def test_baselines_are_those_that_the_predictors_allow(tmp_path):
 @pytest.mark.parametrize("config", sorted((REPOSITORY / "config").glob("*.yaml")), ids=lambda path: path.stem)
 @pytest.mark.parametrize("profile", [None, "profiles/slurm"], ids=["default", "slurm"])
 def test_every_example_can_be_planned_with_every_profile(config, profile, tmp_path):
-    if "RAINSHAFT_DATA" in config.read_text() and not os.environ.get("RAINSHAFT_DATA"):
+    if "RAINSHAFT_DATA" in config.read_text(encoding="utf-8") and not os.environ.get("RAINSHAFT_DATA"):
         pytest.skip("RAINSHAFT_DATA is not set: the files of this example are not here")
     arguments = ["--dry-run", *(["--profile", profile] if profile else [])]
     project = copy_project(tmp_path / "project")

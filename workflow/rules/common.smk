@@ -3,13 +3,15 @@ import sys
 from pathlib import Path
 
 from rainshaft.baselines import table as baselines
-from rainshaft.config.load import load
+from rainshaft.config.load import check_files, load
 from rainshaft.config.slices import PrepareSettings, dataset_slice, experiment_slice
 from rainshaft.errors import UserError
 from rainshaft.jobs.fingerprint import code_fingerprint
 from rainshaft.jobs.stages import canonical
 
 try:
+    if not workflow.modifier.is_module:  # the files of another workflow are not ours to judge
+        check_files(workflow.configfiles)
     CONFIG = load(config, baselines.names())
 except UserError as error:
     sys.exit(f"The configuration cannot be used:\n{error}")

@@ -17,7 +17,7 @@ rule freeze_dataset_config:
     message:
         "Writing the settings of {wildcards.dataset} that the stage {wildcards.stage} reads"
     shell:
-        "printf '%s' {params.text:q} > {output} 2> {log}"
+        "printf '%s' {params.text:q} > {output:q} 2> {log:q}"
 
 
 rule make_demo_data:
@@ -59,6 +59,7 @@ rule prepare_year:
         runtime=growing(60),
     params:
         code=code_of("prepare_year"),
+        stamps=raw_stamps,
     message:
         "Preparing {wildcards.year} of {wildcards.dataset}"
     script:

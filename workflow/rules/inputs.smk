@@ -1,17 +1,34 @@
 # Functions that find the input of one rule or of a few.
-from rainshaft.data.sources import source_files
+import json
+from functools import cache
+
+from rainshaft.data.sources import file_stamps, source_files
+from rainshaft.jobs.stages import digest
+
+
+@cache
+def files_of_user(dataset, year):
+    """The user's raw files of a year. The folders are searched once, though several functions ask."""
+    try:
+        return source_files(PrepareSettings(**dataset_slice(CONFIG, dataset, "prepare")), [year])
+    except UserError as error:
+        sys.exit(f"The input cannot be used:\n{error}")
 
 
 def raw_files(wildcards):
     """The files from which a year is prepared: those of the user, or the folder of the synthetic ones."""
-    dataset = CONFIG.datasets[wildcards.dataset]
-    if dataset.synthetic:
+    if CONFIG.datasets[wildcards.dataset].synthetic:
         return rules.make_demo_data.output.raw
-    try:
-        settings = PrepareSettings(**dataset_slice(CONFIG, wildcards.dataset, "prepare"))
-        return [str(path) for path in source_files(settings, [int(wildcards.year)])]
-    except UserError as error:
-        sys.exit(f"The input cannot be used:\n{error}")
+    found = files_of_user(wildcards.dataset, int(wildcards.year))
+    # Snakemake would look for the names of wildcards between braces. `raw_stamps` knows such files and addresses, too.
+    return [str(path) for path in found if isinstance(path, Path) and not set("{}<>") & set(str(path))]
+
+
+def raw_stamps(wildcards):
+    """Digits that change when a raw file of the user is replaced. Snakemake itself does not see an older file."""
+    if CONFIG.datasets[wildcards.dataset].synthetic:
+        return ""
+    return digest(json.dumps(file_stamps(files_of_user(wildcards.dataset, int(wildcards.year)))))
 
 
 def shards(wildcards):

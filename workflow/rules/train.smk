@@ -17,7 +17,7 @@ rule freeze_config:
     message:
         "Writing the settings of {wildcards.experiment} that the stage {wildcards.stage} reads"
     shell:
-        "printf '%s' {params.text:q} > {output} 2> {log}"
+        "printf '%s' {params.text:q} > {output:q} 2> {log:q}"
 
 
 rule train_model:
