@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
 # Sets rainshaft up in .venv (once) and runs it. Needs bash, Python 3.11 to 3.13 and, the first time, the network.
 set -euo pipefail
+started=$PWD # paths that the user gives are counted from here
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-usage='./run.sh demo [ARGS]   make rain, train, sample, evaluate, compare; ARGS go to snakemake (for example -n)
+usage='./run.sh init FILES    look at your files, folders or patterns and write my.yaml, a configuration that runs
+./run.sh check CONFIG  say in seconds what it will do and cost, and name all problems at once
+./run.sh run CONFIG [ARGS]   train, sample, evaluate and compare with it; ARGS go to snakemake (for example -n)
+./run.sh demo [ARGS]   make rain, train, sample, evaluate, compare; ARGS go to snakemake (for example -n)
 ./run.sh test [ARGS]   lint, types and tests; ARGS go to pytest (for example -k loss)
 ./run.sh docs          build the documentation into site/, strictly
 ./run.sh setup         only the first step of the others: install into .venv (a minute; nothing if it is there)
@@ -180,6 +184,19 @@ demo() {
     printf '\nfigures     %s\ncomparison  %s\nreport      %s\n' "$results/*/visualizations/" "$comparison/" "$report"
 }
 
+survey() { # survey WORD ARGS: the command `rainshaft` in the folder of the user
+    cd "$started" && exec rainshaft "$@"
+}
+
+run() { # run CONFIG ARGS: the workflow with a configuration of the user
+    [ $# -gt 0 ] || die "run needs a configuration" "$usage"
+    local config=$1
+    shift
+    case $config in /*) ;; *) config=$started/$config ;; esac
+    [ -e "$config" ] || die "there is no configuration $config: ./run.sh init FILES writes one"
+    demo --configfile "$config" "$@"
+}
+
 check() { # check WORDS COMMAND...: prints one line, and the output only if the command fails
     local words=$1 start=$SECONDS output
     shift
@@ -204,11 +221,13 @@ tests() {
 word=${1:-help}
 shift || true
 case $word in
-    demo | test | docs | setup) setup ;; # not `setup && ...`, which would switch `set -e` off inside
+    init | check | run | demo | test | docs | setup) setup ;; # not `setup && ...`, which would switch `set -e` off inside
     help | -h | --help) echo "$usage" ;;
     *) die "unknown word '$word'" "$usage" ;;
 esac
 case $word in
+    init | check) survey "$word" "$@" ;;
+    run) run "$@" ;;
     demo) demo "$@" ;;
     test) tests "$@" ;;
     docs) documentation "$@" ;;

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from rainshaft import __version__
 from rainshaft.config.reference import reference
+from rainshaft.errors import UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns
     -------
-    The exit status.
+    The exit status: 1 where the input cannot be used.
     """
     parser = argparse.ArgumentParser(
         prog="rainshaft",
@@ -31,6 +34,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = commands.add_parser(
         "config", help="print every key of the configuration with its range, default and meaning"
     )
-    config.set_defaults(run=lambda: print(reference(), end=""))
-    parser.parse_args(arguments).run()
+    config.set_defaults(run=_config)
+    init = commands.add_parser("init", help="look at files and write a configuration that runs")
+    init.add_argument("files", nargs="+", metavar="FILES", help="files, folders, and patterns such as 'rain_*.nc'")
+    init.add_argument("--output", type=Path, default=Path("my.yaml"), help="the configuration to write (%(default)s)")
+    init.set_defaults(run=_init)
+    check = commands.add_parser("check", help="say what a run will do and cost, and name all problems at once")
+    check.add_argument("config", type=Path, metavar="CONFIG", help="the configuration")
+    check.set_defaults(run=_check)
+    given = parser.parse_args(arguments)
+    try:
+        return int(given.run(given))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _config(_: argparse.Namespace) -> int:
+    print(reference(), end="")
     return 0
+
+
+def _init(given: argparse.Namespace) -> int:
+    from rainshaft.survey.init import init  # its imports take seconds, which the other commands need not wait for
+
+    print(init(given.files, given.output))
+    return 0
+
+
+def _check(given: argparse.Namespace) -> int:
+    from rainshaft.survey.report import check, problems_of
+
+    report = check(given.config)
+    print("\n".join(report.lines))
+    print("\n".join(problems_of(report)), file=sys.stderr if report.problems else sys.stdout)
+    return int(bool(report.problems))

@@ -7,6 +7,7 @@ the old file or none.
 from __future__ import annotations
 
 import errno
+import glob
 import json
 import os
 import tempfile
@@ -35,6 +36,8 @@ RAIN_ATTRIBUTES = {
 def atomic(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success it replaces `path`, on an error it is removed.
 
+    What a killed job left of an earlier try is removed first. Only one job at a time may write a path.
+
     Raises
     ------
     UserError
@@ -43,6 +46,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # a job that was killed left it
+        left.unlink(missing_ok=True)
     try:
         yield temporary
         _sync(temporary)

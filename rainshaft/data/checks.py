@@ -23,7 +23,6 @@ from rainshaft.data.year import VariableYear
 TINY_NEGATIVE = -0.1  # mm/day; packing and spectral models leave such values  # ASSUME
 MOST_RAIN = 2000.0  # mm/day; the highest daily total ever measured is 1825 mm  # ASSUME
 LEAST_RAIN = 1.0  # mm/day; a year in which no cell reaches this has wrong units, or no rain to learn from  # ASSUME
-MOST_GAPS = 0.2  # share of the cells with rain that may miss some days  # ASSUME
 TEMPERATURES = (100.0, 400.0)  # K; outside of this the units are wrong  # ASSUME
 NO_VALUE = 1e15  # larger numbers are fill values that the file does not declare  # ASSUME
 HIGHEST_GROUND = 12000.0  # m; higher than any mountain  # ASSUME
@@ -65,8 +64,8 @@ def read_content(records: Sequence[tuple[VariableYear, xr.DataArray]]) -> dict[s
     Returns
     -------
     By the key of the variable, for each day: `finite`, the number of values; `negative`, the number below 0; `low` and
-    `high`, the extremes. The rain has also `days_with_rain` (lat, lon). Coarse and fine rain have `rises` and `falls`,
-    the number of days on which it is more or less somewhere than on the day before.
+    `high`, the extremes. `days_with_value` says for each cell (lat, lon) on how many days it has one. Coarse and fine
+    rain have `rises` and `falls`, the number of days on which it is more or less somewhere than on the day before.
 
     Raises
     ------
@@ -76,7 +75,8 @@ def read_content(records: Sequence[tuple[VariableYear, xr.DataArray]]) -> dict[s
 
     def summary(data: xr.DataArray) -> xr.Dataset:
         days = {"finite": _is_finite(data).sum(("lat", "lon")), "negative": (data < 0).sum(("lat", "lon"))}
-        return xr.Dataset(days | {"low": data.min(("lat", "lon")), "high": data.max(("lat", "lon"))})
+        days |= {"low": data.min(("lat", "lon")), "high": data.max(("lat", "lon"))}
+        return xr.Dataset(days | {"days_with_value": _is_finite(data).sum("time")})
 
     def steps(data: xr.DataArray) -> dict[str, xr.DataArray]:
         change = data.diff("time")
@@ -88,8 +88,6 @@ def read_content(records: Sequence[tuple[VariableYear, xr.DataArray]]) -> dict[s
     for record, data in records:
         if record.source.quantity == "rain":
             asked[record.source.key] = asked[record.source.key].assign(steps(data))
-    rain, data = records[0]
-    asked[rain.source.key] = asked[rain.source.key].assign(days_with_rain=_is_finite(data).sum("time"))
     try:
         (content,) = dask.compute(asked)
     except (RuntimeError, OSError):
@@ -101,54 +99,6 @@ def read_content(records: Sequence[tuple[VariableYear, xr.DataArray]]) -> dict[s
 
 def _is_finite(data: xr.DataArray) -> xr.DataArray:
     return xr.apply_ufunc(np.isfinite, data, dask="allowed")
-
-
-# ------------------------------------------------------------------------------------------------ cells
-
-
-@dataclass(frozen=True)
-class Mask:
-    """Which cells have rain."""
-
-    valid: NDArray[np.bool_]
-    """cells with rain on all days"""
-    observed: NDArray[np.bool_]
-    """cells with rain on any day"""
-    notes: list[str]
-
-
-def mask_of(rain: VariableYear, content: xr.Dataset) -> Mask:
-    """Find the cells with rain.
-
-    Raises
-    ------
-    InputError
-        If a day has no rain at all, or many cells have gaps.
-    """
-    days = content.sizes["time"]
-    empty = content["finite"].values == 0
-    if empty.any():
-        first = int(empty.argmax())
-        found = f"no value at all on {empty.sum()} day(s), the first is {rain.date(first)}"
-        raise rain.fault(first, found, "rain on every day of the year", "fill or leave out the year")
-    count = content["days_with_rain"].values
-    valid, observed = count == days, count > 0
-    gaps = int((observed & ~valid).sum())
-    if gaps > MOST_GAPS * observed.sum():
-        row, column = next(zip(*(observed & ~valid).nonzero(), strict=True))
-        raise rain.fault(
-            None,
-            f"{gaps} of {observed.sum()} cells miss some days (the first, row {row} column {column}, has "
-            f"{count[row, column]} of {days})",
-            f"at most {MOST_GAPS:.0%} of the cells with gaps",
-            "fill the gaps or leave out the year",
-        )
-    notes = []
-    if gaps:
-        notes.append(f"{gaps} of {observed.sum()} cells miss some days and count as not valid.")
-    if not observed.all():
-        notes.append(f"{int((~observed).sum())} of {observed.size} cells never have a value and count as not valid.")
-    return Mask(valid, observed, list(map(rain.source.note, notes)))
 
 
 # ------------------------------------------------------------------------------------------------ values
@@ -169,10 +119,8 @@ def check_values(record: VariableYear, data: xr.DataArray, content: xr.Dataset) 
     Raises
     ------
     InputError
-        If a predictor has gaps, or a value cannot be true.
+        If a value cannot be true.
     """
-    if record.source.key != "rain":
-        _require_no_gaps(record, content)
     _require_numbers(record, content)
     _require_no_marks(record, data, content)
     if record.source.quantity == "rain":
@@ -193,20 +141,6 @@ def range_of(record: VariableYear, content: xr.Dataset) -> dict[str, float | str
         "values": count,
         "missing": round(1 - int(content["finite"].sum()) / count, 4),
     }
-
-
-def _require_no_gaps(record: VariableYear, content: xr.Dataset) -> None:
-    cells, finite = record.window_size, content["finite"].values
-    lacking = finite < cells
-    if lacking.any():
-        first = int(lacking.argmax())
-        raise record.fault(
-            first,
-            f"missing values on {lacking.sum()} day(s), the first is {record.date(first)} with "
-            f"{cells - int(finite[first])} of {cells} cells",
-            "a value in every cell of the domain",
-            "fill them or leave the predictor out",
-        )
 
 
 def _require_numbers(record: VariableYear, content: xr.Dataset) -> None:

@@ -21,12 +21,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from rainshaft.data.conventions import same_axis
 from rainshaft.errors import UserError
 from rainshaft.files import DISK_CHUNK_BYTES
 
 DAILY = ("pr", "predictors", "context")  # the variables with a value for each day
 FACTS = ("factor", "rain_channel", "grid_kind")  # attributes of each file
-GRID = ("lat", "lon", "y", "x", "channel", "channel_units", "v", "u", "context_channel", "context_units")
+AXES = ("lat", "lon", "y", "x", "v", "u")
+CHANNELS = ("channel", "channel_units", "context_channel", "context_units")
 
 Values = NDArray[np.float32]
 
@@ -61,6 +63,7 @@ class Fields:
         except BaseException:
             self.close()
             raise
+        self.years = [self.years[0], *map(self._on_first_axes, self.years[1:])]
         days = np.concatenate([year.time.values for year in self.years])
         self.time = xr.DataArray(days, dims="time", attrs=self.years[0].time.attrs)
         """every day, in the order of the files"""
@@ -89,12 +92,19 @@ class Fields:
                         f"({self.paths[0]} has {self.years[0].attrs.get(name, '(missing)')}); prepare these years again"
                     )
         for path, year in zip(self.paths, self.years, strict=True):
-            for name in GRID:
-                if not np.array_equal(year[name].values, self.years[0][name].values):
+            for name in (*AXES, *CHANNELS):
+                same = same_axis if name in AXES else np.array_equal
+                if not same(year[name].values, self.years[0][name].values):
                     raise UserError(
                         f"{path}: {name} differs from that in {self.paths[0]}, expected one grid and one set of "
                         "predictors for all years; look at the raw files of that year"
                     )
+
+    def _on_first_axes(self, year: xr.Dataset) -> xr.Dataset:
+        """Give a year the axes of the first one, which may differ by the rounding of single precision."""
+        moved = year.assign_coords({name: self.years[0][name] for name in AXES})
+        moved.set_close(year.close)
+        return moved
 
     def __enter__(self) -> Fields:
         return self

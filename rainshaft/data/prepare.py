@@ -22,34 +22,38 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rainshaft.config.slices import PrepareSettings
-from rainshaft.data.checks import (
-    Mask,
-    check_values,
-    lone_values,
-    mask_of,
-    range_of,
-    read_content,
-    read_elevation,
-    read_land,
-)
+from rainshaft.data.checks import check_values, lone_values, range_of, read_content, read_elevation, read_land
+from rainshaft.data.gaps import Mask, complete_days, joined_days, mask_of
 from rainshaft.data.pairing import origin_of
+from rainshaft.data.places import UNKNOWN, compare
 from rainshaft.data.rawfile import OpenFiles, StaticMap
-from rainshaft.data.regrid import Coarse, Mapping, coarse_grid, coast_distance, map_to_coarse
+from rainshaft.data.regrid import Coarse, Mapping, coarse_grid, coast_distance, map_to_coarse, nearest_filled
 from rainshaft.data.sources import Faults, files_of, sources_of
-from rainshaft.data.year import VariableYear, read_year
+from rainshaft.data.times import STANDARD, calendar_year, iso
+from rainshaft.data.year import Days, VariableYear, read_year
 from rainshaft.files import write_netcdf
 
 MEMORY_CHUNK_BYTES = 16e6  # of one variable in memory for each thread; it decides how many days are read at once
+STAMPS_ELSEWHERE = (
+    "ERA5-Land at 00 UTC, CESM and WRF stamp the end. If the files do it otherwise, write `day: start` or `day: end` "
+    "beside `files`."
+)
 
 Predictor = tuple[VariableYear, Mapping]
 """a coarse predictor, and how it gets to the coarse grid"""
+Ranges = dict[str, dict[str, float | str]]
+"""name of a variable to what `range_of` says of it"""
 ChannelAxis = tuple[str, NDArray[np.float64], dict[str, Any]]
 
 
-def check_sources(dataset: PrepareSettings, years: Sequence[int]) -> None:
+def check_sources(dataset: PrepareSettings, years: Sequence[int]) -> list[str]:
     """Check the headers of all raw files of a dataset before any job; no bulk data is read.
 
     This looks at files, variables, units, days, calendars and grids of these years.
+
+    Returns
+    -------
+    Sentences: how many days take part, and what the files do not tell and is assumed.
 
     Raises
     ------
@@ -57,16 +61,32 @@ def check_sources(dataset: PrepareSettings, years: Sequence[int]) -> None:
         One line for each fault.
     """
     faults = Faults()
-    first: _Plan | None = None
+    first: YearPlan | None = None
+    days: list[Days] = []
+    rainy = 0
+    doubts: dict[str, dict[str, None]] = {}
     with OpenFiles() as files:
         for year in years:
             with faults.collect():
-                plan = _plan(dataset, year, files)
+                plan = plan_year(dataset, year, files)
                 first = first or plan
+                days.append(plan.rain.days)
+                rainy += plan.days_with_rain
                 plan.rain.require_grid_of(first.rain)
                 for record, before in zip(plan.context, first.context, strict=True):
                     record.require_grid_of(before)
+                for record in plan.records:
+                    for doubt in record.timing.doubts if len(plan.records) > 1 else ():
+                        doubts.setdefault(doubt, {})[record.source.name] = None
     faults.throw()
+    sentences = [f"{', '.join(names)}: {doubt} {STAMPS_ELSEWHERE}" for doubt, names in doubts.items()]
+    return [_span(np.concatenate(days), rainy), *sentences]
+
+
+def _span(days: Days, rainy: int) -> str:
+    """Say how many days take part."""
+    words = f"{len(days)} days from {iso(days.min())} to {iso(days.max())} take part"
+    return f"{words}; {rainy - len(days)} other days with rain lack a predictor" if rainy > len(days) else words
 
 
 def prepare_year(dataset: PrepareSettings, year: int, path: Path) -> None:
@@ -90,7 +110,7 @@ def prepare_year(dataset: PrepareSettings, year: int, path: Path) -> None:
         One line for each fault of the input.
     """
     with OpenFiles() as files:
-        plan = _plan(dataset, year, files)
+        plan = plan_year(dataset, year, files)
         write_netcdf(_fields(dataset, year, plan), path)
 
 
@@ -98,8 +118,8 @@ def prepare_year(dataset: PrepareSettings, year: int, path: Path) -> None:
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """What the headers say about one year: where each variable lies and how it gets to the coarse grid."""
+class YearPlan:
+    """What the headers say about one year: which days there are, and how each variable gets to the coarse grid."""
 
     rain: VariableYear
     coarse: Coarse
@@ -110,15 +130,38 @@ class _Plan:
     """`elevation` and `land`, where there are files"""
     notes: list[str]
     """sentences about changes of the input"""
+    days_with_rain: int
+    """how many days the files of the rain have; fewer may take part"""
+
+    @property
+    def records(self) -> list[VariableYear]:
+        """The rain and every predictor, all with equal days."""
+        return [self.rain, *(record for record, _ in self.predictors), *self.context]
+
+    def only(self, days: Days) -> YearPlan:
+        """Keep some of the days."""
+        return replace(
+            self,
+            rain=self.rain.only(days),
+            predictors=[(record.only(days), mapping) for record, mapping in self.predictors],
+            context=[record.only(days) for record in self.context],
+        )
 
 
-def _plan(dataset: PrepareSettings, year: int, files: OpenFiles) -> _Plan:
-    """Open all files of a year and relate them to each other."""
+def plan_year(dataset: PrepareSettings, year: int, files: OpenFiles) -> YearPlan:
+    """Open all files of a year and relate them to each other; no bulk data is read.
+
+    Raises
+    ------
+    InputError
+        One line for each fault.
+    """
     rain, others, maps = _headers(dataset, year, files)
+    days, lost = joined_days(rain, others)
     predictors = [record for record in others if not record.source.context]
     context = [record for record in others if record.source.context]
     coarse = coarse_grid(rain, predictors, dataset.factor)
-    notes = [*rain.notes, *coarse.notes]
+    notes = [*rain.notes, *coarse.notes, *lost]
     mapped = []
     faults = Faults()
     for record in predictors:
@@ -133,10 +176,14 @@ def _plan(dataset: PrepareSettings, year: int, files: OpenFiles) -> _Plan:
     faults.throw()
     for raw in maps.values():
         notes += raw.notes
+        if not compare(raw.grid, rain.grid, "the rain").is_known:
+            notes.append(raw.header.source.note(UNKNOWN))
+    if others:  # without other variables there is nothing that a day could be compared with
+        notes += [record.source.note(doubt) for record in (rain, *others) for doubt in record.timing.doubts]
     if dataset.predictors == "coarsened":
         blocks = f"blocks of {dataset.factor} x {dataset.factor} cells"
         notes.append(f"Predictor pr made from the rain: means over {blocks}.")
-    return _Plan(rain, coarse, mapped, context, maps, notes)
+    return YearPlan(rain, coarse, mapped, context, maps, notes, len(rain.days)).only(days)
 
 
 def _headers(
@@ -159,10 +206,6 @@ def _headers(
                 rain = read_year(source, paths, year, centre, files)
             else:
                 others.append(read_year(source, paths, year, centre, files))
-    for record in others:
-        with faults.collect():
-            if rain:
-                record.require_calendar_of(rain)
     faults.throw()
     assert rain is not None  # without the rain there is a fault
     return rain, others, maps
@@ -189,31 +232,35 @@ class _Ground:
     notes: list[str]
 
 
-def _fields(dataset: PrepareSettings, year: int, plan: _Plan) -> xr.Dataset:
+def _fields(dataset: PrepareSettings, year: int, plan: YearPlan) -> xr.Dataset:
     """Check the content of a year and lay out its fields, rain and predictors still on the disk."""
+    plan, mask, empty, notes, ranges = _check(plan)
+    ground = _ground(plan, mask)
     rain = plan.rain.lazy(MEMORY_CHUNK_BYTES)
+    rain = rain.assign_coords(time=days_as_written(plan.rain, year))
     predictors = [record.lazy(MEMORY_CHUNK_BYTES) for record, _ in plan.predictors]
     context = [record.lazy(MEMORY_CHUNK_BYTES) for record in plan.context]
-    records = [plan.rain, *(record for record, _ in plan.predictors), *plan.context]
-    mask, notes, ranges = _check(list(zip(records, [rain, *predictors, *context], strict=True)))
-    ground = _ground(plan, mask)
 
     rows, columns = plan.coarse.crop
     valid = xr.DataArray(mask.valid[rows, columns], dims=("lat", "lon"))
+    observed = _observed(mask.valid[rows, columns], dataset.factor)
     pr = rain.isel(lat=rows, lon=columns).clip(min=0).where(valid)
     if dataset.predictors == "coarsened":
         channels, rain_channel = [("pr", "mm/day")], "pr"
-        coarse = [_block_means(pr, dataset.factor)]
+        coarse = [_block_means(pr, observed, plan.coarse)]
     else:
         channels = [(record.source.label, record.units) for record, _ in plan.predictors]
         rain_channel = next((r.source.label for r, _ in plan.predictors if r.source.quantity == "rain"), "")
-        coarse = [_mapped(*predictor, data) for predictor, data in zip(plan.predictors, predictors, strict=True)]
+        coarse = [
+            _mapped(record, mapping, data, empty[record.source.key], observed)
+            for (record, mapping), data in zip(plan.predictors, predictors, strict=True)
+        ]
     fields = xr.Dataset(
         {
             "pr": pr.astype("float32"),
             "predictors": _stacked(coarse, ("channel", "y", "x"), plan.coarse.grid.shape, pr["time"]),
             "channel_units": ("channel", np.array([units for _, units in channels], dtype=str)),
-            "context": _context_fields(plan.context, context, pr["time"]),
+            "context": _context_fields(plan.context, context, empty, pr["time"]),
             "context_units": ("context_channel", np.array([r.units for r in plan.context], dtype=str)),
             "valid": valid.astype("int8"),
             "elevation": (("lat", "lon"), ground.elevation[rows, columns].astype("float32")),
@@ -231,30 +278,50 @@ def _fields(dataset: PrepareSettings, year: int, plan: _Plan) -> xr.Dataset:
             "factor": dataset.factor,
             "rain_channel": rain_channel,
             "grid_kind": plan.rain.grid.kind,
-            "sources": json.dumps([asdict(origin_of(record.source)) for record in records]),
+            "sources": json.dumps([asdict(origin_of(record.source)) for record in plan.records]),
             "values": json.dumps(ranges),
-            "ingest": json.dumps(list(dict.fromkeys([*plan.notes, *notes, *ground.notes]))),
+            "ingest": json.dumps(
+                list(dict.fromkeys([*plan.notes, *notes, *ground.notes, *_filled_notes(plan, empty, observed)]))
+            ),
         },
     )
     return _describe(fields, plan.rain)
 
 
-def _check(records: list[tuple[VariableYear, xr.DataArray]]) -> tuple[Mask, list[str], dict[str, Any]]:
-    """Read all data once and refuse what cannot be true. Give the cells with rain, sentences, and ranges of values."""
+def _check(plan: YearPlan) -> tuple[YearPlan, Mask, dict[str, NDArray[np.bool_]], list[str], Ranges]:
+    """Read all data once and refuse what cannot be true.
+
+    Returns
+    -------
+    The plan with the days that take part, the cells with rain, the cells of each variable that do not belong to it,
+    sentences about changes, and the range of values of each variable.
+    """
+    records = [(record, record.lazy(MEMORY_CHUNK_BYTES)) for record in plan.records]
     content = read_content(records)
-    rain, data = records[0]
-    mask = mask_of(rain, content[rain.source.key])  # without any rain there is no more to say
-    notes = [*mask.notes]
+    days, empty, lost = complete_days(records, content)  # without any value there is no more to say
     faults = Faults()
-    for record, its_data in records:
+    notes: list[str] = []
+    ranges = {}
+    for record, data in records:
         with faults.collect():
-            notes += check_values(record, its_data, content[record.source.key])
+            record.require_equal_copies()
+            notes += check_values(record, data, content[record.source.key])
+            ranges[record.source.name] = range_of(record, content[record.source.key])
     faults.throw()
-    notes += lone_values(rain, data, content[rain.source.key])
-    return mask, notes, {record.source.name: range_of(record, content[record.source.key]) for record, _ in records}
+    notes += lone_values(*records[0], content["rain"])
+    plan = plan.only(days)
+    mask = mask_of(plan.rain, plan.rain.lazy(MEMORY_CHUNK_BYTES), content["rain"])
+    return plan, mask, empty, [*lost, *mask.notes, *notes], ranges
 
 
-def _ground(plan: _Plan, mask: Mask) -> _Ground:
+def days_as_written(rain: VariableYear, year: int) -> NDArray[Any]:
+    """The days as they are written: 00:00 of each date, in the calendar of the rain."""
+    calendar = rain.first.records.calendar
+    _, dates, written = calendar_year(year, "standard" if calendar in STANDARD else calendar)
+    return np.asarray(written[np.searchsorted(dates, rain.days)])
+
+
+def _ground(plan: YearPlan, mask: Mask) -> _Ground:
     """Maps of the ground. Without a file for land, land is where rain is observed and the ground is above sea level."""
     grid, notes = plan.rain.grid, []
     elevation = np.zeros(grid.shape)
@@ -269,22 +336,60 @@ def _ground(plan: _Plan, mask: Mask) -> _Ground:
     return _Ground(elevation, land, coast_distance(land, grid), notes)
 
 
-def _block_means(pr: xr.DataArray, factor: int) -> xr.DataArray:
-    """The coarse rain of a perfect-model set-up: means over the valid cells of each block, 0 where no cell is valid."""
-    blocks = pr.coarsen(lat=factor, lon=factor).mean().fillna(0)
-    return blocks.rename(lat="y", lon="x").drop_vars(["y", "x"], errors="ignore")
+def _observed(valid: NDArray[np.bool_], factor: int) -> NDArray[np.bool_]:
+    """True for the coarse cells (y, x) in which some cell is valid."""
+    rows, columns = (size // factor for size in valid.shape)
+    return np.asarray(valid.reshape(rows, factor, columns, factor).any((1, 3)))
 
 
-def _mapped(record: VariableYear, mapping: Mapping, data: xr.DataArray) -> xr.DataArray:
-    """A predictor on the coarse grid."""
+def _block_means(pr: xr.DataArray, observed: NDArray[np.bool_], coarse: Coarse) -> xr.DataArray:
+    """The coarse rain of a perfect-model set-up: means over the valid cells of each block.
+
+    A block without valid cells takes the rain of the nearest block that has some, so that interpolation at the coast
+    does not take rain away.
+    """
+    blocks = pr.coarsen(lat=coarse.factor, lon=coarse.factor).mean().rename(lat="y", lon="x")
+    blocks = blocks.drop_vars(["y", "x"], errors="ignore")
+    return nearest_filled(blocks, ~observed, coarse.grid) if observed.any() else blocks.fillna(0)
+
+
+def _mapped(
+    record: VariableYear,
+    mapping: Mapping,
+    data: xr.DataArray,
+    empty: NDArray[np.bool_],
+    observed: NDArray[np.bool_],
+) -> xr.DataArray:
+    """A predictor on the coarse grid. Cells that never have a value take those of the nearest cell that has some."""
+    mapping.require_values(record, empty, observed)
+    data = nearest_filled(data, empty, mapping.source)
     return mapping.apply(data.clip(min=0) if record.source.quantity == "rain" else data)
 
 
-def _context_fields(context: list[VariableYear], fields: list[xr.DataArray], time: xr.DataArray) -> xr.DataArray:
+def _context_fields(
+    context: list[VariableYear], fields: list[xr.DataArray], empty: dict[str, NDArray[np.bool_]], time: xr.DataArray
+) -> xr.DataArray:
     """The predictors that are context, whole: time, context_channel, v, u."""
     shape = context[0].grid.shape if context else (0, 0)
-    whole = [data.rename(lat="v", lon="u") for data in fields]
+    whole = [
+        nearest_filled(data, empty[record.source.key], record.grid).rename(lat="v", lon="u")
+        for record, data in zip(context, fields, strict=True)
+    ]
     return _stacked(whole, ("context_channel", "v", "u"), shape, time)
+
+
+def _filled_notes(plan: YearPlan, empty: dict[str, NDArray[np.bool_]], observed: NDArray[np.bool_]) -> list[str]:
+    """Sentences about cells that take the values of the nearest cell that has some."""
+    words = "{} of {} {} never have a value and take that of the nearest one that has."
+    notes = []
+    for record in (*(record for record, _ in plan.predictors), *plan.context):
+        cells = empty[record.source.key]
+        if cells.any():
+            notes.append(record.source.note(words.format(int(cells.sum()), cells.size, "cells")))
+    if not plan.predictors and not plan.context and not observed.all():
+        count = words.format(int((~observed).sum()), observed.size, "coarse cells")
+        notes.append(f"Predictor pr made from the rain: {count}")
+    return notes
 
 
 def _context_axes(context: list[VariableYear]) -> dict[str, ChannelAxis]:

@@ -1,4 +1,4 @@
-"""One variable of one raw file, understood: its grid, its units and its days. The data are still on the disk.
+"""One variable of one raw file, understood: its grid, its units and its records. The data are still on the disk.
 
 Input: a netCDF file as people have it. Output: the data in canonical order (north first, west first) and units, read
 when asked for.
@@ -7,7 +7,6 @@ when asked for.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -17,8 +16,9 @@ from numpy.typing import NDArray
 
 from rainshaft.data.axes import WHOLE, Grid, Indices, Placement, Window, as_slice, axis_roles, place
 from rainshaft.data.header import Header, open_header
-from rainshaft.data.sources import InputError, Source
-from rainshaft.data.times import Dates, dates_of, with_time_axis
+from rainshaft.data.places import compare
+from rainshaft.data.sources import InputError, Location, Source
+from rainshaft.data.times import Records, records_of, with_time_axis
 from rainshaft.data.units import Conversion, conversion
 
 
@@ -71,6 +71,9 @@ class StaticMap(RawFile):
         window = self.grid.window_of(grid)
         if window is None:
             raise self.header.fault(self.grid.size, f"the grid of the rain, {grid.size}", "put it on that grid")
+        places = compare(self.grid, grid, "the rain")
+        if places.differs:
+            raise self.header.fault(places.found, places.expected, "put it on the grid of the rain")
         return window
 
     def read(self, grid: Grid) -> NDArray[np.float64]:
@@ -89,34 +92,34 @@ class StaticMap(RawFile):
 
 
 @dataclass(frozen=True)
-class DailyFile(RawFile):
-    """A variable with a value for each day."""
+class TimedFile(RawFile):
+    """A variable with records, each of a day or of a part of a day."""
 
-    dates: Dates
+    records: Records
 
     def lazy(self, times: Indices, chunk_bytes: float, window: Window = WHOLE) -> xr.DataArray:
-        """Give the chosen days and cells (time, lat, lon) as a dask array in chunks of days."""
+        """Give the chosen records and cells (time, lat, lon) as a dask array in chunks of records."""
         time, y, x = self.dims
         data = self.header.data.isel({**self._picks(window), time: as_slice(times)})
-        days = max(1, int(chunk_bytes / (8 * data.sizes[y] * data.sizes[x])))
-        return xr.DataArray(self._canonical(data, {time: days}), dims=("time", "lat", "lon"))
+        size = max(1, int(chunk_bytes / (8 * data.sizes[y] * data.sizes[x])))
+        return xr.DataArray(self._canonical(data, {time: size}), dims=("time", "lat", "lon"))
 
 
 class OpenFiles:
     """Raw files that stay open until the end of a block. Each is opened once, since it may hold several years."""
 
     def __init__(self) -> None:
-        self._daily: dict[tuple[Path, str], DailyFile] = {}
-        self._maps: dict[tuple[Path, str], StaticMap] = {}
+        self._timed: dict[tuple[Location, str], TimedFile] = {}
+        self._maps: dict[tuple[Location, str], StaticMap] = {}
 
-    def daily(self, source: Source, path: Path, centre: float | None) -> DailyFile:
-        """Open a file with days, or give the one that is open; arguments and errors as in `open_daily`."""
+    def timed(self, source: Source, path: Location, centre: float | None) -> TimedFile:
+        """Open a file with records, or give the one that is open; arguments and errors as in `open_timed`."""
         key = path, source.key
-        if key not in self._daily:
-            self._daily[key] = open_daily(source, path, centre)
-        return self._daily[key]
+        if key not in self._timed:
+            self._timed[key] = open_timed(source, path, centre)
+        return self._timed[key]
 
-    def map(self, source: Source, path: Path, centre: float | None) -> StaticMap:
+    def map(self, source: Source, path: Location, centre: float | None) -> StaticMap:
         """Open a file with a map, or give the one that is open; arguments and errors as in `open_map`."""
         key = path, source.key
         if key not in self._maps:
@@ -129,11 +132,11 @@ class OpenFiles:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for raw in (*self._daily.values(), *self._maps.values()):
+        for raw in (*self._timed.values(), *self._maps.values()):
             raw.header.file.close()
 
 
-def open_map(source: Source, path: Path, centre: float | None) -> StaticMap:
+def open_map(source: Source, path: Location, centre: float | None) -> StaticMap:
     """Read the header of a variable that does not change with time.
 
     Parameters
@@ -154,12 +157,11 @@ def open_map(source: Source, path: Path, centre: float | None) -> StaticMap:
         return StaticMap(*_understand(header, centre))
 
 
-def open_daily(source: Source, path: Path, centre: float | None) -> DailyFile:
-    """Read the header of a variable with a value for each day; arguments and errors as in `open_map`."""
+def open_timed(source: Source, path: Location, centre: float | None) -> TimedFile:
+    """Read the header of a variable with records; arguments and errors as in `open_map`."""
     with open_header(source, path) as header:
         header, dims, placement, units, notes = _understand(header, centre)
-        dates = dates_of(header, dims[0])
-        return DailyFile(header, dims, placement, units, (*notes, *dates.notes), dates)
+        return TimedFile(header, dims, placement, units, notes, records_of(header, dims[0]))
 
 
 def _understand(
@@ -177,7 +179,7 @@ def _understand(
         notes.append("double precision stored as single precision.")
     if header.data.dims != dims:
         notes.append(f"dimensions {', '.join(map(str, header.data.dims))} put into the order time, y, x.")
-    all_notes = (*dropped, *placement.notes, *units.notes, *map(header.source.note, notes))
+    all_notes = (*header.notes, *dropped, *placement.notes, *units.notes, *map(header.source.note, notes))
     return header, dims, placement, units, all_notes
 
 

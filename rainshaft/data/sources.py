@@ -1,16 +1,21 @@
 """Which raw files a dataset names: patterns of the configuration to paths, and what is wrong with them.
 
-This module is imported while the workflow is parsed: it imports no heavy library and opens no file.
+A raw file is a file, a folder that is a zarr store, or an address such as `s3://bucket/rain.zarr`.
+
+This module is imported while the workflow is parsed. So it imports no heavy library, and of a file it looks at no more
+than the name, the size and the time.
 """
 
 from __future__ import annotations
 
 import glob
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -18,12 +23,23 @@ from rainshaft.config.sections import DailyFiles, DayOf
 from rainshaft.config.slices import PrepareSettings
 from rainshaft.errors import UserError
 
+Location = Path | str
+"""the path of a file or of a zarr store, or an address as text"""
+
+ZARR_FILES = ("zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata")
+"""files of a zarr store that describe it; all others hold values"""
+
+DATE_PARTS = {"{year}": 4, "{month}": 2, "{day}": 2}
+"""what stands for a part of the date in a pattern -> its digits"""
+
+WRONG_PATTERN = "correct the pattern or put the files there"
+
 
 class InputError(UserError):
     """A raw file cannot be used. The message has one line a fault: file, variable, found, expected, what to do."""
 
 
-def fault(path: Path, variable: str, found: str, expected: str, cure: str) -> InputError:
+def fault(path: Location, variable: str, found: str, expected: str, cure: str) -> InputError:
     """Give an error about a raw file; all such messages have this form."""
     return InputError(f"{path}, variable {variable}: found {found}, expected {expected}; {cure}")
 
@@ -65,8 +81,8 @@ class Source:
         return f"{self.name[:1].upper()}{self.name[1:]}: {text}"
 
 
-def source_files(dataset: PrepareSettings, years: Iterable[int]) -> list[Path]:
-    """Every raw file that the dataset names for these years, sorted, each once.
+def source_files(dataset: PrepareSettings, years: Iterable[int]) -> list[Location]:
+    """Every raw file that the dataset names for these years, sorted, each once. An address is a text, not a `Path`.
 
     Parameters
     ----------
@@ -81,13 +97,57 @@ def source_files(dataset: PrepareSettings, years: Iterable[int]) -> list[Path]:
         One line for each pattern that no file matches and each environment variable that is not set.
     """
     faults = Faults()
-    found: set[Path] = set()
+    found: set[Location] = set()
     for source in sources_of(dataset):
         for year in years:
             with faults.collect():
                 found.update(files_of(source, year))
     faults.throw()
-    return sorted(found)
+    return sorted(found, key=str)
+
+
+def file_stamps(locations: Iterable[Location]) -> list[list[str | int]]:
+    """Give what changes when a raw file is replaced, also by an older one: its path, its bytes and its time.
+
+    Parameters
+    ----------
+    locations
+        Files, zarr stores and addresses.
+
+    Returns
+    -------
+    list of list
+        `[path, bytes, mtime in ns]` for each of them. A zarr store has the bytes of the files that describe it and the
+        newest of their times, since the others may be millions. An address has `[address]`, since to ask for more
+        would need the network.
+    """
+    return [_stamp(location) for location in locations]
+
+
+def _stamp(location: Location) -> list[str | int]:
+    if isinstance(location, str):
+        return [location]
+    files = _describing_files(location) if location.is_dir() else [location]
+    stats = [file.stat() for file in files]
+    return [str(location), sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)]
+
+
+def _describing_files(store: Path) -> list[Path]:
+    """The files that describe a zarr store. It lists no folder of an array, because that may hold millions of files."""
+    files = [store / name for name in ZARR_FILES if (store / name).is_file()]
+    if not _is_zarr_array(store):
+        for folder in sorted(child for child in store.iterdir() if child.is_dir()):
+            files += _describing_files(folder)
+    return files
+
+
+def _is_zarr_array(folder: Path) -> bool:
+    if (folder / ".zarray").is_file():
+        return True
+    try:
+        return json.loads((folder / "zarr.json").read_text(encoding="utf-8")).get("node_type") == "array"
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def sources_of(dataset: PrepareSettings) -> list[Source]:
@@ -129,22 +189,91 @@ def _daily(
     )
 
 
-def files_of(source: Source, year: int) -> list[Path]:
-    """The files of one variable for one year, sorted."""
-    found: set[Path] = set()
+def files_of(source: Source, year: int) -> list[Location]:
+    """The raw files of one variable for one year, sorted. An address is passed on as it is, a text.
+
+    Raises
+    ------
+    InputError
+        If no file matches a pattern, or an environment variable is not set.
+    """
+    found: set[Location] = set()
     for pattern in source.patterns:
         expanded = _expand(pattern, source.files_key).replace("{year}", str(year))
-        if Path(expanded).is_file():
-            matches = [expanded]
-        else:
-            matches = [m for m in glob.glob(expanded, recursive=True) if Path(m).is_file()]
+        matches = [expanded] if is_address(expanded) else _matching(expanded)
         if not matches:
+            digits = " with two digits for each of {month} and {day}" if re.search("{month}|{day}", expanded) else ""
+            is_folder = Path(expanded).is_dir()
             raise InputError(
-                f"{source.files_key}: found no file for {pattern!r} (looked for {expanded}), expected at least one; "
-                "correct the pattern or put the files there"
+                f"{source.files_key}: found {'a folder' if is_folder else 'no file'} for {pattern!r} "
+                f"(looked for {expanded}{digits}), expected at least one file; "
+                + (
+                    f"add the names of its files, for example {expanded.rstrip('/')}/*.nc"
+                    if is_folder
+                    else WRONG_PATTERN
+                )
             )
-        found.update(map(Path, matches))
-    return sorted(found)
+        found.update(match if is_address(match) else Path(match) for match in matches)
+    return sorted(found, key=str)
+
+
+def is_address(name: str) -> bool:
+    """Whether it names a place in the network or in memory, as `s3://bucket/rain.zarr` does, and no file."""
+    return "://" in name
+
+
+def _matching(pattern: str) -> list[str]:
+    """The files and zarr stores that a pattern matches. Only `*`, `**` and `?` are wild, since names may hold `[`."""
+    if _is_raw(pattern):
+        return [pattern]
+    wild = pattern.replace("[", "[[]").replace("{month}", "[0-9][0-9]").replace("{day}", "[0-9][0-9]")
+    return [match for match in glob.glob(wild, recursive=True) if _is_raw(match)]
+
+
+def _is_raw(name: str) -> bool:
+    """Whether a file or a zarr store has this name."""
+    return os.path.isfile(name) or any(os.path.isfile(os.path.join(name, file)) for file in ZARR_FILES)
+
+
+def date_in_name(source: Source, location: Location) -> date | None:
+    """Give the date that the name of a raw file states where its pattern has `{year}`, `{month}` and `{day}`.
+
+    The result is None if no pattern of the source with all three matches the name.
+
+    Raises
+    ------
+    InputError
+        If the name states a date that does not exist.
+    """
+    for pattern in source.patterns:
+        if not all(part in pattern for part in DATE_PARTS):
+            continue
+        expanded = _expand(pattern, source.files_key)
+        named = expanded if is_address(expanded) else str(Path(expanded))
+        if match := re.fullmatch(_expression(named), str(location)):
+            year, month, day = (int(match[part]) for part in ("year", "month", "day"))
+            try:
+                return date(year, month, day)
+            except ValueError:
+                found = f"the date {year:04d}-{month:02d}-{day:02d} in its name"
+                cure = f"correct {source.files_key}: {pattern!r} says where the date stands"
+                raise fault(location, source.variable, found, "a date of the calendar", cure) from None
+    return None
+
+
+def _expression(pattern: str) -> str:
+    """The regular expression of a pattern. A part of the date that stands in it twice must be equal in both places."""
+    wild = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    seen: set[str] = set()
+    words = []
+    for word in re.split(r"(\{year\}|\{month\}|\{day\}|\*\*/|\*\*|\*|\?)", pattern):
+        if word in DATE_PARTS:
+            name = word.strip("{}")
+            words.append(f"(?P={name})" if word in seen else rf"(?P<{name}>\d{{{DATE_PARTS[word]}}})")
+            seen.add(word)
+        else:
+            words.append(wild.get(word, re.escape(word)))
+    return "".join(words)
 
 
 def _expand(pattern: str, key: str) -> str:

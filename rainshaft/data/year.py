@@ -1,21 +1,45 @@
-"""The days of one year of one variable, from any number of raw files."""
+"""The days of one year of one variable, from any number of raw files.
+
+A year may be incomplete. A day is there when its records are: one for daily data, and all parts of the day for others.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from rainshaft.data.axes import WHOLE, Grid, Indices, Window
-from rainshaft.data.rawfile import DailyFile, OpenFiles
-from rainshaft.data.sources import InputError, Source, fault
+from rainshaft.data.places import compare
+from rainshaft.data.rawfile import OpenFiles, TimedFile
+from rainshaft.data.sources import InputError, Location, Source, fault
+from rainshaft.data.times import Timing, calendar_year, iso, timing_of
 
 ONE_CHUNK = 1e9  # bytes; more than a day has
+
+Days = NDArray[np.int64]
+"""dates as numbers yyyymmdd"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The records of a year in one file."""
+
+    raw: TimedFile
+    times: Indices
+    """where they are on the time axis of the file"""
+    days: Days
+    """the day of each"""
+    middles: NDArray[np.float64]
+    """when each is, to tell records of one day apart"""
+
+    def chosen(self, chosen: NDArray[np.bool_] | Indices) -> Part:
+        """Keep some of the records."""
+        return Part(self.raw, self.times[chosen], self.days[chosen], self.middles[chosen])
 
 
 @dataclass(frozen=True)
@@ -23,15 +47,20 @@ class VariableYear:
     """The days of one year of one variable, each once and in order, from any number of files."""
 
     source: Source
-    parts: Sequence[tuple[DailyFile, Indices]]
-    """files and the indices of their days"""
+    parts: Sequence[Part]
+    """records of complete days"""
+    timing: Timing
+    repeated: Sequence[tuple[Part, Part]] = ()
+    """records that are there twice, each with its copy; they must be equal"""
+    lost: tuple[str, ...] = ()
+    """sentences about days that are left out"""
     window: Window = WHOLE
     """the cells that are read, in canonical order"""
 
     @property
-    def first(self) -> DailyFile:
+    def first(self) -> TimedFile:
         """The file with the first day; the others have its grid, units and calendar."""
-        return self.parts[0][0]
+        return self.parts[0].raw
 
     @property
     def grid(self) -> Grid:
@@ -51,7 +80,10 @@ class VariableYear:
     @property
     def notes(self) -> list[str]:
         """Sentences about what was changed, each once."""
-        return list(dict.fromkeys(note for raw, _ in self.parts for note in raw.notes))
+        of_files = [note for part in self.parts for note in part.raw.notes]
+        copies = sum(len(part.days) for part, _ in self.repeated)
+        again = [self.source.note(f"{copies} record(s) are in the files twice, with equal values.")] if copies else []
+        return list(dict.fromkeys([*of_files, *self.timing.notes, *again, *self.lost]))
 
     @property
     def window_size(self) -> int:
@@ -60,56 +92,89 @@ class VariableYear:
         return len(range(height)[ys]) * len(range(width)[xs])
 
     @property
-    def days(self) -> NDArray[np.int64]:
-        """Dates as numbers yyyymmdd, file by file."""
-        return np.concatenate([raw.dates.days[times] for raw, times in self.parts])
+    def days(self) -> Days:
+        """The days, in order."""
+        return np.unique(np.concatenate([part.days for part in self.parts]))
+
+    @property
+    def span(self) -> str:
+        """How many days there are, and the first and the last of them, in words."""
+        days = self.days
+        return f"{len(days)} days from {iso(days[0])} to {iso(days[-1])}"
+
+    def only(self, days: Days) -> VariableYear:
+        """Keep some of the days. At least one of them must be here."""
+        parts = [part.chosen(np.isin(part.days, days)) for part in self.parts]
+        repeated = [
+            (part.chosen(kept), copy.chosen(kept))
+            for part, copy in self.repeated
+            if (kept := np.isin(part.days, days)).any()
+        ]
+        return replace(self, parts=[part for part in parts if len(part.days)], repeated=repeated)
 
     def lazy(self, chunk_bytes: float) -> xr.DataArray:
-        """Give the year as a dask array (time, lat, lon) in canonical units, one stamp a day at 00:00."""
-        data = xr.concat([raw.lazy(times, chunk_bytes, self.window) for raw, times in self.parts], "time")
-        order = np.argsort(self.days, kind="stable")
+        """Give the days as a dask array (time, lat, lon) in canonical units; `time` has their dates yyyymmdd."""
+        data = xr.concat([part.raw.lazy(part.times, chunk_bytes, self.window) for part in self.parts], "time")
+        order = np.lexsort(
+            (np.concatenate([part.middles for part in self.parts]), np.concatenate([part.days for part in self.parts]))
+        )
         if (np.diff(order) != 1).any():
             data = data.isel(time=order)
-        dates: NDArray[Any] = np.concatenate([raw.dates.stamps.values[times] for raw, times in self.parts])
-        return data.assign_coords(time=dates[order])
+        if self.timing.a_day > 1:
+            # of amounts, the conversion took each for that of a day, so their sum is that of the day
+            records = data.coarsen(time=self.timing.a_day).construct(time=("time", "record"))
+            gather = {"sum": records.sum, "mean": records.mean, "maximum": records.max, "minimum": records.min}
+            data = gather[self.timing.method]("record", skipna=False)
+        return data.assign_coords(time=self.days)
 
     def date(self, index: int) -> str:
         """Give a day of the year as YYYY-MM-DD."""
-        return _iso(int(np.sort(self.days)[index]))
+        return iso(int(self.days[index]))
 
     def fault(self, index: int | None, found: str, expected: str, cure: str) -> InputError:
         """Give an error about the file which holds a day (None: the first file)."""
         holders = [self.first]
         if index is not None:
-            day = np.sort(self.days)[index]
-            holders = [raw for raw, times in self.parts if day in raw.dates.days[times]]
+            holders = [part.raw for part in self.parts if self.days[index] in part.days]
         return holders[0].header.fault(found, expected, cure)
 
     def require_grid_of(self, other: VariableYear) -> None:
-        """Raise an InputError unless both have equal cells."""
+        """Raise an InputError unless both have equal cells in one place."""
         if not self.grid.same(other.grid):
             expected = f"the grid of {other.first.header.path}, {other.grid.size}"
             raise self.fault(None, self.grid.size, expected, "use files on one grid")
+        places = compare(self.grid, other.grid, str(other.first.header.path))
+        if places.differs:
+            raise self.fault(None, places.found, places.expected, "use files on one grid, or correct the false ones")
 
-    def require_calendar_of(self, rain: VariableYear) -> None:
-        """Raise an InputError unless both have one calendar."""
-        mine, wanted = self.first.dates.calendar, rain.first.dates.calendar
-        if mine != wanted:
-            cure = "bring both to one calendar (for example with xarray's convert_calendar)"
-            raise self.fault(None, f"calendar {mine}", f"{wanted} as the rain has", cure)
+    def require_equal_copies(self) -> None:
+        """Raise an InputError if a record is there twice with different values; this reads both."""
+        for part, copy in self.repeated:
+            one, other = (p.raw.lazy(p.times, ONE_CHUNK, self.window).values for p in (part, copy))
+            differs = ~np.isclose(one, other, equal_nan=True).all(axis=(1, 2))
+            if differs.any():
+                where = part.raw.header.path
+                where_else = "" if copy.raw.header.path == where else f" and {copy.raw.header.path}"
+                raise copy.raw.header.fault(
+                    f"other values for {iso(int(part.days[differs.argmax()]))} than in {where}"
+                    if where_else
+                    else f"two records with different values for {iso(int(part.days[differs.argmax()]))}",
+                    "equal values where a day is there twice",
+                    f"remove one of them, or narrow {self.source.files_key}",
+                )
 
     def find_unreadable(self) -> None:
         """Raise an InputError for the first file and day that cannot be read, if there is one."""
-        for raw, times in self.parts:
-            for time in times:
+        for part in self.parts:
+            for time, day in zip(part.times, part.days, strict=True):
                 try:
-                    raw.lazy(np.array([time]), ONE_CHUNK, self.window).compute()
+                    part.raw.lazy(np.array([time]), ONE_CHUNK, self.window).compute()
                 except (RuntimeError, OSError) as error:
-                    raise raw.unreadable(f" from {_iso(int(raw.dates.days[time]))} on", error) from None
+                    raise part.raw.unreadable(f" from {iso(int(day))} on", error) from None
 
 
-def read_year(source: Source, paths: list[Path], year: int, centre: float | None, files: OpenFiles) -> VariableYear:
-    """Find every day of a year in the files, from their headers alone.
+def read_year(source: Source, paths: list[Location], year: int, centre: float | None, files: OpenFiles) -> VariableYear:
+    """Find the days of a year in the files, from their headers alone.
 
     Parameters
     ----------
@@ -127,67 +192,95 @@ def read_year(source: Source, paths: list[Path], year: int, centre: float | None
     Raises
     ------
     InputError
-        If a day is missing or there twice, or the files do not fit each other.
+        If there is no complete day, or the files do not fit each other.
     """
-    raws = [files.daily(source, path, centre) for path in paths]
-    chosen = [(raw, np.flatnonzero(raw.dates.days // 10000 == year)) for raw in raws]
-    chosen = sorted((c for c in chosen if len(c[1])), key=lambda c: int(c[0].dates.days[c[1]].min()))
-    if not chosen:
-        days = np.concatenate([raw.dates.days for raw in raws])
-        span = f"{_iso(int(days.min()))} to {_iso(int(days.max()))}" if len(days) else "no day"
-        raise fault(paths[0], source.variable, span, f"days of {year}", f"correct years, or {source.files_key}")
-    parts = [(raw, times[np.argsort(raw.dates.days[times], kind="stable")]) for raw, times in chosen]
-    record = VariableYear(source, parts)
-    for raw, times in parts[1:]:
-        _require_fit(VariableYear(source, [(raw, times)]), record)
-    _require_each_day_once(record)
-    _require_all_days(record, year)
-    return record
-
-
-def _require_fit(part: VariableYear, whole: VariableYear) -> None:
-    """Refuse a file that has another calendar, other units or another grid than the first one."""
-    mine, wanted = part.first.dates.calendar, whole.first.dates.calendar
-    if mine != wanted:
-        raise part.fault(None, f"calendar {mine}", wanted, "bring all files to one calendar")
-    if part.units != whole.units:
-        raise part.fault(None, f"units {part.units!r}", repr(whole.units), "bring all files to one unit")
-    part.require_grid_of(whole)
-
-
-def _require_each_day_once(record: VariableYear) -> None:
-    days, counts = np.unique(record.days, return_counts=True)
-    if not (counts > 1).any():
-        return
-    first = int(days[counts > 1][0])
-    holders = [raw.header for raw, times in record.parts if first in raw.dates.days[times]]
-    also = f", also in {holders[1].path}" if holders[1:] else ""
-    is_hourly = (counts > 1).mean() > 0.5
-    raise holders[0].fault(
-        f"{counts[counts > 1][0]} stamps on {_iso(first)}{also}",
-        "one value a day",
-        "make daily values of the data" if is_hourly else f"remove one, or narrow {record.source.files_key}",
-    )
-
-
-def _require_all_days(record: VariableYear, year: int) -> None:
-    calendar = record.first.dates.calendar
-    wanted = _days_of(year, calendar)
-    missing = np.setdiff1d(wanted, record.days)
-    if len(missing):
-        hint = "; a record without leap days needs calendar `noleap`" if list(missing) == [year * 10000 + 229] else ""
-        raise record.fault(
-            None,
-            f"{len(record.days)} days of {year}, {len(missing)} missing, the first {_iso(int(missing[0]))}",
-            f"all {len(wanted)} days of the {calendar} calendar",
-            f"complete the files, or leave {year} out of years{hint}",
+    raws = [files.timed(source, path, centre) for path in paths]
+    timing = timing_of([raw.records for raw in raws])
+    parts = [_part(raw, middles, year) for raw, middles in zip(raws, timing.middles, strict=True)]
+    parts = sorted((p for p in parts if len(p.days)), key=lambda part: (part.middles.min(), str(part.raw.header.path)))
+    if not parts:
+        raise fault(
+            paths[0], source.variable, _span(timing, raws), f"days of {year}", f"correct years, or {source.files_key}"
         )
+    for part in parts[1:]:
+        _require_fit(part.raw, parts[0].raw)
+    parts, repeated = _each_once(parts)
+    complete, lost = _complete_days(source, parts, timing)
+    if not len(complete):
+        raise parts[0].raw.header.fault(
+            f"no complete day in {year}: {lost[0]}", f"{timing.a_day} records on a day", "complete the files"
+        )
+    return VariableYear(source, parts, timing, repeated, tuple(lost)).only(complete)
 
 
-def _days_of(year: int, calendar: str) -> NDArray[np.int64]:
-    dates = xr.date_range(f"{year}-01-01", f"{year + 1}-01-01", inclusive="left", calendar=calendar, use_cftime=True)
-    return np.array([d.year * 10000 + d.month * 100 + d.day for d in dates])
+def _part(raw: TimedFile, middles: NDArray[np.float64], year: int) -> Part:
+    """The records of a file that lie in a year, in order."""
+    first, dates, _ = calendar_year(year, raw.records.calendar)
+    day = np.floor(middles + 0.5 / 86400) - first
+    times = np.flatnonzero((day >= 0) & (day < len(dates)))  # not those of no length, whose middle is NaN
+    times = times[np.argsort(middles[times], kind="stable")]
+    return Part(raw, times, dates[day[times].astype(int)], middles[times])
 
 
-def _iso(day: int) -> str:
-    return f"{day // 10000:04d}-{day // 100 % 100:02d}-{day % 100:02d}"
+def _span(timing: Timing, raws: Sequence[TimedFile]) -> str:
+    """The first and the last year of the records, in words."""
+    years = [
+        1850 + int(np.floor(middles[np.isfinite(middles)][i] / 365.2425))
+        for middles in timing.middles
+        if np.isfinite(middles).any()
+        for i in (0, -1)
+    ]
+    return f"records from about {min(years)} to {max(years)}" if years else f"no record in {len(raws)} file(s)"
+
+
+def _require_fit(raw: TimedFile, first: TimedFile) -> None:
+    """Refuse a file that has another calendar, other units or another grid than the first one."""
+    mine, wanted = raw.records.calendar, first.records.calendar
+    if mine != wanted:
+        raise raw.header.fault(
+            f"calendar {mine}", f"{wanted} as in {first.header.path}", "bring all files to one calendar"
+        )
+    if raw.conversion.units != first.conversion.units:
+        expected = f"{first.conversion.units!r} as in {first.header.path}"
+        raise raw.header.fault(f"units {raw.conversion.units!r}", expected, "bring all files to one unit")
+    if not raw.grid.same(first.grid):
+        expected = f"the grid of {first.header.path}, {first.grid.size}"
+        raise raw.header.fault(raw.grid.size, expected, "use files on one grid")
+
+
+def _each_once(parts: Sequence[Part]) -> tuple[list[Part], list[tuple[Part, Part]]]:
+    """Take each record once. Records that are there again are given with those that they repeat."""
+    owners = np.repeat(np.arange(len(parts)), [len(part.days) for part in parts])
+    places = np.concatenate([np.arange(len(part.days)) for part in parts])
+    seconds = np.round(np.concatenate([part.middles for part in parts]) * 86400).astype(np.int64)
+    _, first, group = np.unique(seconds, return_index=True, return_inverse=True)
+    again = np.setdiff1d(np.arange(len(seconds)), first)
+    if not len(again):
+        return list(parts), []
+    kept = [part.chosen(places[first][owners[first] == i]) for i, part in enumerate(parts)]
+    pairs = sorted((owners[first[group[i]]], owners[i], places[first[group[i]]], places[i]) for i in again)
+    repeated = []
+    for (one, other), group_of in itertools.groupby(pairs, key=lambda pair: pair[:2]):
+        where = np.array([pair[2:] for pair in group_of])
+        repeated.append((parts[one].chosen(where[:, 0]), parts[other].chosen(where[:, 1])))
+    return [part for part in kept if len(part.days)], repeated
+
+
+def _complete_days(source: Source, parts: Sequence[Part], timing: Timing) -> tuple[Days, list[str]]:
+    """The days that have all their records, and a sentence about those that have not."""
+    days, counts = np.unique(np.concatenate([part.days for part in parts]), return_counts=True)
+    wrong = counts != timing.a_day
+    if (counts > timing.a_day).any():
+        first = int(days[counts > timing.a_day][0])
+        holders = [part.raw.header for part in parts if first in part.days]
+        also = f", also in {holders[1].path}" if holders[1:] else ""
+        raise holders[0].fault(
+            f"{counts[counts > timing.a_day][0]} stamps on {iso(first)}{also}",
+            f"{timing.a_day} a day, as on other days",
+            f"remove what is too much, or narrow {source.files_key}",
+        )
+    if not wrong.any():
+        return days, []
+    first = int(days[wrong][0])
+    found = f"{wrong.sum()} day(s) without all their {timing.a_day} records, the first {iso(first)}"
+    return days[~wrong], [source.note(f"{found}; these days are left out.")]

@@ -85,6 +85,20 @@ def test_a_missing_day_is_named(fields, paths):
     assert str(paths[0]) in str(caught.value)
 
 
+def test_axes_that_differ_by_single_precision_are_those_of_the_first_year(paths, tmp_path):
+    with xr.open_dataset(paths[2]) as opened:
+        other = opened.load()
+    for name in ("lat", "lon", "y", "x", "v", "u"):
+        other[name] = other[name].dims, other[name].values.astype("f4").astype("f8") + 1e-7
+    other["land"] = other.land + 1  # so that the ground is that of this year
+    other.to_netcdf(tmp_path / "other.nc")
+    with Fields([*paths[:2], tmp_path / "other.nc"]) as fields, xr.open_dataset(paths[0]) as first:
+        for name in ("lat", "lon", "y", "x", "v", "u"):
+            for found in (fields.ground, fields.read(["2003-01-04"]), fields.read(["2003-01-04", "2002-01-01"])):
+                np.testing.assert_array_equal(found[name], first[name])
+        assert fields.ground.land.max() == 2
+
+
 @pytest.mark.parametrize("name", ["lat", "channel", "channel_units", "u"])
 def test_grids_or_predictors_that_differ_are_refused(paths, tmp_path, name):
     with xr.open_dataset(paths[2]) as opened:

@@ -1,123 +1,32 @@
 """Raw files of every form give equal canonical fields. Faulty files are refused with a message that helps."""
 
-import json
-
-import cftime
 import netCDF4
 import numpy as np
+import pyproj
 import pytest
+import torch
 import xarray as xr
-from fields import slice_of
+from rawmakers import (
+    COMPRESSED,
+    FACTOR,
+    HEIGHT,
+    WIDTH,
+    YEAR,
+    assert_same_fields,
+    axis,
+    check_sources,
+    coarse_file,
+    days_of,
+    rain_file,
+    refused,
+    settings,
+    tas,
+)
 
-from rainshaft.config.sections import Dataset
+from rainshaft.baselines.methods.bilinear import bilinear
 from rainshaft.config.slices import PrepareSettings
-from rainshaft.data import prepare
 from rainshaft.data.prepare import prepare_year
-from rainshaft.data.sources import InputError, source_files
-
-YEAR = 2001
-HEIGHT, WIDTH, FACTOR = 12, 16, 4
-COMPRESSED = {"zlib": True, "complevel": 1, "chunksizes": (50, HEIGHT, WIDTH)}
-
-
-def days_of(*years, hour=0):
-    return np.concatenate([np.arange(f"{y}-01-01", f"{y + 1}-01-01", dtype="datetime64[D]") for y in years]).astype(
-        "datetime64[ns]"
-    ) + np.timedelta64(hour, "h")
-
-
-def axis(start, count, size):
-    """Centres of cells, ascending."""
-    return start + size * (np.arange(count) + 0.5)
-
-
-def rain_file(years=(YEAR,), hour=0, height=HEIGHT, width=WIDTH, units="mm/day"):
-    """Rain in mm/day, north first, as a user might have it."""
-    rng = np.random.default_rng(5)
-    time = days_of(*years, hour=hour)
-    values = rng.gamma(0.3, 20, (len(time), height, width)).astype("float32").round(2)
-    pr = xr.DataArray(
-        values,
-        dims=("time", "lat", "lon"),
-        coords={"time": time, "lat": axis(20.0, height, 0.1)[::-1], "lon": axis(70.0, width, 0.1)},
-        attrs={"units": units},
-    )
-    pr["lat"].attrs = {"units": "degrees_north", "standard_name": "latitude"}
-    pr["lon"].attrs = {"units": "degrees_east", "standard_name": "longitude"}
-    return pr.to_dataset(name="pr")
-
-
-def coarse_file(cells=(3, 4), size=0.4, south=20.0, west=70.0, units="K", hour=12, value=280.0):
-    """Make a predictor on its own grid. It is a plane that rises with latitude, longitude and the day."""
-    time = days_of(YEAR, hour=hour)
-    lat, lon = axis(south, cells[0], size)[::-1], axis(west, cells[1], size)
-    plane = value + (lat[:, None] - 20) + 2 * (lon - 70)
-    values = plane + 0.01 * np.arange(len(time))[:, None, None]
-    data = xr.DataArray(values.astype("float32"), dims=("time", "lat", "lon"), attrs={"units": units})
-    data = data.assign_coords(time=time, lat=lat, lon=lon)
-    data["lat"].attrs, data["lon"].attrs = {"units": "degrees_north"}, {"units": "degrees_east"}
-    return data.to_dataset(name="tas")
-
-
-@pytest.fixture
-def make(tmp_path):
-    """Write raw files, prepare a year of them, return the fields and what was said."""
-
-    def make(rain=None, predictors=None, year=YEAR, encoding=None, check=True, **keys):
-        configured = keys.pop("settings", None) or settings(tmp_path, rain, predictors, encoding, **keys)
-        if check:
-            check_sources(configured, [year])
-        prepare_year(configured, year, tmp_path / "fields.nc")
-        with xr.open_dataset(tmp_path / "fields.nc") as fields:
-            return fields.load(), json.loads(fields.attrs["ingest"])
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    """The fields of `rain_file()` as it stands, and what was said."""
-    folder = tmp_path_factory.mktemp("plain")
-    prepare_year(settings(folder, rain_file()), YEAR, folder / "fields.nc")
-    with xr.open_dataset(folder / "fields.nc") as fields:
-        return fields.load(), json.loads(fields.attrs["ingest"])
-
-
-def settings(folder, raw=None, predictors=None, encoding=None, **keys):
-    """The settings for files that are written here; `predictors` are keyed by variable."""
-    if raw is not None:
-        raw.to_netcdf(folder / "rain.nc", encoding=encoding)
-    files = []
-    for variable, (ds, entry) in (predictors or {}).items():
-        ds.to_netcdf(folder / f"{variable}.nc")
-        files.append({"files": [str(folder / f"{variable}.nc")], "variable": variable, **entry})
-    defaults = {
-        "years": [YEAR],
-        "factor": FACTOR,
-        "rain": {"files": [str(folder / "rain.nc")], "variable": "pr"},
-        "predictors": files or "coarsened",
-        "split": {"by": "blocks"},
-    }
-    return slice_of(Dataset(**defaults | keys), PrepareSettings)
-
-
-def check_sources(configured, years=(YEAR,)):
-    prepare.check_sources(configured, years)
-
-
-def tas(ds=None, **entry):
-    return {"tas": (coarse_file() if ds is None else ds, {"quantity": "temperature", **entry})}
-
-
-def refused(call, *args, **kwargs):
-    with pytest.raises(InputError) as caught:
-        call(*args, **kwargs)
-    return str(caught.value)
-
-
-def assert_same_fields(fields, expected, rtol=1e-6):
-    xr.testing.assert_allclose(fields.drop_attrs(), expected.drop_attrs(), rtol=rtol, atol=1e-5)
-
+from rainshaft.models import grids
 
 # --------------------------------------------------------------------------- canonical form
 
@@ -334,100 +243,6 @@ def test_domain_across_the_date_line(make):
     assert not any("counted" in note for note in notes)
 
 
-# --------------------------------------------------------------------------- years, days, calendars
-
-
-def test_one_file_of_several_years_is_as_good_as_a_file_a_year(make, tmp_path):
-    years = (2000, 2001, 2002)
-    whole = rain_file(years)
-    expected, _ = make(whole)
-    for year in years:
-        whole.sel(time=str(year)).to_netcdf(tmp_path / f"a_{year}.nc")
-    for pattern in ("a_{year}.nc", "a_*.nc"):
-        split = settings(tmp_path, rain={"files": [str(tmp_path / pattern)], "variable": "pr"})
-        check_sources(split, years)
-        fields, _ = make(settings=split)
-        assert_same_fields(fields, expected)
-        assert len(source_files(split, years)) == 3
-
-
-def test_a_file_a_day(make, plain, tmp_path):
-    whole, (expected, _) = rain_file(), plain
-    for i in range(40):
-        day = whole.isel(time=slice(i, i + 1) if i % 2 else i)  # with and without a dimension of time
-        day.to_netcdf(tmp_path / f"d{i:03d}.nc")
-    whole.isel(time=slice(40, None)).to_netcdf(tmp_path / "drest.nc")
-    rain = {"files": [str(tmp_path / "d*.nc")], "variable": "pr"}
-    fields, _ = make(settings=settings(tmp_path, rain=rain), check=False)
-    assert_same_fields(fields, expected)
-
-
-def test_days_that_alternate_between_files(make, plain, tmp_path):
-    for i in (0, 1):
-        rain_file().isel(time=slice(i, None, 2)).to_netcdf(tmp_path / f"part{i}.nc")
-    rain = {"files": [str(tmp_path / "part*.nc")], "variable": "pr"}
-    fields, _ = make(settings=settings(tmp_path, rain=rain))
-    assert_same_fields(fields, plain[0])
-
-
-@pytest.mark.parametrize(("calendar", "days"), [("noleap", 365), ("360_day", 360), ("standard", 366)])
-def test_calendars(make, calendar, days):
-    rain, other = rain_file((2000,)), coarse_file()
-    time = xr.date_range("2000-01-01", periods=days, calendar=calendar, use_cftime=True)
-    rain = rain.isel(time=slice(days)).assign_coords(time=time)
-    tail = np.minimum(np.arange(days), other.sizes["time"] - 1)
-    other = other.isel(time=tail).assign_coords(time=time.shift(12, "h"))
-    fields, _ = make(rain, tas(other), year=2000)
-    assert fields.sizes["time"] == days
-    if calendar != "standard":
-        assert isinstance(fields.time.values[0], cftime.datetime)
-        assert fields.time.dt.calendar == calendar
-
-
-def test_calendars_that_differ_are_refused(tmp_path):
-    other = coarse_file().convert_calendar("noleap", use_cftime=True)
-    message = refused(check_sources, settings(tmp_path, rain_file(), tas(other)))
-    assert "calendar noleap" in message
-    assert "tas.nc" in message
-
-
-def test_noon_and_midnight_meet(make):
-    fields, _ = make(rain_file(hour=0), tas(coarse_file(hour=12)))
-    assert fields.sizes["time"] == 365
-    assert np.isfinite(fields.predictors).all()
-
-
-def test_missing_and_duplicate_days_are_named(tmp_path):
-    rain = rain_file()
-    cut = rain.isel(time=np.delete(np.arange(365), [40, 41, 200]))
-    message = refused(check_sources, settings(tmp_path, cut))
-    assert "3 missing" in message
-    assert "2001-02-10" in message
-    other = coarse_file().isel(time=np.delete(np.arange(365), 99))
-    message = refused(check_sources, settings(tmp_path, rain, tas(other)))
-    assert "tas.nc" in message
-    assert "2001-04-10" in message
-    twice = xr.concat([rain, rain.isel(time=[7])], "time")
-    message = refused(check_sources, settings(tmp_path, twice))
-    assert "2 stamps on 2001-01-08" in message
-    assert "2001-01-01 to 2001-12-31" in refused(check_sources, settings(tmp_path, rain), [1999])
-    assert "make daily values" in refused(check_sources, settings(tmp_path, hourly()))
-
-
-def hourly():
-    rain = rain_file()
-    noon = rain.assign_coords(time=rain.time + np.timedelta64(12, "h"))
-    return xr.concat([rain, noon], "time")
-
-
-def test_leap_day_missing_gives_the_hint(tmp_path):
-    rain = rain_file((2000,))
-    rain = rain.sel(time=rain.time != np.datetime64("2000-02-29"))
-    message = refused(check_sources, settings(tmp_path, rain), [2000])
-    assert "2000-02-29" in message
-    assert "noleap" in message
-
-
 # --------------------------------------------------------------------------- masks, coast, statics
 
 
@@ -443,7 +258,7 @@ def test_sea_of_nan_is_the_mask_and_makes_the_coast(make):
     np.testing.assert_array_equal(fields.valid, ~cells)
     np.testing.assert_array_equal(fields.land, ~cells)
     assert np.isnan(fields.pr.values[:, cells]).all()
-    assert (fields.predictors[:, 0, :, 0] == 0).all()
+    np.testing.assert_array_equal(fields.predictors[:, 0, :, 0], fields.predictors[:, 0, :, 1])  # from the nearest land
     np.testing.assert_allclose(
         fields.predictors[:, 0, :, 1:], raw.pr.values[:, :, 4:].reshape(365, 3, 4, 3, 4).mean((2, 4)), rtol=1e-5
     )
@@ -461,21 +276,6 @@ def test_block_mean_takes_valid_cells_only(make):
     fields, _ = make(sea(raw, cells))
     block = np.where(cells, np.nan, raw.pr.values)[:, :4, :4]
     np.testing.assert_allclose(fields.predictors[:, 0, 0, 0], np.nanmean(block, axis=(1, 2)), rtol=1e-5)
-
-
-def test_gaps_make_cells_invalid_and_too_many_are_refused(make):
-    raw = rain_file()
-    raw.pr[10, 2, 3] = np.nan
-    fields, notes = make(raw)
-    assert fields.valid.values.sum() == HEIGHT * WIDTH - 1
-    assert np.isnan(fields.pr[:, 2, 3]).all()
-    assert any("1 of 192 cells miss some days" in note for note in notes)
-    assert fields.land.all()  # a gap is no sea
-    assert "no value at all on 365 day(s)" in refused(make, raw.where(False))
-    raw.pr[11, :4] = np.nan
-    assert "64 of 192 cells miss some days" in refused(make, raw)
-    raw.pr[12] = np.nan
-    assert "no value at all on 1 day(s), the first is 2001-01-13" in refused(make, raw)
 
 
 def static(values, name, units, like=None):
@@ -720,13 +520,6 @@ def test_context_whose_grid_changes_from_year_to_year_is_refused(tmp_path):
     assert "msl_2002.nc, variable msl: found 4 x 7 cells" in message
 
 
-def test_context_is_checked_in_every_cell(make):
-    raw = weather()
-    raw.msl[30, 4, 6] = np.nan  # far from the rain
-    message = refused(make, rain_file(), {"msl": (raw, {"context": True})})
-    assert "2001-01-31 with 1 of 35 cells" in message
-
-
 def test_axes_of_another_kind_lead_to_context_but_not_for_rain(tmp_path):
     msl = {"msl": (weather(), {})}
     assert "`context: true`" in refused(check_sources, settings(tmp_path, on_projected_axes(rain_file()), msl))
@@ -734,6 +527,212 @@ def test_axes_of_another_kind_lead_to_context_but_not_for_rain(tmp_path):
     message = refused(check_sources, settings(tmp_path, on_projected_axes(rain_file()), rain))
     assert "axes of the kind latitude/longitude" in message
     assert "context" not in message
+
+
+# --------------------------------------------------------------------------- places
+
+
+POLE = {
+    "grid_mapping_name": "rotated_latitude_longitude",
+    "grid_north_pole_latitude": 40.0,
+    "grid_north_pole_longitude": -170.0,
+}
+
+
+def on_pole(ds, mapping=None, cells=False, south=-0.6, west=0.2):
+    """The field on rotated axes. `mapping` names the pole, and `cells` gives each cell its latitude and longitude."""
+    name = next(name for name in ds.data_vars)
+    size = float(abs(ds.lat[1] - ds.lat[0]))
+    ds = ds.rename(lat="rlat", lon="rlon").assign_coords(
+        rlat=("rlat", axis(south, ds.sizes["lat"], size)[::-1], {"standard_name": "grid_latitude"}),
+        rlon=("rlon", axis(west, ds.sizes["lon"], size), {"standard_name": "grid_longitude"}),
+    )
+    if mapping:
+        ds["pole"] = xr.DataArray(np.int32(0), attrs=mapping)
+        ds[name].attrs["grid_mapping"] = "pole"
+    if cells:
+        lat, lon = true_places(ds.rlat.values[:, None], ds.rlon.values[None])
+        ds = ds.assign_coords(
+            lat=(("rlat", "rlon"), lat, {"units": "degrees_north"}),
+            lon=(("rlat", "rlon"), lon, {"units": "degrees_east"}),
+        )
+    return ds
+
+
+def true_places(rlat, rlon):
+    """Latitude and longitude of rotated coordinates for `POLE`."""
+    y, x = np.broadcast_arrays(np.radians(rlat), np.radians(rlon))
+    tilt = np.radians(90 - 40)
+    lat = np.arcsin(np.sin(y) * np.cos(tilt) + np.cos(y) * np.cos(x) * np.sin(tilt))
+    lon = np.arctan2(np.cos(y) * np.sin(x), np.cos(tilt) * np.cos(y) * np.cos(x) - np.sin(tilt) * np.sin(y))
+    return np.degrees(lat), np.degrees(lon) + 10
+
+
+def world(size=2.0, east=0.0):
+    """A predictor of the whole Earth whose values are 250 + latitude + longitude / 10."""
+    time, lat, lon = days_of(YEAR), np.arange(-90 + size / 2, 90, size), np.arange(east, east + 360, size)
+    values = 250 + lat[:, None] + ((lon + 180) % 360 - 180) / 10 + np.zeros((len(time), 1, 1))
+    ds = xr.Dataset({"tas": (("time", "lat", "lon"), values.astype("f4"), {"units": "K"})})
+    ds = ds.assign_coords(time=time, lat=lat, lon=lon)
+    ds.lat.attrs, ds.lon.attrs = {"units": "degrees_north"}, {"units": "degrees_east"}
+    return ds
+
+
+def assert_true_values(fields, tolerance=0.02):
+    """The predictor of `world` at the true places of the coarse cells."""
+    lat, lon = true_places(fields.y.values[:, None], fields.x.values[None])
+    np.testing.assert_allclose(fields.predictors[7, 0], 250 + lat + lon / 10, atol=tolerance)
+
+
+@pytest.mark.parametrize("told", [{"mapping": POLE}, {"cells": True}, {"mapping": POLE, "cells": True}])
+@pytest.mark.parametrize("size", [2.0, 0.1])
+def test_predictor_on_true_axes_is_brought_to_the_true_places_of_rotated_rain(make, told, size):
+    raw = (
+        world(size)
+        if size == 2.0
+        else world(1.0)
+        .sel(lat=slice(47, 53), lon=slice(5, 15))
+        .interp(lat=np.arange(48, 52, size), lon=np.arange(8, 13, size))
+    )
+    raw.lat.attrs, raw.lon.attrs = {"units": "degrees_north"}, {"units": "degrees_east"}
+    fields, notes = make(on_pole(rain_file(), **told), tas(raw))
+    assert_true_values(fields)
+    assert any("true places of the coarse cells" in note for note in notes)
+
+
+def test_predictor_on_another_pole_is_brought_to_true_places(make):
+    other = {**POLE, "grid_north_pole_latitude": 41.0}
+    raw = on_pole(coarse_file((12, 16)), other, south=-2.4, west=-2.4)
+    crs = pyproj.CRS.from_cf(other)
+    to_true = pyproj.Transformer.from_crs(crs, crs.source_crs, always_xy=True)
+    lon, lat = to_true.transform(*np.meshgrid(raw.rlon, raw.rlat))
+    raw["tas"] = raw.tas.copy(data=np.broadcast_to(250 + lat + lon / 10, raw.tas.shape))
+    fields, notes = make(on_pole(rain_file(), POLE), tas(raw))
+    assert_true_values(fields)
+    same, notes = make(on_pole(rain_file(), POLE), tas(on_pole(coarse_file(), POLE)))
+    np.testing.assert_allclose(same.predictors[:, 0], coarse_file().tas, rtol=1e-6)
+    assert "Predictor tas: its cells are the coarse cells, used as they are." in notes
+
+
+def test_rotated_predictor_is_brought_to_rain_on_true_axes(make):
+    raw = on_pole(coarse_file((30, 30), 0.2), POLE, cells=True, south=-3.0, west=-3.0)
+    raw["tas"] = raw.tas.copy(data=np.broadcast_to(250 + raw.lat + raw.lon / 10, raw.tas.shape))
+    rain = rain_file().assign_coords(lat=axis(49.5, HEIGHT, 0.1)[::-1], lon=axis(9.0, WIDTH, 0.1))
+    rain.lat.attrs, rain.lon.attrs = {"units": "degrees_north"}, {"units": "degrees_east"}
+    fields, _ = make(rain, tas(raw))
+    np.testing.assert_allclose(fields.predictors[3, 0], 250 + fields.y + fields.x / 10, atol=0.02)
+
+
+def test_rain_without_axes_is_placed_by_its_cells(make):
+    rain = on_pole(rain_file(), cells=True).isel(rlat=slice(None, None, -1)).drop_vars(["rlat", "rlon"])
+    rain = rain.assign(pr=rain.pr.where(rain.rlon > 3))
+    fields, notes = make(rain.rename(rlat="y", rlon="x"), tas(world()))
+    lat, lon = true_places(axis(-0.6, 3, 0.4)[::-1, None], axis(0.2, 4, 0.4)[None])
+    np.testing.assert_allclose(fields.predictors[7, 0], 250 + lat + lon / 10, atol=0.02)
+    assert fields.lat.attrs["units"] == "km"
+    assert fields.coast_distance.values[0, 3] == pytest.approx(6371 * np.radians(0.1), rel=0.01)
+    assert any("no axes in the file" in note for note in notes)
+
+
+def test_predictor_that_does_not_cover_the_true_places_is_refused(tmp_path):
+    message = refused(check_sources, settings(tmp_path, on_pole(rain_file(), POLE), tas(coarse_file((8, 8)))))
+    assert "lacks 12 of 12 coarse cells, the first at latitude" in message
+
+
+def test_without_true_places_the_predictor_is_refused_with_the_cure(tmp_path):
+    message = refused(check_sources, settings(tmp_path, on_pole(rain_file()), tas(world())))
+    assert "axes of the kind latitude/longitude" in message
+    assert "complete grid mapping" in message
+
+
+def test_equal_axes_without_a_pole_are_taken_as_one_place_with_a_note(make):
+    _, notes = make(on_pole(rain_file(), POLE), tas(on_pole(coarse_file())))
+    assert any("equal coordinates are taken for one place" in note for note in notes)
+
+
+def test_elevation_on_another_pole_is_refused_with_both_values(make, tmp_path):
+    height = {"elevation": {"file": str(tmp_path / "z.nc"), "variable": "z"}}
+    flat = static(np.full((HEIGHT, WIDTH), 100.0), "z", "m")
+    on_pole(flat, {**POLE, "grid_north_pole_latitude": 41.0}).to_netcdf(tmp_path / "z.nc")
+    message = refused(check_sources, settings(tmp_path, on_pole(rain_file(), POLE), **height))
+    assert "grid_north_pole_latitude 41" in message
+    assert "grid_north_pole_latitude 40" in message
+    on_pole(flat, POLE).expand_dims(time=days_of(YEAR)[:1]).to_netcdf(tmp_path / "z.nc")
+    fields, _ = make(on_pole(rain_file(), POLE), **height)
+    assert (fields.elevation == 100).all()
+
+
+@pytest.mark.parametrize("told", [{"mapping": POLE}, {"cells": True}])
+def test_years_on_different_poles_are_refused(tmp_path, told):
+    rain = rain_file((2001, 2002))
+    for year in (2001, 2002):
+        part = on_pole(rain.sel(time=str(year)), **told)
+        if year == 2002 and "cells" in told:
+            part["lat"] = part.lat + 1.0
+        elif year == 2002:
+            part.pole.attrs["grid_north_pole_longitude"] = -160.0
+        part.to_netcdf(tmp_path / f"rain_{year}.nc")
+    configured = settings(tmp_path, rain={"files": [str(tmp_path / "rain_{year}.nc")], "variable": "pr"})
+    assert "rain_2002.nc" in refused(check_sources, configured, [2001, 2002])
+
+
+@pytest.mark.parametrize("east", [0.0, -180.0])
+def test_predictor_of_the_whole_earth_at_its_seam(make, east):
+    rain = rain_file().assign_coords(lon=axis(-0.8, WIDTH, 0.1) + (east == -180.0) * 180)
+    rain.lon.attrs = {"units": "degrees_east"}
+    raw = world(2.0, east)
+    raw["tas"] = raw.tas.copy(data=np.broadcast_to(250 + np.cos(np.radians(raw.lon.values)), raw.tas.shape))
+    fields, _ = make(rain, tas(raw))
+    expected = 250 + 0 * fields.y + np.cos(np.radians(fields.x))
+    np.testing.assert_allclose(fields.predictors[0, 0], expected, atol=1e-3)
+
+
+def test_gaussian_latitudes_are_even_enough(make):
+    lat = np.degrees(np.arcsin(np.polynomial.legendre.leggauss(96)[0]))
+    raw = world(1.875).isel(lat=slice(0, 96)).assign_coords(lat=lat)
+    raw["tas"] = raw.tas.copy(data=np.broadcast_to(250 + lat[:, None], raw.tas.shape))
+    raw.lat.attrs = {"units": "degrees_north"}
+    fields, _ = make(rain_file(), tas(raw))
+    np.testing.assert_allclose(fields.predictors[0, 0], 250 + fields.y + 0 * fields.x, atol=1e-3)
+
+
+# --------------------------------------------------------------------------- coasts
+
+
+def drizzle(ds):
+    """Rain of 10 mm/day on the land, and none over the sea in the west."""
+    name = next(name for name in ds.data_vars)
+    return ds.assign({name: xr.full_like(ds[name], 10).where(ds.lon > 70.4)})
+
+
+@pytest.mark.parametrize("source", ["coarsened", "own grid", "finer", "wider"])
+def test_interpolation_at_a_coast_takes_no_rain_away(make, source):
+    coarse = {
+        "own grid": coarse_file(),
+        "finer": coarse_file((12, 16), 0.1),
+        "wider": coarse_file((5, 7), 0.5, 19.5, 69.5),
+    }
+    raw = coarse[source] if source != "coarsened" else coarse_file()
+    raw = drizzle(raw.rename(tas="tp").assign(tp=raw.tas.assign_attrs(units="mm/day").variable))
+    given = None if source == "coarsened" else {"tp": (raw, {"quantity": "rain"})}
+    fields, notes = make(drizzle(rain_file()), given)
+    coarse_rain = fields.predictors[:1, :1].values
+    land = fields.valid.values == 1
+    assert land.sum() == HEIGHT * (WIDTH - 4)
+    np.testing.assert_allclose(bilinear(coarse_rain[0, 0], FACTOR)[land], 10, rtol=1e-6)
+    np.testing.assert_allclose(grids.bilinear(torch.tensor(coarse_rain), FACTOR)[0, 0].numpy()[land], 10, rtol=1e-6)
+    assert any("never have a value and take that of the nearest one that has" in note for note in notes)
+
+
+def test_predictor_without_values_where_rain_is_observed_is_refused(make):
+    raw = coarse_file()
+    raw.tas[:, :, 2:] = np.nan
+    message = refused(make, rain_file(), tas(raw))
+    assert "no value within 2 cells of the coarse cell at" in message
+    cells = np.zeros((HEIGHT, WIDTH), bool)
+    cells[:, 12:] = True
+    fields, _ = make(sea(rain_file(), cells), tas(raw))
+    np.testing.assert_array_equal(fields.predictors[:, 0, :, 3], fields.predictors[:, 0, :, 1])
 
 
 # --------------------------------------------------------------------------- values that cannot be
@@ -764,12 +763,20 @@ def test_absurd_values_point_at_the_units(make):
     assert "check its units 'K'" in message
 
 
-def test_predictor_with_missing_values_is_refused(make):
-    raw = coarse_file()
+@pytest.mark.parametrize(
+    ("cells", "size"), [((3, 4), 0.4), ((6, 8), 0.2), ((5, 7), 0.5)], ids=["same", "nest", "other"]
+)
+def test_a_day_with_a_gap_leaves_the_other_days_alone(make, cells, size):
+    raw = coarse_file(cells, size, south=20.0 if size < 0.5 else 19.5, west=70.0 if size < 0.5 else 69.5)
+    whole, _ = make(rain_file(), tas(raw))
     raw.tas[30, 1, 1] = np.nan
-    message = refused(make, rain_file(), tas(raw))
-    assert "2001-01-31" in message
-    assert "1 of 12 cells" in message
+    fields, _ = make(rain_file(), tas(raw))
+    kept = np.delete(np.arange(365), 30)
+    np.testing.assert_array_equal(fields.predictors.values, whole.predictors.values[kept])
+
+
+def test_predictor_without_any_value_is_refused(make):
+    assert "no day of 365 with values" in refused(make, rain_file(), tas(coarse_file().where(False)))
 
 
 def test_undeclared_fill_value_is_refused(make):
@@ -821,12 +828,12 @@ def test_a_full_disk_is_no_fault_of_the_input(tmp_path, monkeypatch):
 
 
 def test_all_faults_are_listed_at_once(tmp_path):
-    other = coarse_file().isel(time=slice(300))
+    other = coarse_file().isel(lat=slice(1))
     dataset = settings(tmp_path, rain_file(units="K"), tas(other), elevation={"file": "$NOWHERE/z.nc", "variable": "z"})
     lines = refused(check_sources, dataset).split("\n")
     assert len(lines) == 3
     assert "units 'K'" in lines[0]
-    assert "65 missing" in lines[1]
+    assert "two or more cells" in lines[1]
     assert "elevation.file" in lines[2]
     assert "NOWHERE" in lines[2]
 

@@ -294,6 +294,34 @@ def test_demo_fails_when_the_workflow_fails(copy: Copy) -> None:
     assert len(calls(copy)) == 1
 
 
+def test_init_and_check_start_in_the_folder_of_the_user(copy: Copy, tmp_path: Path) -> None:
+    executable(copy.pretend_set_up() / "rainshaft", 'echo "rainshaft $* in $PWD"; exit 3')
+    mine = tmp_path / "my folder"
+    mine.mkdir()
+    for word in ("init", "check"):
+        command = ["bash", str(copy.folder / "run.sh"), word, "a file.nc"]
+        done = subprocess.run(command, cwd=mine, env=copy.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 3
+        assert done.stdout == f"rainshaft {word} a file.nc in {mine}\n"
+
+
+def test_run_takes_a_configuration_from_the_folder_of_the_user(copy: Copy, tmp_path: Path) -> None:
+    executable(copy.pretend_set_up() / "snakemake", SNAKEMAKE)
+    (tmp_path / "mine.yaml").write_text("seed: 2\n", encoding="utf-8")
+    command = ["bash", str(copy.folder / "run.sh"), "run", "mine.yaml", "-n"]
+    done = subprocess.run(command, cwd=tmp_path, env=copy.environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "plan\n"
+    assert calls(copy) == [f"snakemake --cores all --configfile {tmp_path}/mine.yaml -n"]
+
+
+def test_run_says_which_configuration_is_missing(copy: Copy) -> None:
+    copy.pretend_set_up()
+    status, output = copy.run("run", "none.yaml")
+    assert status == 1
+    assert "there is no configuration" in output
+    assert "./run.sh init FILES" in output
+
+
 def test_test_is_quiet_and_passes_on_what_pytest_returns(copy: Copy) -> None:
     venv = copy.pretend_set_up()
     for tool in ("ruff", "mypy", "mkdocs", "snakefmt", "snakemake"):

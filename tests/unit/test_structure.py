@@ -23,6 +23,7 @@ ORDER = (
     "augmentation",
     "figures",
     "jobs",
+    "survey",
     "cli",
 )
 MODULES = sorted((ROOT / "rainshaft").rglob("*.py"))

@@ -36,7 +36,10 @@ def cancel_what_is_left():
 
 
 def check_input():
-    """Before the first job: look at the header of every raw file. One message names all that is wrong."""
+    """Before the first job: look at the header of every raw file. One message names all that is wrong.
+
+    It also says what the files leave open.
+    """
     from rainshaft.data.prepare import check_sources
 
     if left_out := set(CONFIG.baselines.names) - set(BASELINES):
@@ -47,7 +50,8 @@ def check_input():
         for name in DATASETS:
             if CONFIG.datasets[name].synthetic is None:
                 settings = PrepareSettings(**dataset_slice(CONFIG, name, "prepare"))
-                check_sources(settings, CONFIG.datasets[name].years)
+                for sentence in check_sources(settings, CONFIG.datasets[name].years):
+                    print(f"{name}: {sentence}", file=sys.stderr)
     except UserError as error:
         sys.exit(f"The input cannot be used:\n{error}")
 
