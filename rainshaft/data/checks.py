@@ -286,7 +286,7 @@ def lone_values(rain: VariableYear, data: xr.DataArray, content: xr.Dataset) -> 
         return []
     grid = rain.grid
     notes = [
-        f"{value:g} mm/day on {rain.date(int(day))} in one cell at {grid.y[row]:g}, {grid.x[column]:g} (row {row}, "
+        f"{value:g} mm/day on {rain.date(int(day))} in one cell at {grid.y[row]:.8g}, {grid.x[column]:.8g} (row {row}, "
         f"column {column} from the north-west), while no neighbour has more than {largest:g} mm/day. It is kept; look "
         "at it."
         for value, largest, day, row, column in sorted(found, reverse=True)

@@ -22,14 +22,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rainshaft.config.slices import PrepareSettings
-from rainshaft.data.checks import (
-    check_values,
-    lone_values,
-    range_of,
-    read_content,
-    read_elevation,
-    read_land,
-)
+from rainshaft.data.checks import check_values, lone_values, range_of, read_content, read_elevation, read_land
 from rainshaft.data.fields import Fields
 from rainshaft.data.gaps import Mask, complete_days, joined_days, mask_of
 from rainshaft.data.pairing import origin_of, require_pairs
@@ -49,6 +42,8 @@ STAMPS_ELSEWHERE = (
 
 Predictor = tuple[VariableYear, Mapping]
 """a coarse predictor, and how it gets to the coarse grid"""
+Ranges = dict[str, dict[str, float | str]]
+"""name of a variable to what `range_of` says of it"""
 ChannelAxis = tuple[str, NDArray[np.float64], dict[str, Any]]
 
 
@@ -297,25 +292,26 @@ def _fields(dataset: PrepareSettings, year: int, plan: YearPlan) -> xr.Dataset:
     return _describe(fields, plan.rain)
 
 
-def _check(plan: YearPlan) -> tuple[YearPlan, Mask, dict[str, NDArray[np.bool_]], list[str], dict[str, Any]]:
+def _check(plan: YearPlan) -> tuple[YearPlan, Mask, dict[str, NDArray[np.bool_]], list[str], Ranges]:
     """Read all data once and refuse what cannot be true.
 
     Returns
     -------
     The plan with the days that take part, the cells with rain, the cells of each variable that do not belong to it,
-    sentences about changes, and the range of the values of each variable.
+    sentences about changes, and the range of values of each variable.
     """
     records = [(record, record.lazy(MEMORY_CHUNK_BYTES)) for record in plan.records]
     content = read_content(records)
     days, empty, notes = complete_days(records, content)  # without any value there is no more to say
     faults = Faults()
+    ranges = {}
     for record, data in records:
         with faults.collect():
             record.require_equal_copies()
             notes += check_values(record, data, content[record.source.key])
+            ranges[record.source.name] = range_of(record, content[record.source.key])
     faults.throw()
     notes += lone_values(*records[0], content["rain"])
-    ranges = {record.source.name: range_of(record, content[record.source.key]) for record, _ in records}
     plan = plan.only(days)
     mask = mask_of(plan.rain, plan.rain.lazy(MEMORY_CHUNK_BYTES), content["rain"])
     return plan, mask, empty, [*notes, *mask.notes], ranges

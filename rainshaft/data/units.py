@@ -81,7 +81,7 @@ def conversion(header: Header) -> Conversion:
     if (slope, offset) != (1.0, 0.0):
         added = f" and {offset:+g}" if offset else ""
         notes.append(f"units {units} converted to {canonical} (times {slope:g}{added}).")
-    elif source.quantity == "rain" and _unit(units).dimensionality.get("[time]", 0) == 0:
+    elif source.quantity == "rain" and _is_depth(units):
         notes.append(f"units {units} read as daily totals, that is {canonical}.")
     return Conversion(units, canonical, slope, offset, tuple(map(source.note, notes)))
 
@@ -184,14 +184,17 @@ def length_in(units: str, wanted: str) -> float:
     return float(registry.Quantity(1.0, _unit(units)).to(_unit(wanted)).magnitude)
 
 
-def is_amount(header: Header) -> bool:
-    """Whether the values of a rain are amounts of their record, such as mm, and not rates or fluxes."""
-    return _unit(conversion(header).raw_units).dimensionality.get("[time]", 0) == 0
-
-
 def factor_between(units: str, wanted: str) -> float | None:
     """Factor from one unit to another that has the same zero; None if they are of different kinds or no units."""
     try:
         return float(cf_xarray.units.units.Quantity(1.0, _unit(units)).to(_unit(wanted)).magnitude)
     except (pint.PintError, ValueError, TypeError, AttributeError, AssertionError):
         return None
+
+
+def is_amount(header: Header) -> bool:
+    """Whether the values of a rain are amounts of their record, such as mm, and not rates or fluxes."""
+    stated = str(header.data.attrs.get("units", "")).strip()
+    is_settled = _method(header) == MEAN and _is_depth(stated) and header.source.units is not None
+    text = stated if stated and _factors(stated, "rain") and not is_settled else header.source.units or stated
+    return _is_depth(text)  # `conversion` refuses units of another quantity

@@ -7,7 +7,7 @@ import xarray as xr
 
 from rainshaft.data.header import Header
 from rainshaft.data.sources import InputError, Source
-from rainshaft.data.units import conversion
+from rainshaft.data.units import conversion, is_amount
 
 
 def header_of(units, configured=None, quantity="rain", **attrs):
@@ -40,6 +40,13 @@ def test_a_stated_rate_settles_what_a_mean_of_depths_is():
     assert any("taken as m/h" in note for note in hours.notes)
     assert conversion(header_of("mm", "mm/day", cell_methods=MEANS[0])).slope == pytest.approx(1)
     assert "a mean of depths" in refused("mm", "mm", cell_methods=MEANS[0])
+
+
+def test_parts_of_a_day_are_summed_only_where_they_are_amounts():
+    assert is_amount(header_of("m"))
+    assert is_amount(header_of("", "mm"))
+    assert not is_amount(header_of("kg m-2 s-1"))
+    assert not is_amount(header_of("m", "m/h", cell_methods=MEANS[1]))
 
 
 @pytest.mark.parametrize(
