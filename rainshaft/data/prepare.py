@@ -115,7 +115,7 @@ def prepare_year(dataset: PrepareSettings, year: int, path: Path) -> None:
         with atomic(path) as temporary:
             write_netcdf(_fields(dataset, year, plan), temporary)
             with Fields([temporary]) as fields:
-                require_pairs(fields, np.ones(fields.time.size, dtype=bool))
+                require_pairs(fields)
 
 
 # ------------------------------------------------------------------------------------------ headers of a year
