@@ -438,7 +438,9 @@ def _dated(header: Header) -> Header:
             f"add it; or, if the name of each file has its date, write {{year}}{{month}}{{day}} in {source.files_key} "
             "where it stands",
         )
-    stamp = np.array([np.datetime64(day, "ns")])
-    times = [str(dim) for dim in data.dims if str(dim).lower() == "time" and data.sizes[dim] == 1]
-    dated = header.data.assign_coords({times[0]: stamp}) if times else header.data.expand_dims(time=stamp)
-    return replace(header, data=dated).noting("dates taken from the names of the files.")
+    axis = next((str(dim) for dim in data.dims if str(dim).lower() == "time" and data.sizes[dim] == 1), None)
+    if axis is None:
+        axis = next(name for name in ("time", "date_in_name") if name not in header.file.variables)
+        header = replace(header, data=header.data.expand_dims(axis))
+    stamp = xr.Variable((axis,), np.array([day], "datetime64[ns]"), {"standard_name": "time"})
+    return _with_coordinates(header, {axis: stamp}).noting("dates taken from the names of the files.")

@@ -283,6 +283,7 @@ def test_a_map_without_dates_takes_that_of_its_name(read, refusal):
     assert header.data.dims == ("time", "lat", "lon")
     assert dates(header) == ["2001-01-02"]
     assert is_not_loaded(header)
+    assert str(header.file["time"].values[0])[:10] == "2001-01-02"
     assert header.notes == ("Predictor pr: dates taken from the names of the files.",)
     bare = raw((0.0,)).drop_vars("time")
     assert dates(read(bare, name="pr_20010103.nc", pattern="pr_{year}{month}{day}.nc")) == ["2001-01-03"]
