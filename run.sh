@@ -43,7 +43,7 @@ find_python() { # sets `python` to the first one of a supported version
 }
 
 stamp() { # a number for all that .venv was made from
-    { declare -f install install_lock && echo "$torch" && cat requirements* pyproject.toml && "${PYTHON:-.venv/bin/python}" -V; } 2>&1 | cksum
+    { declare -f install install_lock leave_site_out && echo "$torch" && cat requirements* pyproject.toml && "${PYTHON:-.venv/bin/python}" -V; } 2>&1 | cksum
 }
 
 is_set_up() {
@@ -83,6 +83,12 @@ install_lock() { # install_lock FILE [OPTIONS]
     fi
 }
 
+leave_site_out() { # without run.sh, too, packages that a module system put into PYTHONPATH must not hide those of .venv
+    echo 'unset PYTHONPATH' >>.venv/bin/activate
+    echo 'unsetenv PYTHONPATH' >>.venv/bin/activate.csh
+    echo 'set -e PYTHONPATH' >>.venv/bin/activate.fish
+}
+
 install() {
     local python uv="" free
     find_python
@@ -113,10 +119,7 @@ install() {
     fi
     builder=""
     step "rainshaft itself" pip_install --no-deps --no-build-isolation --editable .
-    # Also without run.sh, a module system must not put packages in the way that would hide those of .venv.
-    echo 'unset PYTHONPATH' >>.venv/bin/activate
-    echo 'unsetenv PYTHONPATH' >>.venv/bin/activate.csh
-    echo 'set -e PYTHONPATH' >>.venv/bin/activate.fish
+    leave_site_out
     # Keep the bytecode, also where the site switches that off. Without it every job would compile all that it imports.
     step "first import" env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -c "$first_import"
 }

@@ -141,6 +141,15 @@ def test_a_typo_names_the_nearest_key(raw):
         ({"loss__pool_sizes": [8, 2]}, "loss.pool_sizes: found [8, 2], expected ascending sizes; write [2, 8]"),
         ({"train": None}, "train: found nothing, expected a section with keys"),
         ({"train__lr": "1e-3"}, "train.lr: found '1e-3', expected a number; write 0.001"),
+        ({"datasets__demo__years": "2001-2003"}, "expected a list such as [a, b]; write [2001, 2002, 2003]"),
+        ({"datasets__demo__rain__variable": False}, "found false, expected a text; YAML reads yes, no, on and off as"),
+        ({"datasets__demo__rain__variable": 850}, "found 850, expected a text; write it in quotes"),
+        (
+            {"results": "out/{experiment}"},
+            "results: found 'out/{experiment}', expected the path of a folder without any",
+        ),
+        ({"results": "~/out"}, "results: found '~/out', expected the path of a folder"),
+        ({"results": "$SCRATCH/out"}, "results: found '$SCRATCH/out', expected the path of a folder"),
         ({"train__gpus": 3}, "train.gpus: found 3, expected a number that divides batch_size, which is 8"),
         ({"sampling__days": "all"}, "sampling.days: found 'all', expected `heavy_only`, `split:train`"),
         ({"loss__colour": 1}, "loss.colour: unknown key; the keys here are scale, w_min"),
@@ -194,6 +203,11 @@ def test_a_fault_is_one_line_with_the_key_what_was_found_and_what_is_expected(ra
     found = faults(raw, **changes)
     assert message in found
     assert len(set(found.splitlines())) == len(found.splitlines())
+
+
+@pytest.mark.parametrize("results", ["out", "/big disk/out", "../über [v2]/out", "it's & (mine)", "a=b,c;d"])
+def test_a_folder_of_results_may_have_nearly_any_name(raw, results):
+    assert load(raw | {"results": results}, BASELINES).results == results
 
 
 def test_a_fault_in_a_shared_section_is_told_once(raw):

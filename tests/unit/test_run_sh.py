@@ -40,8 +40,8 @@ def executable(path: Path, text: str) -> None:
 class Copy:
     """A copy of run.sh and its locks, with a PATH that has only what the test puts there."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.bin = folder / "copy", folder / "bin"
+    def __init__(self, folder: Path, name: str = "copy") -> None:
+        self.folder, self.bin = folder / name, folder / "bin"
         self.folder.mkdir()
         self.bin.mkdir()
         for path in (ROOT / "run.sh", ROOT / "pyproject.toml", *ROOT.glob("requirements*")):
@@ -182,6 +182,43 @@ def test_no_network_is_said_and_the_half_made_venv_is_not_used(copy: Copy) -> No
     assert (copy.folder / ".venv" / "setup.log").exists()
     copy.free_space(gigabytes=1)
     assert "GB are free" in copy.run("demo", PYTHON=sys.executable)[1], "the next call sets up again"
+
+
+@pytest.mark.parametrize("name", ["a b", "a{b}", "a'b", "a$b", "a[b]", "a:b", "a&b", "a\nb"])
+def test_a_folder_that_the_workflow_cannot_take_is_refused_before_set_up(tmp_path: Path, name: str) -> None:
+    copy = Copy(tmp_path, name)
+    copy.python("3.11.7", "python3.11")
+    status, output = copy.run("demo")
+    assert status == 1
+    assert "move the clone" in output
+    assert str(copy.folder) in output
+    assert not (copy.folder / ".venv").exists()
+
+
+@pytest.mark.parametrize("name", ["über-uns", "v1.2_a+b"])
+def test_other_folders_are_fine(tmp_path: Path, name: str) -> None:
+    copy = Copy(tmp_path, name)
+    copy.pretend_set_up()
+    assert copy.run("setup") == (0, "")
+
+
+def test_an_activated_environment_does_without_the_packages_of_the_site(copy: Copy) -> None:
+    (copy.pretend_set_up() / "activate").write_text("export HERE=1\n", encoding="utf-8")
+    script = (
+        'source ./run.sh help >/dev/null; leave_site_out; source .venv/bin/activate; echo "${HERE}${PYTHONPATH:-none}"'
+    )
+    environment = copy.environment | {"PYTHONPATH": "/site"}
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=copy.folder, env=environment, capture_output=True, encoding="utf-8", check=True
+    )
+    assert done.stdout == "1none\n"
+
+
+def test_set_up_works_where_the_file_system_has_no_locks(full_disk: Copy) -> None:
+    (full_disk.bin / "flock").unlink(missing_ok=True)
+    executable(full_disk.bin / "flock", "exit 71")
+    assert "GB are free" in full_disk.run("setup")[1], "it goes on to the disk"
+    assert not (full_disk.folder / ".venv.lock.d").exists()
 
 
 def test_what_is_set_up_starts_at_once(full_disk: Copy) -> None:

@@ -71,3 +71,25 @@ def test_only_one_place_tells_python_where_the_library_is():
                 if "sys.path" in text or "PYTHONPATH" in text:
                     found.add(path.relative_to(ROOT))
     assert found == {Path("workflow/rules/library.smk")}
+
+
+def reads_or_writes_text(call: ast.Call) -> bool:
+    """Whether a call reads or writes text in the encoding of the locale, unless it names another."""
+    function, keys = call.func, {key.arg: key.value for key in call.keywords}
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    if name == "open" and isinstance(function, ast.Name):
+        mode = [*call.args[1:2], *([keys["mode"]] if "mode" in keys else [])]
+        return not any(isinstance(part, ast.Constant) and "b" in str(part.value) for part in mode)
+    return name in ("read_text", "write_text", "FileHandler") or bool({"text", "universal_newlines"} & set(keys))
+
+
+def test_every_read_and_write_of_text_names_utf_8():
+    found = []
+    for folder in ("rainshaft", "workflow", "benchmarks", "docs", "tests"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and reads_or_writes_text(node):
+                    named = [key.value for key in node.keywords if key.arg == "encoding"]
+                    if not named or ast.unparse(named[0]) != "'utf-8'":
+                        found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert not found
