@@ -112,7 +112,7 @@ class PredictorFiles(DailyFiles):
     @property
     def label(self) -> str:
         """Its name in the results."""
-        return self.name or self.variable
+        return self.name or self.variable.rpartition("/")[2]  # without the groups
 
     @model_validator(mode="after")
     def _rain_is_no_context(self) -> PredictorFiles:
