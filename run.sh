@@ -217,7 +217,10 @@ tests() {
     check "docs" documentation --site-dir "$(mktemp -d)"
     check "snakefmt" snakefmt --check Snakefile workflow
     check "snakemake --lint" snakemake --lint
-    exec python -m pytest "$@"
+    if [ $# -gt 0 ]; then exec python -m pytest "$@"; fi
+    # Unit tests run side by side, each process with one thread: together they would slow each other down.
+    OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal tests/unit
+    exec python -m pytest tests/real tests/workflow tests/slurm
 }
 
 word=${1:-help}
