@@ -49,13 +49,13 @@ def fit_normalisation(paths: Sequence[Path], settings: NormalisationSettings) ->
     Content of `normalisation.nc`. The rain channel has `channel_mean` 0 and as `channel_std` the standard deviation of
     log1p(mm/day), so that dry stays exactly zero. Each channel of the context has a mean for each cell, and one
     standard deviation of the anomalies from it. Cells are valid when they are valid in every year. Sentences about
-    predictors of the training days that look odd are in the attribute `notes`.
+    predictors that look odd are in the attribute `notes`.
 
     Raises
     ------
     UserError
         If a part of the split has no day, there is no rain to learn from, the years lie on different grids, or
-        predictors are not those of the training days.
+        predictors are not those of the days.
     """
     with Fields(paths) as fields:
         if not fields.valid.any():
@@ -175,7 +175,7 @@ def _pass_over(fields: Fields, training: NDArray[np.bool_]) -> tuple[Moments, _M
         if learn.any():
             moments.update(cells[learn], predictors[learn], context[learn])
     _require_rain(fields, moments, maxima.rain, training)
-    return moments, maxima, digest, pairs.require(training)
+    return moments, maxima, digest, pairs.require()
 
 
 def _observed_coarse_cells(fields: Fields) -> NDArray[np.bool_]:

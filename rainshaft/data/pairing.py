@@ -84,12 +84,12 @@ class _Rule:
 RAIN, WEATHER, TEMPERATURE = _Rule(50, 0.05, 4.0), _Rule(300, 0.03, 4.0), _Rule(300, 0.15, 5.0)
 
 
-def require_pairs(fields: Fields, days: NDArray[np.bool_]) -> list[str]:
-    """Read the fields once and compare rain and predictors of the chosen days; result and errors as `Pairs.require`."""
+def require_pairs(fields: Fields) -> list[str]:
+    """Read the fields once and compare rain and predictors; result and errors as `Pairs.require`."""
     pairs = Pairs(fields)
     for _, *slab in fields.slabs(SLAB_VALUES):
         pairs.update(*slab)
-    return pairs.require(days)
+    return pairs.require()
 
 
 @dataclass(frozen=True)
@@ -151,24 +151,21 @@ class Pairs:
         sums = (coarse * cells)[:, cells > 0].sum(1, dtype="f8"), rain[:, self._valid].sum(1, dtype="f8")
         return np.stack(sums, axis=1) / cells.sum()
 
-    def require(self, days: NDArray[np.bool_]) -> list[str]:
-        """Compare rain and predictors of the chosen days. Give sentences about what is odd.
+    def require(self) -> list[str]:
+        """Compare rain and predictors of all days that were added. Give sentences about what is odd.
 
-        Parameters
-        ----------
-        days
-            True for each day to look at, in the order of the fields. Only dates that follow each other are compared.
+        Validation and test days are among them: nothing is learned from them here, and more days tell more.
 
         Raises
         ------
         UserError
             If predictors are those of another day, or coarse rain is that of no day or has another size.
         """
-        if not self._predictors or days.sum() < RAIN.days:
+        if not self._predictors or len(self._days) < RAIN.days:
             return []
-        chosen = np.flatnonzero(days)[np.argsort(self._days[days], kind="stable")]
-        numbers = self._days[chosen]
-        rain, *weather = (np.concatenate(maps)[chosen].astype("f8") for maps in self._maps)
+        order = np.argsort(self._days, kind="stable")
+        numbers = self._days[order]
+        rain, *weather = (np.concatenate(maps)[order].astype("f8") for maps in self._maps)
         comparison = _Comparison(self._rain, numbers, np.log1p(rain))
         for origin, maps in zip(self._predictors, weather, strict=True):
             comparison.add((origin, np.log1p(maps.clip(min=0)) if origin.quantity == "rain" else maps))
@@ -177,7 +174,7 @@ class Pairs:
             comparison.add(*others)
         notes, faults = comparison.judge()
         if self._channel is not None:
-            amounts = np.concatenate(self._amounts)[chosen]
+            amounts = np.concatenate(self._amounts)[order]
             note, wrong = _judge_size(self._rain, self._predictors[self._channel], amounts, numbers)
             notes, faults = notes + note, faults + wrong
         if faults:
