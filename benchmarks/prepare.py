@@ -85,7 +85,9 @@ def main() -> None:
                 "land": None,
             }
             command = [sys.executable, "-c", WORK, json.dumps(settings), str(years[-1]), str(here / "fields.nc")]
-            peak, ratio = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            peak, ratio = json.loads(
+                subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8").stdout
+            )
             print(f"{words}: peak {peak / allowed:.2f} of mem_mb ({peak:.0f} MB), {ratio:.1f} times one reading")
 
 

@@ -156,7 +156,9 @@ with open_header(Source("rain", "rain", (str(path),), "pr", "rain"), path) as he
 def read_apart(path, plugins, code=READ):
     """Read a file in a new process, as HDF5 looks for its filters only once."""
     command = [sys.executable, "-c", code, str(path)]
-    return subprocess.run(command, capture_output=True, text=True, env={"HDF5_PLUGIN_PATH": plugins}, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", env={"HDF5_PLUGIN_PATH": plugins}, check=False
+    )
 
 
 @pytest.mark.parametrize("filter_name", ["zstd", "bzip2", "blosc_lz4"])

@@ -344,7 +344,9 @@ def test_init_and_check_start_in_the_folder_of_the_user(copy: Copy, tmp_path: Pa
     mine.mkdir()
     for word in ("init", "check"):
         command = ["bash", str(copy.folder / "run.sh"), word, "a file.nc"]
-        done = subprocess.run(command, cwd=mine, env=copy.environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=mine, env=copy.environment, capture_output=True, text=True, encoding="utf-8", check=False
+        )
         assert done.returncode == 3
         assert done.stdout == f"rainshaft {word} a file.nc in {mine}\n"
 
@@ -353,7 +355,9 @@ def test_run_takes_a_configuration_from_the_folder_of_the_user(copy: Copy, tmp_p
     executable(copy.pretend_set_up() / "snakemake", SNAKEMAKE)
     (tmp_path / "mine.yaml").write_text("seed: 2\n", encoding="utf-8")
     command = ["bash", str(copy.folder / "run.sh"), "run", "mine.yaml", "-n"]
-    done = subprocess.run(command, cwd=tmp_path, env=copy.environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=copy.environment, capture_output=True, text=True, encoding="utf-8", check=False
+    )
     assert done.stdout == "plan\n"
     assert calls(copy) == [f"snakemake --cores all --configfile {tmp_path}/mine.yaml -n"]
 
