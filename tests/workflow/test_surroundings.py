@@ -41,9 +41,7 @@ def site(tmp_path_factory) -> str:
 @pytest.fixture(scope="module")
 def raw(finished, tmp_path_factory) -> Path:
     """Files of a user, in a folder whose name has what may mean something to a shell, to Python and to Snakemake."""
-    return shutil.copytree(
-        finished.results / "data/tiny/raw", tmp_path_factory.mktemp("raw") / "Rümpel's {b} <c> [d]"
-    )
+    return shutil.copytree(finished.results / "data/tiny/raw", tmp_path_factory.mktemp("raw") / "Rümpel's {b} <c> [d]")
 
 
 @pytest.fixture(scope="module")
