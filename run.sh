@@ -83,10 +83,10 @@ install_lock() { # install_lock FILE [OPTIONS]
     fi
 }
 
-leave_site_out() { # without run.sh, too, packages that a module system put into PYTHONPATH must not hide those of .venv
-    echo 'unset PYTHONPATH' >>.venv/bin/activate
-    echo 'unsetenv PYTHONPATH' >>.venv/bin/activate.csh
-    echo 'set -e PYTHONPATH' >>.venv/bin/activate.fish
+leave_site_out() { # module systems put the packages of another Python into PYTHONPATH, where they would hide those of .venv
+    cat >"$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/leave-site-out.pth" <<'EOF'
+import os, sys; sys.path[:] = [p for p in sys.path if p not in os.environ.get("PYTHONPATH", "").split(os.pathsep) or not os.path.isdir(os.path.join(p, "numpy"))]
+EOF
 }
 
 install() {

@@ -202,16 +202,17 @@ def test_other_folders_are_fine(tmp_path: Path, name: str) -> None:
     assert copy.run("setup") == (0, "")
 
 
-def test_an_activated_environment_does_without_the_packages_of_the_site(copy: Copy) -> None:
-    (copy.pretend_set_up() / "activate").write_text("export HERE=1\n", encoding="utf-8")
-    script = (
-        'source ./run.sh help >/dev/null; leave_site_out; source .venv/bin/activate; echo "${HERE}${PYTHONPATH:-none}"'
-    )
-    environment = copy.environment | {"PYTHONPATH": "/site"}
+def test_the_environment_does_without_the_packages_of_the_site(copy: Copy) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", copy.folder / ".venv"], check=True)
+    (copy.folder / "site/numpy").mkdir(parents=True)
+    (copy.folder / "mine").mkdir()
+    places = [str(copy.folder / "site"), str(copy.folder / "mine")]
+    script = "source ./run.sh help >/dev/null; leave_site_out; .venv/bin/python -c 'import sys; print(*sys.path)'"
+    environment = copy.environment | {"PYTHONPATH": os.pathsep.join(places)}
     done = subprocess.run(
         ["bash", "-c", script], cwd=copy.folder, env=environment, capture_output=True, encoding="utf-8", check=True
     )
-    assert done.stdout == "1none\n"
+    assert [place in done.stdout.split() for place in places] == [False, True]
 
 
 def test_set_up_works_where_the_file_system_has_no_locks(full_disk: Copy) -> None:
