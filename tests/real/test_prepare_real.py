@@ -10,7 +10,6 @@ import xarray as xr
 
 from rainshaft.config.slices import PrepareSettings
 from rainshaft.data.prepare import check_sources, prepare_year
-from rainshaft.data.sources import InputError
 
 DATA = Path(os.environ.get("RAINSHAFT_DATA", Path(__file__).resolve().parents[2] / "data"))
 CHIRPS = DATA / "chirps_mp" / "chirps_mp_2020_daily.nc"
@@ -83,11 +82,14 @@ def test_spread_coarsened(tmp_path):
 
 
 @needs_spread
-def test_spread_predictors_need_the_axes_of_the_rain(tmp_path):
+def test_spread_predictors_are_brought_to_the_true_places_of_projected_cells(tmp_path):
     pressure = {"files": [str(SPREAD / "mslp_ei.nc")], "variable": "msl"}
-    words = r"mslp_ei\.nc, variable msl: found axes of the kind latitude/longitude.* with `context: true`"
-    with pytest.raises(InputError, match=words):
-        prepare(tmp_path, 2005, SPREAD / "pcp_spread.nc", "tp", factor=5, predictors=[pressure])
+    fields, notes = prepare(tmp_path, 2005, SPREAD / "pcp_spread.nc", "tp", factor=5, predictors=[pressure])
+    assert any("at the true places of the coarse cells" in note for note in notes)
+    with xr.open_dataset(SPREAD / "mslp_ei.nc") as raw:
+        majorca = raw.msl.sel(time="2005").interp(latitude=39.6, longitude=2.9).values
+    middle = fields.predictors[:, 0, fields.sizes["y"] // 2, fields.sizes["x"] // 2].values
+    assert np.abs(middle - majorca).mean() < 50  # Pa; the middle of the domain is near Majorca
 
 
 @needs_spread
