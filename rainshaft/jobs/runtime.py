@@ -40,7 +40,8 @@ def job(log_path: str | Path, threads: int, part_of_another: bool = False) -> It
     speaks = not part_of_another or os.environ.get("RANK", "0") == "0"
     handlers: list[logging.Handler] = [logging.FileHandler(path, encoding="utf-8"), logging.StreamHandler(sys.stderr)]
     # Other packages speak up only when something is wrong. Matplotlib would tell of every font that it looks for.
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=handlers, force=True)
+    level = logging.WARNING if speaks else logging.CRITICAL
+    logging.basicConfig(level=level, format="%(message)s", handlers=handlers, force=True)
     log.setLevel(logging.INFO if speaks else logging.CRITICAL)
     limit_threads(threads)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
