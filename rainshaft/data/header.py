@@ -442,5 +442,9 @@ def _dated(header: Header) -> Header:
     if axis is None:
         axis = next(name for name in ("time", "date_in_name") if name not in header.file.variables)
         header = replace(header, data=header.data.expand_dims(axis))
-    stamp = xr.Variable((axis,), np.array([day], "datetime64[ns]"), {"standard_name": "time"})
-    return _with_coordinates(header, {axis: stamp}).noting("dates taken from the names of the files.")
+    # A date alone is that of a whole day. The bounds say so, since one stamp does not tell how long its record is.
+    start = np.array([day], "datetime64[ns]")
+    bounds = xr.Variable((axis, "bounds_of_date"), np.stack([start, start + np.timedelta64(1, "D")], axis=1))
+    stamp = xr.Variable((axis,), start, {"standard_name": "time", "bounds": "bounds_of_date"})
+    dated = _with_coordinates(header, {axis: stamp}).noting("dates taken from the names of the files.")
+    return replace(dated, file=dated.file.assign(bounds_of_date=bounds))

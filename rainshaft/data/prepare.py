@@ -238,7 +238,8 @@ class _Ground:
 
 def _fields(dataset: PrepareSettings, year: int, plan: YearPlan) -> xr.Dataset:
     """Check the content of a year and lay out its fields, rain and predictors still on the disk."""
-    plan, mask, empty, notes, ranges = _check(plan)
+    checked = _check(plan)
+    plan, mask, empty = checked.plan, checked.mask, checked.empty
     ground = _ground(plan, mask)
     rain = plan.rain.lazy(MEMORY_CHUNK_BYTES)
     rain = rain.assign_coords(time=days_as_written(plan.rain, year))
@@ -283,23 +284,30 @@ def _fields(dataset: PrepareSettings, year: int, plan: YearPlan) -> xr.Dataset:
             "rain_channel": rain_channel,
             "grid_kind": plan.rain.grid.kind,
             "sources": json.dumps([asdict(origin_of(record.source)) for record in plan.records]),
-            "values": json.dumps(ranges),
+            "values": json.dumps(checked.ranges),
             "ingest": json.dumps(
-                list(dict.fromkeys([*plan.notes, *notes, *ground.notes, *_filled_notes(plan, empty, observed)]))
+                list(dict.fromkeys([*plan.notes, *checked.notes, *ground.notes, *_filled_notes(plan, empty, observed)]))
             ),
         },
     )
     return _describe(fields, plan.rain)
 
 
-def _check(plan: YearPlan) -> tuple[YearPlan, Mask, dict[str, NDArray[np.bool_]], list[str], Ranges]:
-    """Read all data once and refuse what cannot be true.
+@dataclass(frozen=True)
+class _Checked:
+    """What the values of a year say, once they were all read."""
 
-    Returns
-    -------
-    The plan with the days that take part, the cells with rain, the cells of each variable that do not belong to it,
-    sentences about changes, and the range of values of each variable.
-    """
+    plan: YearPlan
+    """with the days that take part"""
+    mask: Mask
+    empty: dict[str, NDArray[np.bool_]]
+    """by the key of the variable, the cells that do not belong to it"""
+    notes: list[str]
+    ranges: Ranges
+
+
+def _check(plan: YearPlan) -> _Checked:
+    """Read all data once and refuse what cannot be true."""
     records = [(record, record.lazy(MEMORY_CHUNK_BYTES)) for record in plan.records]
     content = read_content(records)
     days, empty, notes = complete_days(records, content)  # without any value there is no more to say
@@ -314,7 +322,7 @@ def _check(plan: YearPlan) -> tuple[YearPlan, Mask, dict[str, NDArray[np.bool_]]
     notes += lone_values(*records[0], content["rain"])
     plan = plan.only(days)
     mask = mask_of(plan.rain, plan.rain.lazy(MEMORY_CHUNK_BYTES), content["rain"])
-    return plan, mask, empty, [*notes, *mask.notes], ranges
+    return _Checked(plan, mask, empty, [*notes, *mask.notes], ranges)
 
 
 def days_as_written(rain: VariableYear, year: int) -> NDArray[Any]:

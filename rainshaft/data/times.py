@@ -47,8 +47,6 @@ class Records:
     """start and end of each record"""
     interval: float | None
     """length of a record in days, where an attribute tells it"""
-    is_dated_by_name: bool = False
-    """whether the date comes from the name of the file, so that the record is that of a day"""
 
 
 @dataclass(frozen=True)
@@ -288,8 +286,6 @@ def _spacing(files: Sequence[Records]) -> float:
     stamps = np.unique(np.concatenate([file.stamps for file in files]))
     if len(stamps) > 1:
         return float(np.median(np.diff(stamps)))
-    if files[0].is_dated_by_name:
-        return 1.0
     if files[0].interval is not None:
         return files[0].interval
     raise files[0].header.fault(
@@ -325,7 +321,7 @@ def _usual_side(header: Header, method: Method, length: float) -> Literal["start
 def _doubts_of_days(files: Sequence[Records]) -> list[str]:
     """Say what cannot be known of daily records that are stamped at 00:00 without bounds."""
     stamps = np.concatenate([file.stamps for file in files])
-    if (stamps != np.floor(stamps)).any() or files[0].is_dated_by_name:
+    if (stamps != np.floor(stamps)).any():
         return []
     return ["stamps at 00:00 without bounds are taken for the start of their day."]
 

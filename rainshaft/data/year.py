@@ -153,12 +153,11 @@ class VariableYear:
             one, other = (p.raw.lazy(p.times, ONE_CHUNK, self.window).values for p in (part, copy))
             differs = ~np.isclose(one, other, equal_nan=True).all(axis=(1, 2))
             if differs.any():
-                where = part.raw.header.path
-                where_else = "" if copy.raw.header.path == where else f" and {copy.raw.header.path}"
+                date, path = iso(int(part.days[differs.argmax()])), part.raw.header.path
                 raise copy.raw.header.fault(
-                    f"other values for {iso(int(part.days[differs.argmax()]))} than in {where}"
-                    if where_else
-                    else f"two records with different values for {iso(int(part.days[differs.argmax()]))}",
+                    f"two records with different values for {date}"
+                    if copy.raw.header.path == path
+                    else f"other values for {date} than in {path}",
                     "equal values where a day is there twice",
                     f"remove one of them, or narrow {self.source.files_key}",
                 )

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from rainshaft.baselines import table as baselines
-from rainshaft.config.load import ConfigError, load
+from rainshaft.config.load import ConfigError, check_files, load
 from rainshaft.config.sections import Config, Dataset
 from rainshaft.config.slices import PrepareSettings
 from rainshaft.data.conventions import SPLITS
@@ -78,14 +78,9 @@ def check(path: Path) -> Report:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        with open(path, encoding="utf-8") as file:
-            raw = yaml.safe_load(file)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: found no configuration ({error}), expected a file in YAML; correct it") from None
-    if not isinstance(raw, dict):
-        raise UserError(f"{path}: found {type(raw).__name__}, expected keys and their values; see config/README.md")
-    return raw
+    check_files([path])
+    content: dict[str, Any] = yaml.safe_load(path.read_bytes())
+    return content
 
 
 def _sound_datasets(raw: dict[str, Any]) -> dict[str, Dataset]:

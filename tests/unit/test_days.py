@@ -153,6 +153,17 @@ def test_one_record_alone_says_nothing_of_its_length(tmp_path):
     assert "one record without bounds" in refused(check_sources, settings(tmp_path, rain_file().isel(time=[3])))
 
 
+def test_a_date_in_the_name_of_a_file_is_a_whole_day(make, tmp_path):
+    """One such file alone is enough: its name says that it is that of a day."""
+    day = rain_file().isel(time=40)
+    day.drop_vars("time").to_netcdf(tmp_path / "rain_20010210.nc")
+    rain = {"files": [str(tmp_path / "rain_{year}{month}{day}.nc")], "variable": "pr"}
+    fields, notes = make(settings=settings(tmp_path, rain=rain))
+    assert list(fields.time.dt.strftime("%Y-%m-%d").values) == ["2001-02-10"]
+    np.testing.assert_allclose(fields.pr[0], day.pr)
+    assert any("names of the files" in note for note in notes)
+
+
 def hourly(step=1, shift=0, units="mm", **attributes):
     """Rain in steps of some hours; the amounts of a day add up to that of `rain_file`."""
     daily, count = rain_file(), 24 // step

@@ -482,7 +482,10 @@ def test_check_refuses_what_is_no_configuration(tmp_path, capsys):
     path = tmp_path / "list.yaml"
     path.write_text("- 1\n", encoding="utf-8")
     assert main(["check", str(path)]) == 1
-    assert "expected keys and their values" in capsys.readouterr().err
+    assert f"{path}: found a list; write keys" in capsys.readouterr().err
+    path.write_text("datasets:\n\tmine: 1\n", encoding="utf-8")
+    assert main(["check", str(path)]) == 1
+    assert f"{path}, line 2: " in capsys.readouterr().err
 
 
 def test_check_names_a_part_of_the_split_without_days(configured):
