@@ -1,7 +1,7 @@
-"""Tell whether predictors are the weather of their days, and whether coarse rain is as much as fine rain.
+"""Tell whether predictors are the weather of their days, and whether coarse rain has the size and place of fine rain.
 
 Input: canonical fields, which know where each predictor comes from. Output: sentences about what is odd. Predictors of
-the day before or after are refused, and so is coarse rain that belongs to no day or has other units.
+the day before or after are refused, and so is coarse rain that belongs to no day, has other units or is mirrored.
 
 A stamp at midnight does not say whether it begins or ends its day, and a unit does not say whether a value is a sum or
 a mean. But rain and weather of one day belong together. So the maps of the rain are estimated from the maps of a
@@ -29,17 +29,17 @@ from numpy.typing import NDArray
 
 from rainshaft.config.sections import DayOf
 from rainshaft.data.fields import Fields, Values
+from rainshaft.data.positions import Position, Positions
+from rainshaft.data.resampling import blocks_of, resamples, sums_of_blocks
 from rainshaft.data.sources import Source
 from rainshaft.errors import UserError
 
 SLAB_VALUES = 4_000_000  # values (fine cells, context) times days in memory at once
 SIDE = 8  # maps are averaged to at most this many cells along each side, which keep the weather of a day
 SEASON_DAYS = 15  # the mean of so many days before and after is taken off, so that seasons do not look like weather
-BLOCK_DAYS = 10  # weather persists for less, so blocks of it are independent of each other
 FOLDS = 5  # each block is estimated by a regression on four fifths of the others
 RAIN_COMPONENTS, PREDICTOR_COMPONENTS, ALL_COMPONENTS = 5, 8, 16
 DAYS_FOR_A_COMPONENT = 15  # fewer days fit noise
-RESAMPLES = 500
 LEAST_RELATION = 0.2  # a correlation that is surely below it is none; coarse rain of the same days has 0.5 or more
 DAYS_FOR_NO_RELATION = 100
 SURE = 2.0  # standard deviations
@@ -133,6 +133,7 @@ class Pairs:
         self._channel = fields.rain_channel_index
         self._maps: list[list[Values]] = [[] for _ in range(1 + len(self._predictors))]
         self._amounts: list[Numbers] = []
+        self._positions = Positions(fields)
 
     def update(self, rain: Values, predictors: Values, context: Values) -> None:
         """Add the next days: rain (day, lat, lon), predictors (day, channel, y, x), context (day, channel, v, u)."""
@@ -144,6 +145,7 @@ class Pairs:
             maps.append(_small_map(layer))
         if self._channel is not None:
             self._amounts.append(self._means(rain, predictors[:, self._channel]))
+            self._positions.update(rain, predictors[:, self._channel])
 
     def _means(self, rain: Values, coarse: Values) -> Numbers:
         """Give the mean of coarse and of fine rain (day, 2) over the cells that are valid."""
@@ -160,7 +162,7 @@ class Pairs:
         Raises
         ------
         UserError
-            If predictors are those of another day, or coarse rain is that of no day or has another size.
+            If predictors are those of another day, or coarse rain is that of no day, has another size or is mirrored.
         """
         if not self._predictors or len(self._days) < RAIN.days:
             return []
@@ -175,9 +177,13 @@ class Pairs:
             comparison.add(*others)
         notes, faults = comparison.judge()
         if self._channel is not None:
+            coarse = self._predictors[self._channel]
             amounts = np.concatenate(self._amounts)[order]
-            note, wrong = _judge_size(self._rain, self._predictors[self._channel], amounts, numbers)
-            notes, faults = notes + note, faults + wrong
+            for note, wrong in (
+                _judge_size(self._rain, coarse, amounts, numbers),
+                _judge_place(self._rain, coarse, self._positions.best(self._days)),
+            ):
+                notes, faults = notes + note, faults + wrong
         if faults:
             raise UserError("\n".join(faults))
         return notes
@@ -271,12 +277,12 @@ class _Comparison:
         most = PREDICTOR_COMPONENTS if len(predictors) == 1 else ALL_COMPONENTS
         size = max(1, min(most, count // DAYS_FOR_A_COMPONENT))
         found = _components([_anomalies(maps, days) for _, maps in predictors], size)
-        block = np.unique((days[places[1]] - days[0]) // BLOCK_DAYS, return_inverse=True)[1]
+        block = blocks_of(days[places[1]])
         if not found.size or block.max() < FOLDS:
             return
         target = self._target[places[1]]
         sums = np.stack([_agreement(found[place], target - target.mean(0), block) for place in places])
-        resampled = _correlation(np.einsum("rb,lbk->lrk", _resamples(sums.shape[1]), sums))
+        resampled = _correlation(np.einsum("rb,lbk->lrk", resamples(sums.shape[1]), sums))
         difference = (resampled - resampled[1]).std(1)
         origins = [origin for origin, _ in predictors]
         self._profiles.append(_Profile(origins, count, _correlation(sums.sum(1)), resampled.std(1), difference))
@@ -373,9 +379,7 @@ def _agreement(predictor: Numbers, rain: Numbers, block: NDArray[np.int64]) -> N
         weights = np.linalg.lstsq(with_constant[~left_out], rain[~left_out], rcond=None)[0]
         estimate[left_out] = with_constant[left_out] @ weights
     products = np.stack([(estimate * rain).sum(1), np.square(estimate).sum(1), np.square(rain).sum(1)], axis=1)
-    sums = np.zeros((block.max() + 1, 3))
-    np.add.at(sums, block, products)
-    return sums
+    return sums_of_blocks(products, block)
 
 
 def _correlation(sums: Numbers) -> Numbers:
@@ -383,20 +387,13 @@ def _correlation(sums: Numbers) -> Numbers:
     return np.asarray(sums[..., 0] / np.sqrt(np.maximum(sums[..., 1] * sums[..., 2], np.finfo("f8").tiny)))
 
 
-def _resamples(blocks: int) -> NDArray[np.int64]:
-    """How often each block is drawn in each resample of a bootstrap (resample, block)."""
-    return np.random.default_rng(0).multinomial(blocks, np.full(blocks, 1 / blocks), RESAMPLES)
-
-
 # ----------------------------------------------------------------------------------------------- this size
 
 
 def _judge_size(rain: Origin, coarse: Origin, amounts: Numbers, days: NDArray[np.int64]) -> tuple[list[str], list[str]]:
     """Compare the means of coarse and fine rain (day, 2) over the same days and cells. Give notes and faults."""
-    block = np.unique((days - days[0]) // BLOCK_DAYS, return_inverse=True)[1]
-    sums = np.zeros((block.max() + 1, 2))
-    np.add.at(sums, block, amounts)
-    resampled = _resamples(len(sums)) @ sums
+    sums = sums_of_blocks(amounts, blocks_of(days))
+    resampled = resamples(len(sums)) @ sums
     if (resampled <= 0).any():
         return [], []  # there is too little rain to tell
     coarse_mean, fine_mean = amounts.mean(0)
@@ -419,3 +416,22 @@ def _judge_size(rain: Origin, coarse: Origin, amounts: Numbers, days: NDArray[np
 
 def _times(ratio: float) -> str:
     return f"{ratio:.3g} times" if ratio >= 1 else f"1/{1 / ratio:.3g} of"
+
+
+# ---------------------------------------------------------------------------------------------- this place
+
+
+def _judge_place(rain: Origin, coarse: Origin, better: Position | None) -> tuple[list[str], list[str]]:
+    """Say where coarse rain seems to stand, if another position is better. Give notes and faults."""
+    if better is None:
+        return [], []
+    found = (
+        f"{coarse.words}: found a correlation of {better.as_it_is:.2f} between the maps of coarse rain and of "
+        f"{rain.words} on the same days, and {better.correlation:.2f} if the coarse rain stands {better.words}"
+    )
+    if better.is_mirrored:
+        return [], [
+            f"{found}, expected the highest one as it is. The values of one of the two are in another order than its "
+            "axes say: look at a map of each, and correct the file that is wrong"
+        ]
+    return [f"{found}. Check its coordinates; but a model may also rain beside the observed place."], []

@@ -101,7 +101,7 @@ def outcome(folder, rng):
             return kind, f"refused, but {error}"
         return kind, "refused"
     except Exception:
-        return kind, "no words: " + traceback.format_exc(limit=-3).replace("\n", " | ")
+        return kind, "no words: " + traceback.format_exc(limit=-3)
     return kind, compared(names, out)
 
 
@@ -125,4 +125,5 @@ if __name__ == "__main__":
     folder, first, stop = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     for seed in range(first, stop):
         with tempfile.TemporaryDirectory(dir=folder) as own:  # the netCDF library may still hold a damaged file open
-            print(seed, *outcome(Path(own), np.random.default_rng(seed)), sep="\t", flush=True)
+            kind, words = outcome(Path(own), np.random.default_rng(seed))
+            print(seed, kind, " | ".join(words.splitlines()), sep="\t", flush=True)

@@ -1,10 +1,11 @@
-"""Predictors of another day, of no day or of another size are refused. True ones pass, whatever the season."""
+"""Predictors of another day, of no day, of another size or place are refused. True ones pass, whatever the season."""
 
 import numpy as np
 import pytest
 import xarray as xr
 from fields import RAIN, make_fields
 
+from rainshaft.data import positions
 from rainshaft.data.fields import Fields
 from rainshaft.data.pairing import Origin, require_pairs
 from rainshaft.errors import UserError
@@ -186,3 +187,71 @@ def test_weather_that_tells_little_lags_together(fields_of):
 def path_of(fields_of):
     """A path in the folder of the test."""
     return fields_of(*weather(60)).with_name("2002.nc")
+
+
+MIRRORED = {
+    "upside down": lambda maps: maps[:, ::-1],
+    "west and east exchanged": lambda maps: maps[:, :, ::-1],
+    "180 degrees": lambda maps: maps[:, ::-1, ::-1],
+}
+
+
+def storms(days, seed=0, rows=4, columns=6):
+    """Rain (day, 2 rows, 2 columns), and coarse rain (day, rows, columns) with errors and a bias of its own."""
+    rng = np.random.default_rng(seed)
+    mountain = np.linspace(0, 2, columns)
+    storm = rng.normal(0, 1, (days, rows, columns)) + rng.normal(0, 1, (days, 1, 1)) + mountain
+    error = rng.normal(0, 0.7, storm.shape) + 2 * mountain[::-1]  # the wet side of the model is the other one
+    rain, coarse = (np.maximum(values, 0) ** 2 * 2 for values in (storm, storm + error))
+    fine = np.repeat(np.repeat(rain, 2, 1), 2, 2) * rng.gamma(2, 0.5, (days, 2 * rows, 2 * columns))
+    return fine, coarse * fine.mean() / coarse.mean()
+
+
+def notes_of(path):
+    """What is said of the coarse rain."""
+    return [note for note in compare(path) if "tp" in note]
+
+
+@pytest.mark.parametrize("days", [60, 365])
+@pytest.mark.parametrize("seed", range(3))
+def test_biased_rain_in_its_place_passes(fields_of, days, seed):
+    assert not notes_of(fields_of(*storms(days, seed)))
+
+
+@pytest.mark.parametrize("words", MIRRORED)
+@pytest.mark.parametrize("days", [60, 365])
+def test_mirrored_rain_is_refused(fields_of, words, days):
+    fine, coarse = storms(days)
+    message = refused(fields_of(fine, MIRRORED[words](coarse)))
+    assert message.startswith("predictors.0.files (predictor tp): found a correlation of ")
+    assert words in message
+    assert "order" in message
+
+
+def test_exchanged_rows_and_columns_are_refused(fields_of):
+    fine, coarse = storms(365, rows=5, columns=5)
+    assert "rows and columns exchanged" in refused(fields_of(fine, coarse.swapaxes(1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("axis", "cells", "words"),
+    [
+        (1, 1, "1 coarse cell south of"),
+        (1, -2, "2 coarse cells north of"),
+        (2, 2, "2 coarse cells east of"),
+        (2, -1, "1 coarse cell west of"),
+    ],
+)
+def test_moved_rain_is_noted_with_the_side(fields_of, axis, cells, words):
+    fine, coarse = storms(365, rows=7, columns=8)
+    notes = notes_of(fields_of(fine, np.roll(coarse, cells, axis)))
+    assert len(notes) == 1
+    assert words in notes[0]
+    assert "Check its coordinates" in notes[0]
+
+
+def test_long_records_are_compared_on_some_of_their_days(fields_of, monkeypatch):
+    monkeypatch.setattr(positions, "MAP_VALUES", 24 * 100)
+    fine, coarse = storms(730)
+    assert not notes_of(fields_of(fine, coarse))
+    assert "upside down" in refused(fields_of(fine, coarse[:, ::-1]))
