@@ -109,7 +109,8 @@ def compared(names, out):
     """Compare the fields with what the netCDF library reads in these files, since the damage may be in the values."""
     with xr.open_dataset(out) as fields, xr.open_dataset(names["pr"]) as rain, xr.open_dataset(names["tas"]) as tas:
         days = fields.sizes["time"]
-        if days < DAYS - 2 or not set(fields.time.values) <= set(rain_file().time.values):
+        empty = int((rain.pr.isnull().mean(["lat", "lon"]) > 0.2).sum())  # such days take no part, and the log says so
+        if days < DAYS - empty - 2 or not set(fields.time.values) <= set(rain_file().time.values):
             return f"{days} days: {fields.time.values}"
         got = np.sort(fields.pr.values, axis=None)
         read = np.sort(rain.pr.sel(time=fields.time).values.clip(min=0), axis=None)
