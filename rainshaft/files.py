@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DISK_CHUNK_BYTES = 1_000_000  # of a chunk of a netCDF file, before compression; sets the days in a chunk
 PROBE_BYTES = 1_000_000  # written to find out whether a disk is full
+ENSEMBLE_LABELS = ("split", "category", "realization")  # what a day or a member may have beside its number
 RAIN_ATTRIBUTES = {
     "standard_name": "lwe_precipitation_rate",
     "long_name": "daily precipitation",
@@ -138,7 +139,8 @@ def write_ensemble(
     path
         The file to write.
     days
-        Has the coordinates `time` with `split` and `category`, `lat` and `lon`.
+        Has the coordinates `time`, `lat` and `lon`. Those of `split`, `category` and `realization` that it has are
+        written, too, and its grid mapping `crs`.
     members
         Members of a day.
     fields
@@ -154,9 +156,10 @@ def write_ensemble(
 
     number = np.arange(members, dtype="i4")
     coordinates = {"member": ("member", number, {"standard_name": "realization"})}
-    header = xr.Dataset(
-        coords={**{name: days[name] for name in ("time", "split", "category", "lat", "lon")}, **coordinates}
-    )
+    axes, labels = ("time", "lat", "lon"), [name for name in ENSEMBLE_LABELS if name in days.coords]
+    header = xr.Dataset(coords={**{name: days[name] for name in (*axes, *labels)}, **coordinates})
+    if "crs" in days.variables:
+        header["crs"] = days["crs"]
     if beside is not None:
         header = header.merge(beside)
     header.attrs = {"Conventions": "CF-1.11", **attributes}
@@ -175,7 +178,9 @@ def write_ensemble(
                 chunksizes=(1, *shape[1:]),
                 fill_value=np.float32("nan"),
             )
-            rain.setncatts(RAIN_ATTRIBUTES | {"coordinates": "split category"})
+            rain.setncatts(RAIN_ATTRIBUTES | {"coordinates": " ".join(labels)})
+            if "crs" in header:
+                rain.setncattr("grid_mapping", "crs")
             written = 0
             for written, field in enumerate(fields, start=1):
                 rain[written - 1] = field

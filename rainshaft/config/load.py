@@ -56,7 +56,8 @@ def load(raw: dict[str, Any], baselines: Sequence[str]) -> Config:
         For each fault a line that names the key, what was found and what is expected.
     """
     _validate(raw)  # as it stands, so that a fault in a shared section is named once and not in every experiment
-    merged = dict(raw, experiments={name: _with_defaults(raw, entry) for name, entry in raw["experiments"].items()})
+    experiments = raw.get("experiments", {})
+    merged = dict(raw, experiments={name: _with_defaults(raw, entry) for name, entry in experiments.items()})
     config = _validate(merged)
     _require_plain_results(config)
     _require_known_baselines(config, baselines)
@@ -65,6 +66,7 @@ def load(raw: dict[str, Any], baselines: Sequence[str]) -> Config:
     _require_scales(config)
     _require_no_flipped_winds(config)
     _require_stopping_metric(config)
+    _require_known_models(config)
     return _replicated(config)
 
 
@@ -139,6 +141,33 @@ def _require_stopping_metric(config: Config) -> None:
                 f"experiments.{name}.train.early_stopping_metric: found `val_L_crps`, but the loss has no such term "
                 "when loss.lambda_crps is 0; write `val_loss`, or give lambda_crps a weight"
             )
+
+
+def _require_known_models(config: Config) -> None:
+    """Refuse an application of a model that is not there, or that lacks a predictor of its model."""
+    for name, application in config.applications.items():
+        key, others = f"applications.{name}", [other for other in config.applications if other != name]
+        if (base := application.change_from) is not None and base not in others:
+            known = nearest(base, others) or f"; the others are {', '.join(others) or 'none'}"
+            raise ConfigError(f"{key}.change_from: no other application is called {base!r}{known}")
+        if application.experiment is None:
+            continue
+        if application.experiment not in config.experiments:
+            known = nearest(application.experiment, config.experiments)
+            known = known or f"; the experiments are {', '.join(config.experiments) or 'none'}"
+            raise ConfigError(f"{key}.experiment: no experiment is called {application.experiment!r}{known}")
+        dataset = config.datasets[config.experiments[application.experiment].dataset]
+        needed = ["pr"] if dataset.predictors == "coarsened" else [p.label for p in dataset.predictors]
+        runs = {"predictors": application.predictors}
+        if application.reference:
+            runs["reference.predictors"] = application.reference.predictors
+        for part, predictors in runs.items():
+            found = [p.label for p in predictors]
+            if sorted(found) != sorted(needed):
+                raise ConfigError(
+                    f"{key}.{part}: found {', '.join(found)}, expected the predictors of the model, each once: "
+                    f"{', '.join(needed)}. Write `name` beside a variable that your files call otherwise"
+                )
 
 
 def _with_defaults(raw: dict[str, Any], experiment: dict[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,13 @@ from rainshaft.errors import nearest
 
 WINDS = ("u", "v", "u10", "v10", "ua", "va", "uas", "vas")  # names of wind components in ERA5 and CMIP
 
-RESERVED_NAMES = ("data", "comparison", "logs", "benchmarks")  # folders that the workflow makes beside the experiments
+RESERVED_NAMES = (
+    "data",
+    "comparison",
+    "applications",
+    "logs",
+    "benchmarks",
+)  # folders that the workflow makes beside the experiments
 
 NAME = r"^[a-z0-9]+(?:-[a-z0-9]+)*$"
 DAYS = r"^(heavy_only|split:(train|validation|test)|file:.+)$"
@@ -219,6 +225,11 @@ class Dataset(Section):
 
     description: str = ""
     """These words explain the dataset below the table of the comparison."""
+    citation: str = ""
+    """Whom to cite for the data. It stands in the card of each model that was trained on them, and in each file of rain
+    that such a model has made."""
+    licence: str = ""
+    """The licence of the data. It stands beside the citation."""
     years: tuple[StrictInt, ...] = Field(min_length=1)
     """These years are prepared. Each one is a job."""
     factor: StrictInt = Field(ge=2, le=64)
@@ -551,6 +562,66 @@ class Plots(Section):
     """The figures have this many dots per inch."""
 
 
+class Reference(Section):
+    """The reference is the run of the same climate model over the period of the training, or one near it."""
+
+    years: tuple[StrictInt, ...] = Field(min_length=1)
+    """The climate of these years is compared with that of the training days. Thirty years are usual."""
+    predictors: tuple[PredictorFiles, ...] = Field(min_length=1)
+    """These files hold the predictors of that run, as in `predictors` of the application."""
+
+
+class Application(Section):
+    """An application draws rain with a trained model for days that nobody observed."""
+
+    description: str = ""
+    """These words explain the application in its table."""
+    experiment: Name | None = None
+    """The model of this experiment is used. With replicates, it is that of the first one."""
+    model: str | None = None
+    """The model in this folder is used instead. It may have been trained elsewhere."""
+    years: tuple[StrictInt, ...] = Field(min_length=1)
+    """Rain is drawn for these years. Each one is a job. A year may be incomplete, and its calendar is kept."""
+    predictors: tuple[PredictorFiles, ...] = Field(min_length=1)
+    """These files hold the predictors of the model, under the names that the model knows. What they are (`quantity`,
+    `context`) is known to the model. They may have an ensemble dimension; each of its realizations gets members of its
+    own."""
+    members: StrictInt = Field(10, ge=1)
+    """This many members are drawn for each day, and for each realization of the input."""
+    seed: StrictInt | None = Field(None, ge=0)
+    """This is the seed of the members. Without it, the seed of the experiment is used."""
+    adjust: Literal["none", "delta", "quantile"] = "none"
+    """Predictors of a climate model have a climate of their own, which the trained model takes for weather. `quantile`
+    brings each quantile of each cell and month to the climate of the training days, and keeps the change from the
+    `reference`. `delta` does so for the means alone. `none` is right where the predictors come from the source of the
+    training."""
+    reference: Reference | None = None
+    """`adjust` compares this run with the training days."""
+    out_of_range: Literal["refuse", "accept"] = "refuse"
+    """Where too many values of a predictor lie beyond the range of the training days, `refuse` stops before anything is
+    drawn. `accept` goes on, and the table says so."""
+    change_from: Name | None = None
+    """The indices are compared with those of this application, for example of a historical run."""
+    shards: StrictInt = Field(1, ge=1, le=366)
+    """This many jobs share the days of a year. The members do not depend on it."""
+    citation: str = ""
+    """Whom to cite for these predictors. It stands in each file of rain, beside the citation of the model."""
+
+    @model_validator(mode="after")
+    def _keys_fit(self) -> Application:
+        if (self.experiment is None) == (self.model is None):
+            found = "both" if self.model else "neither"
+            raise ValueError(f"model: found {found} of `experiment` and `model`, expected one of them; write one")
+        if (self.adjust == "none") != (self.reference is None):
+            if self.reference is None:
+                raise ValueError(
+                    f"reference: found none with `adjust: {self.adjust}`, expected years and predictors of the same "
+                    "climate model over the training period; add them"
+                )
+            raise ValueError("adjust: found `none` with a reference; write `adjust: quantile`, or remove `reference`")
+        return self
+
+
 class Config(Section):
     """A configuration describes datasets and the experiments on them."""
 
@@ -561,10 +632,12 @@ class Config(Section):
     replicates: StrictInt = Field(1, ge=1, le=20)
     """Each experiment is trained and sampled this many times, with the seeds `seed`, `seed + 1`, and so on. With more
     than 1, experiment `NAME` becomes `NAME-s1`, `NAME-s2`, and so on, and the comparison shows means over them."""
-    datasets: dict[Name, Dataset] = Field(min_length=1)
+    datasets: dict[Name, Dataset] = {}
     """Each entry is a record of observed rain with its predictors. Its key is a name that you choose."""
-    experiments: dict[Name, Experiment] = Field(min_length=1)
+    experiments: dict[Name, Experiment] = {}
     """Each entry is a model to train. Its key is a name that you choose."""
+    applications: dict[Name, Application] = {}
+    """Each entry draws rain with a trained model where nobody observed it. Its key is a name that you choose."""
     model: Model = Model()
     loss: Loss = Loss()
     train: Train = Train()
@@ -582,6 +655,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _names_fit(self) -> Config:
+        if not self.experiments and not self.applications:
+            raise ValueError("experiments: found none and no applications, expected at least one; add an experiment")
         for name, experiment in self.experiments.items():
             if name in RESERVED_NAMES:
                 raise ValueError(f"experiments.{name}: the results have a folder of this name; choose another name")
@@ -591,3 +666,8 @@ class Config(Section):
                     + (nearest(experiment.dataset, self.datasets) or f"; the datasets are {', '.join(self.datasets)}")
                 )
         return self
+
+    def model_of(self, application: str) -> str | None:
+        """Give the experiment whose model an application uses; None where it uses a folder."""
+        wanted = self.applications[application].experiment
+        return None if wanted is None else self.families.get(wanted, (wanted,))[0]

@@ -125,6 +125,24 @@ class TrialSettings(Section):
     flips: bool
 
 
+class PredictorSettings(Section):
+    """What the predictors of an application, or of its reference, depend on."""
+
+    predictors: tuple[PredictorFiles, ...]
+
+
+class AdjustSettings(Section):
+    """How the predictors of an application are brought to the climate of the training days."""
+
+    adjust: Literal["delta", "quantile"]
+
+
+class RangeSettings(Section):
+    """What is done with an application whose predictors lie beyond the range of the training days."""
+
+    out_of_range: Literal["refuse", "accept"]
+
+
 class EvaluateSettings(Evaluation):
     """What the scores depend on. Experiments and baselines share it, so that they can be compared."""
 
@@ -166,6 +184,33 @@ def experiment_slice(config: Config, name: str, stage: str) -> dict[str, Any]:
             return _picked(TradeoffSettings, sampling, seed=seed, device=train.device, wet_threshold=wet)
         case "trial":
             return _picked(TrialSettings, config.augmentation, flips=train.flips)
+    return _shared_slice(config, stage)
+
+
+def application_slice(config: Config, name: str, stage: str, temperature: float) -> dict[str, Any]:
+    """Give what one stage of an application reads, as plain JSON types. The temperature is that of its model."""
+    application = config.applications[name]
+    match stage:
+        case "predictors":
+            return _picked(PredictorSettings, application)
+        case "reference":
+            assert application.reference is not None  # only an application with a reference has this stage
+            return _picked(PredictorSettings, application.reference)
+        case "adjust":
+            return _picked(AdjustSettings, application)
+        case "range":
+            return _picked(RangeSettings, application)
+        case "draw":
+            experiment = config.model_of(name)
+            seed = config.seed if experiment is None else config.experiments[experiment].seed
+            return {
+                "seed": seed if application.seed is None else application.seed,
+                "members": application.members,
+                "temperature": temperature,
+                "batch_size": config.sampling.batch_size,
+                "tile": config.sampling.tile,
+                "device": config.train.device,
+            }
     return _shared_slice(config, stage)
 
 

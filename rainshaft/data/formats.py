@@ -26,7 +26,7 @@ import xarray as xr
 from xarray.backends import NetCDF4BackendEntrypoint, ZarrBackendEntrypoint
 
 from rainshaft.data.netcdf3 import hdf5_size, netcdf3_size
-from rainshaft.data.sources import ZARR_FILES, InputError, Location, Source, fault
+from rainshaft.data.sources import ZARR_FILES, InMemory, InputError, Location, Source, fault
 
 EXPECTED = "a netCDF file, a zarr store, a GRIB file or a GeoTIFF"
 SHOWN = 12  # names in a message; more would hide the rest
@@ -117,6 +117,8 @@ def open_raw(source: Source, location: Location) -> Raw:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # each library warns of attributes, which are checked here later
+            if isinstance(location, InMemory):
+                return _open_memory(opener, location)
             if isinstance(location, str):
                 return _open_address(opener, location)
             if location.is_dir():
@@ -338,11 +340,11 @@ def _require_filters(opener: _Opener, raw: Raw) -> None:
     except (RuntimeError, OSError) as error:
         if "ilter" not in str(error):
             return  # the data are damaged; that is said where they are read
-        found = _filters(Path(opener.location)) or "of an unknown name"
+        found = _filters(Path(str(opener.location))) or "of an unknown name"
         raise opener.fault(
             f"data that are packed with the filter {found}, which cannot be read here",
             "the file is whole, but HDF5 lacks that filter: `unset HDF5_PLUGIN_PATH` if it is set; or pack the file "
-            f"anew where the filter is known: `nccopy -F none -d 1 {Path(opener.location).name} NEW.nc`",
+            f"anew where the filter is known: `nccopy -F none -d 1 {Path(str(opener.location)).name} NEW.nc`",
             "a filter that is installed",
         ) from None
 
@@ -493,6 +495,16 @@ def _open_address(opener: _Opener, address: str) -> Raw:
         f"download the file; or write `simplecache::{address}`, and each job downloads it",
         "the address of a zarr store",
     )
+
+
+def _open_memory(opener: _Opener, location: InMemory) -> Raw:
+    """Give data in memory the form that they would have in a file, so that all that follows treats them alike."""
+    dataset = location.dataset.drop_encoding()  # it would pack the values again, as the file did from which they came
+    file = xr.Dataset(*xr.conventions.cf_encoder(*xr.conventions.encode_dataset_coordinates(dataset)))
+    if opener.source.variable not in file.variables:
+        names = _some(map(str, dataset.data_vars))
+        raise opener.fault(f"the variables {names}", "give the variable that is meant this name", "one of this name")
+    return Raw(file, opener.source.variable)
 
 
 # ------------------------------------------------------------------------------------------ GRIB

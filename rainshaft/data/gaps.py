@@ -41,7 +41,7 @@ def complete_days(
     Parameters
     ----------
     records
-        Each variable with its data (time, lat, lon), all of equal days; the rain comes first.
+        Each variable with its data (time, lat, lon), all of equal days.
     content
         By the key of the variable: `finite` (time) and `days_with_value` (lat, lon), from `checks.read_content`.
 
@@ -67,13 +67,13 @@ def complete_days(
             raise record.fault(0, f"no day of {len(lacks)} with values in all cells", "values", "complete the files")
         if lacks.any():
             what = f"more than {MOST_GAPS:.0%} of the cells without a value" if is_rain else "a cell without a value"
-            first = record.date(int(lacks.argmax()))
-            notes.append(record.source.note(f"{lacks.sum()} day(s) with {what} left out, the first is {first}."))
+            date = record.date(int(lacks.argmax()))
+            notes.append(record.source.note(f"{lacks.sum()} day(s) with {what} left out, the first is {date}."))
             whole &= ~lacks
-    rain = records[0][0]
+    first = records[0][0]
     if not whole.any():
-        raise rain.fault(None, "no day on which the rain and every predictor have values", "some", "complete the files")
-    return rain.days[whole], empty, notes
+        raise first.fault(None, "no day on which all variables have values", "some", "complete the files")
+    return first.days[whole], empty, notes
 
 
 def _usual_values(data: xr.DataArray, content: xr.Dataset) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
@@ -129,33 +129,34 @@ def mask_of(rain: VariableYear, data: xr.DataArray, content: xr.Dataset) -> Mask
     return Mask(valid, observed, list(map(rain.source.note, notes)))
 
 
-def joined_days(rain: VariableYear, others: Sequence[VariableYear]) -> tuple[Days, list[str]]:
+def joined_days(first: VariableYear, others: Sequence[VariableYear]) -> tuple[Days, list[str]]:
     """Find the days that all variables have, by date, whatever calendar each of them uses.
 
     Returns
     -------
-    The days, and a sentence for each variable that lacks days of the rain.
+    The days, and a sentence for each variable that lacks days of the first one.
 
     Raises
     ------
     InputError
         If a variable has none of the days.
     """
-    days, notes = rain.days, []
+    days, notes = first.days, []
+    whose = "the rain" if first.source.key == "rain" else first.source.name
     for record in others:
-        lacking = np.setdiff1d(rain.days, record.days)
-        if len(lacking) == len(rain.days):
+        lacking = np.setdiff1d(first.days, record.days)
+        if len(lacking) == len(first.days):
             raise record.fault(
-                None, record.span, f"days of the rain, {rain.span}", f"correct {record.source.files_key}"
+                None, record.span, f"days of {whose}, {first.span}", f"correct {record.source.files_key}"
             )
-        mine, wanted = record.first.records.calendar, rain.first.records.calendar
+        mine, wanted = record.first.records.calendar, first.first.records.calendar
         calendars = f" (calendar {mine} beside {wanted})" if mine != wanted else ""
         if len(lacking):
-            first = iso(int(lacking[0]))
+            date = iso(int(lacking[0]))
             notes.append(
-                record.source.note(f"{len(lacking)} day(s) of the rain are not there{calendars}, the first {first}.")
+                record.source.note(f"{len(lacking)} day(s) of {whose} are not there{calendars}, the first {date}.")
             )
         days = np.intersect1d(days, record.days)
     if not len(days):
-        raise rain.fault(None, "no day that all predictors have", "days in common", "complete the files")
+        raise first.fault(None, "no day that all predictors have", "days in common", "complete the files")
     return days, notes

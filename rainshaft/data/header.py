@@ -98,6 +98,8 @@ class Header:
     """the variable, in the order and the units of the file"""
     notes: tuple[str, ...] = ()
     """sentences about what was done to read it"""
+    realizations: int = 1
+    """how many members of an ensemble the file has"""
 
     def fault(self, found: str, expected: str, cure: str) -> InputError:
         """Give an error about this file."""
@@ -399,11 +401,16 @@ def _level_cure(header: Header, axis: xr.DataArray) -> str:
 
 
 def _one_member(header: Header) -> Header:
-    """Refuse a variable that has several members of an ensemble."""
-    data = header.data
+    """Take the member of an ensemble that the source names. Where it names none, refuse several members."""
+    data, wanted = header.data, header.source.realization
     for dim in map(str, data.dims):
         attributes = data.coords[dim].attrs if dim in data.coords else {}
         is_member = dim.lower() in MEMBER_NAMES or attributes.get("standard_name") == "realization"
+        if is_member and wanted is not None:
+            count = data.sizes[dim]
+            if count > 1 and wanted >= count:
+                raise header.fault(f"{count} members ({dim})", f"more than {wanted}", "use files with equal ensembles")
+            return replace(header, data=data.isel({dim: min(wanted, count - 1)}, drop=True), realizations=count)
         if is_member and data.sizes[dim] > 1:
             listed = f": {', '.join(map(str, data[dim].values[:10]))}" if dim in data.coords else ""
             more = ", ..." if listed and data.sizes[dim] > 10 else ""

@@ -170,7 +170,7 @@ def plan_year(dataset: PrepareSettings, year: int, files: OpenFiles) -> YearPlan
     faults = Faults()
     for record in predictors:
         with faults.collect():
-            mapping = map_to_coarse(record, rain, coarse)
+            mapping = map_to_coarse(record, coarse)
             mapped.append((replace(record, window=mapping.window), mapping))
             notes += [*record.notes, mapping.note]
     for record in context:
@@ -257,13 +257,13 @@ def _fields(dataset: PrepareSettings, year: int, plan: YearPlan) -> xr.Dataset:
         channels = [(record.source.label, record.units) for record, _ in plan.predictors]
         rain_channel = next((r.source.label for r, _ in plan.predictors if r.source.quantity == "rain"), "")
         coarse = [
-            _mapped(record, mapping, data, empty[record.source.key], observed)
+            mapping.of_record(record, data, empty[record.source.key], observed)
             for (record, mapping), data in zip(plan.predictors, predictors, strict=True)
         ]
     fields = xr.Dataset(
         {
             "pr": pr.astype("float32"),
-            "predictors": _stacked(coarse, ("channel", "y", "x"), plan.coarse.grid.shape, pr["time"]),
+            "predictors": stacked(coarse, ("channel", "y", "x"), plan.coarse.grid.shape, pr["time"]),
             "channel_units": ("channel", np.array([units for _, units in channels], dtype=str)),
             "context": _context_fields(plan.context, context, empty, pr["time"]),
             "context_units": ("context_channel", np.array([r.units for r in plan.context], dtype=str)),
@@ -325,11 +325,11 @@ def _check(plan: YearPlan) -> _Checked:
     return _Checked(plan, mask, empty, [*notes, *mask.notes], ranges)
 
 
-def days_as_written(rain: VariableYear, year: int) -> NDArray[Any]:
-    """The days as they are written: 00:00 of each date, in the calendar of the rain."""
-    calendar = rain.first.records.calendar
+def days_as_written(record: VariableYear, year: int) -> NDArray[Any]:
+    """The days of a variable as they are written: 00:00 of each date, in its calendar."""
+    calendar = record.first.records.calendar
     _, dates, written = calendar_year(year, "standard" if calendar in STANDARD else calendar)
-    return np.asarray(written[np.searchsorted(dates, rain.days)])
+    return np.asarray(written[np.searchsorted(dates, record.days)])
 
 
 def _ground(plan: YearPlan, mask: Mask) -> _Ground:
@@ -364,19 +364,6 @@ def _block_means(pr: xr.DataArray, observed: NDArray[np.bool_], coarse: Coarse) 
     return nearest_filled(blocks, ~observed, coarse.grid) if observed.any() else blocks.fillna(0)
 
 
-def _mapped(
-    record: VariableYear,
-    mapping: Mapping,
-    data: xr.DataArray,
-    empty: NDArray[np.bool_],
-    observed: NDArray[np.bool_],
-) -> xr.DataArray:
-    """A predictor on the coarse grid. Cells that never have a value take those of the nearest cell that has some."""
-    mapping.require_values(record, empty, observed)
-    data = nearest_filled(data, empty, mapping.source)
-    return mapping.apply(data.clip(min=0) if record.source.quantity == "rain" else data)
-
-
 def _context_fields(
     context: list[VariableYear], fields: list[xr.DataArray], empty: dict[str, NDArray[np.bool_]], time: xr.DataArray
 ) -> xr.DataArray:
@@ -386,7 +373,7 @@ def _context_fields(
         nearest_filled(data, empty[record.source.key], record.grid).rename(lat="v", lon="u")
         for record, data in zip(context, fields, strict=True)
     ]
-    return _stacked(whole, ("context_channel", "v", "u"), shape, time)
+    return stacked(whole, ("context_channel", "v", "u"), shape, time)
 
 
 def _filled_notes(plan: YearPlan, empty: dict[str, NDArray[np.bool_]], observed: NDArray[np.bool_]) -> list[str]:
@@ -412,8 +399,8 @@ def _context_axes(context: list[VariableYear]) -> dict[str, ChannelAxis]:
     return {name: (name, axis, {**attrs, "long_name": words.format(name)}) for name, axis, attrs in axes}
 
 
-def _stacked(
-    fields: list[xr.DataArray], dims: tuple[str, str, str], shape: tuple[int, int], time: xr.DataArray
+def stacked(
+    fields: Sequence[xr.DataArray], dims: tuple[str, str, str], shape: tuple[int, int], time: xr.DataArray
 ) -> xr.DataArray:
     """Stack fields as channels: (time, *dims), where the first of `dims` is the channel. There may be no field."""
     if not fields:

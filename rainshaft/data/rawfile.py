@@ -109,12 +109,12 @@ class OpenFiles:
     """Raw files that stay open until the end of a block. Each is opened once, since it may hold several years."""
 
     def __init__(self) -> None:
-        self._timed: dict[tuple[Location, str], TimedFile] = {}
+        self._timed: dict[tuple[Location, str, int | None], TimedFile] = {}
         self._maps: dict[tuple[Location, str], StaticMap] = {}
 
     def timed(self, source: Source, path: Location, centre: float | None) -> TimedFile:
         """Open a file with records, or give the one that is open; arguments and errors as in `open_timed`."""
-        key = path, source.key
+        key = path, source.key, source.realization
         if key not in self._timed:
             self._timed[key] = open_timed(source, path, centre)
         return self._timed[key]
@@ -132,6 +132,10 @@ class OpenFiles:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files."""
         for raw in (*self._timed.values(), *self._maps.values()):
             raw.header.file.close()
 

@@ -96,6 +96,22 @@ class Mapping:
             data = data.regrid.conservative(target, latitude_coord=latitude, skipna=False)
         return data.drop_vars(["y", "x"])
 
+    def of_record(
+        self, predictor: VariableYear, data: xr.DataArray, empty: NDArray[np.bool_], asked: NDArray[np.bool_]
+    ) -> xr.DataArray:
+        """Bring the days of a predictor to the coarse grid. Cells without values take those of the nearest cell.
+
+        Parameters
+        ----------
+        data
+            Its days (time, lat, lon) within the window.
+        empty, asked
+            As in `require_values`; the errors, too.
+        """
+        self.require_values(predictor, empty, asked)
+        data = nearest_filled(data, empty, self.source)
+        return self.apply(data.clip(min=0) if predictor.source.quantity == "rain" else data)
+
     def require_values(self, predictor: VariableYear, empty: NDArray[np.bool_], asked: NDArray[np.bool_]) -> None:
         """Raise an InputError where rain is observed and the predictor has no value near.
 
@@ -155,7 +171,7 @@ def coarse_grid(rain: VariableYear, predictors: list[VariableYear], factor: int)
     return Coarse(axes[0], axes[1], fine, (crops[0], crops[1]), factor, tuple(map(rain.source.note, notes)))
 
 
-def map_to_coarse(predictor: VariableYear, rain: VariableYear, coarse: Coarse) -> Mapping:
+def map_to_coarse(predictor: VariableYear, coarse: Coarse) -> Mapping:
     """Find out how a predictor gets to the coarse grid.
 
     Raises
@@ -163,7 +179,7 @@ def map_to_coarse(predictor: VariableYear, rain: VariableYear, coarse: Coarse) -
     InputError
         If it does not cover the domain, has axes of another kind, or asks for another factor.
     """
-    fine = rain.grid
+    fine = coarse.fine
     places = compare(predictor.grid, fine, "the rain")
     if places.differs:
         mapping = _at_true_places(predictor, fine, coarse)

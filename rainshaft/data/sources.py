@@ -17,14 +17,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from rainshaft.config.sections import DailyFiles, DayOf
+from rainshaft.config.sections import DailyFiles, DayOf, PredictorFiles
 from rainshaft.config.slices import PrepareSettings
 from rainshaft.errors import UserError
 
-Location = Path | str
-"""the path of a file or of a zarr store, or an address as text"""
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclass(frozen=True, eq=False)
+class InMemory:
+    """Data that lie in no file, for example what a notebook has made."""
+
+    dataset: xr.Dataset
+    name: str = "the dataset in memory"
+    """what messages call it"""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Location = Path | str | InMemory
+"""the path of a file or of a zarr store, an address as text, or data in memory"""
 
 ZARR_FILES = ("zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata")
 """files of a zarr store that describe it; all others hold values"""
@@ -65,6 +81,8 @@ class Source:
     """name of the channel in the results"""
     context: bool = False
     """whether the field stays whole, on its own grid"""
+    realization: int | None = None
+    """which member to take of an ensemble, counted from 0; None where a file must not have several"""
 
     @property
     def static(self) -> bool:
@@ -125,8 +143,8 @@ def file_stamps(locations: Iterable[Location]) -> list[list[str | int]]:
 
 
 def _stamp(location: Location) -> list[str | int]:
-    if isinstance(location, str):
-        return [location]
+    if not isinstance(location, Path):
+        return [str(location)]
     files = _describing_files(location) if location.is_dir() else [location]
     stats = [file.stat() for file in files]
     return [str(location), sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)]
@@ -154,8 +172,7 @@ def sources_of(dataset: PrepareSettings) -> list[Source]:
     """Rain, predictors, elevation and land, in this order."""
     sources = [_daily(dataset.rain, "rain", "rain", "rain")]
     if dataset.predictors != "coarsened":
-        for i, p in enumerate(dataset.predictors):
-            sources.append(_daily(p, f"predictors.{i}", f"predictor {p.label}", p.quantity, p.label, p.context))
+        sources += [predictor_source(files, f"predictors.{i}") for i, files in enumerate(dataset.predictors)]
     if dataset.elevation:
         sources.append(
             Source("elevation", "elevation", (dataset.elevation.file,), dataset.elevation.variable, "elevation")
@@ -163,6 +180,11 @@ def sources_of(dataset: PrepareSettings) -> list[Source]:
     if dataset.land:
         sources.append(Source("land", "land", (dataset.land.file,), dataset.land.variable, "land"))
     return sources
+
+
+def predictor_source(files: PredictorFiles, key: str) -> Source:
+    """The source of a predictor, which stands under this key in the configuration."""
+    return _daily(files, key, f"predictor {files.label}", files.quantity, files.label, files.context)
 
 
 def _daily(

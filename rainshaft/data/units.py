@@ -186,10 +186,18 @@ def length_in(units: str, wanted: str) -> float:
 
 def factor_between(units: str, wanted: str) -> float | None:
     """Factor from one unit to another that has the same zero; None if they are of different kinds or no units."""
+    factors = factors_between(units, wanted)
+    return factors[0] if factors and factors[1] == 0 else None
+
+
+def factors_between(units: str, wanted: str) -> tuple[float, float] | None:
+    """Slope and offset from one unit to another; None if they are of different kinds or no units."""
     try:
-        return float(cf_xarray.units.units.Quantity(1.0, _unit(units)).to(_unit(wanted)).magnitude)
+        mine, other = _unit(units), _unit(wanted)
+        zero, one = (float(cf_xarray.units.units.Quantity(v, mine).to(other).magnitude) for v in (0.0, 1.0))
     except (pint.PintError, ValueError, TypeError, AttributeError, AssertionError):
         return None
+    return float(f"{one - zero:.12g}"), float(f"{zero:.12g}")
 
 
 def is_amount(header: Header) -> bool:

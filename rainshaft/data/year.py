@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import cftime
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from rainshaft.data.axes import WHOLE, Grid, Indices, Window
 from rainshaft.data.places import compare
 from rainshaft.data.rawfile import OpenFiles, TimedFile
 from rainshaft.data.sources import InputError, Location, Source, fault
-from rainshaft.data.times import Timing, calendar_year, iso, timing_of
+from rainshaft.data.times import EPOCH, Timing, calendar_year, iso, timing_of
 
 ONE_CHUNK = 1e9  # bytes; more than a day has
 
@@ -172,7 +173,9 @@ class VariableYear:
                     raise part.raw.unreadable(f" from {iso(int(day))} on", error) from None
 
 
-def read_year(source: Source, paths: list[Location], year: int, centre: float | None, files: OpenFiles) -> VariableYear:
+def read_year(
+    source: Source, paths: Sequence[Location], year: int, centre: float | None, files: OpenFiles
+) -> VariableYear:
     """Find the days of a year in the files, from their headers alone.
 
     Parameters
@@ -210,6 +213,17 @@ def read_year(source: Source, paths: list[Location], year: int, centre: float | 
             f"no complete day in {year}: {lost[0]}", f"{timing.a_day} records on a day", "complete the files"
         )
     return VariableYear(source, parts, timing, repeated, tuple(lost)).only(complete)
+
+
+def years_of(source: Source, paths: Sequence[Location], centre: float | None, files: OpenFiles) -> list[int]:
+    """Find the years of which the files have records; arguments and errors as in `read_year`."""
+    raws = [files.timed(source, path, centre) for path in paths]
+    timing = timing_of([raw.records for raw in raws])
+    found: set[int] = set()
+    for raw, middles in zip(raws, timing.middles, strict=True):
+        known = middles[np.isfinite(middles)]
+        found.update(date.year for date in cftime.num2date(known, EPOCH, raw.records.calendar))
+    return sorted(found)
 
 
 def _part(raw: TimedFile, middles: NDArray[np.float64], year: int) -> Part:

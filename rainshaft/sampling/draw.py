@@ -27,7 +27,13 @@ Field = TypeVar("Field", Tensor, Rain)
 
 @torch.no_grad()
 def draw(
-    model: Chain, days: xr.Dataset, maps: xr.Dataset, mode: str, settings: DrawSettings, dates: Sequence[int]
+    model: Chain,
+    days: xr.Dataset,
+    maps: xr.Dataset,
+    mode: str,
+    settings: DrawSettings,
+    dates: Sequence[int],
+    first_member: int = 0,
 ) -> Rain:
     """Draw members of a few days, tile by tile. A tile gives what the whole domain would give, up to rounding.
 
@@ -42,7 +48,9 @@ def draw(
     settings
         Seed, members, temperature and side of the tiles; for the posterior also `posterior_scales`.
     dates
-        Days since 1850-01-01, the keys of the noise.
+        Days since 1850-01-01, keys of the noise.
+    first_member
+        The number of the first member, the other key of the noise.
 
     Returns
     -------
@@ -54,7 +62,7 @@ def draw(
         If the posterior is asked for, and the model has none or the rain is not there.
     """
     parts = model.parts(days_of(days, maps))
-    noise = _noise_of_days(model, settings, dates, parts[0].domain)
+    noise = _noise_of_days(model, settings, dates, first_member, parts[0].domain)
     seen = _scales_of_networks(model, settings) if mode == "posterior" else [0, 0]
     rain_tmHW = draw_part(
         model.networks[0], parts[0], noise[0], settings.members, settings.tile, settings.temperature, seen[0]
@@ -96,12 +104,12 @@ def _scales_of_networks(model: Chain, settings: DrawSettings) -> list[int]:
 # ------------------------------------------------------------------------------------------- noise
 
 
-def day_noise(model: Chain, seed: int, date: int, members: int, rows: int, columns: int) -> list[list[Rain]]:
+def day_noise(model: Chain, seed: int, date: int, members: range, rows: int, columns: int) -> list[list[Rain]]:
     """Make the noise of a day: for every network, and for each of its maps, an array (member, C, h, w).
 
     It is a function of (seed, date, member); `date` is days since 1850-01-01.
     """
-    streams = [np.random.default_rng((seed, date, member)) for member in range(members)]
+    streams = [np.random.default_rng((seed, date, member)) for member in members]
     return [
         [
             np.stack([rng.standard_normal(shape, dtype="f4") for rng in streams])
@@ -112,10 +120,11 @@ def day_noise(model: Chain, seed: int, date: int, members: int, rows: int, colum
 
 
 def _noise_of_days(
-    model: Chain, settings: DrawSettings, dates: Sequence[int], domain: tuple[int, int]
+    model: Chain, settings: DrawSettings, dates: Sequence[int], first_member: int, domain: tuple[int, int]
 ) -> list[list[Tensor]]:
     """Make the noise of some days for every network, as `Generator.members` takes it."""
-    each = [day_noise(model, settings.seed, date, settings.members, *domain) for date in dates]
+    members = range(first_member, first_member + settings.members)
+    each = [day_noise(model, settings.seed, date, members, *domain) for date in dates]
     return [
         [torch.from_numpy(np.concatenate(maps)) for maps in zip(*network, strict=True)]
         for network in zip(*each, strict=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from rainshaft.config.slices import ThresholdSettings
 from rainshaft.data.conventions import VALIDATION
@@ -69,13 +70,23 @@ def apply_threshold(samples: Sequence[Path], settings: ThresholdSettings, paths:
             log.info("pixel_threshold: auto is %.3g mm/day", threshold)
         else:
             threshold = settings.pixel_threshold
+        write_above(shards, threshold, path)
 
-        def thresholded() -> Iterator[np.ndarray]:
-            for shard in shards:
-                for start in range(0, shard.sizes["time"], DAYS_AT_ONCE):
-                    rain = shard.pr[start : start + DAYS_AT_ONCE].values
-                    yield from np.where(rain < threshold, np.float32(0), rain)
 
-        days = xr.concat([shard.drop_vars("pr") for shard in shards], "time", coords="minimal", compat="override")
-        attributes = {**shards[0].attrs, "pixel_threshold": float(threshold)}
-        write_ensemble(path, days, shards[0].sizes["member"], thresholded(), attributes)
+def write_above(shards: Sequence[xr.Dataset], threshold: float, path: Path) -> None:
+    """Write the ensemble with every cell below a threshold, in mm/day, set to 0."""
+
+    def thresholded() -> Iterator[np.ndarray]:
+        for shard in shards:
+            for start in range(0, shard.sizes["time"], DAYS_AT_ONCE):
+                rain = shard.pr[start : start + DAYS_AT_ONCE].values
+                yield from above(rain, threshold)
+
+    days = xr.concat([shard.drop_vars("pr") for shard in shards], "time", coords="minimal", compat="override")
+    attributes = {**shards[0].attrs, "pixel_threshold": float(threshold)}
+    write_ensemble(path, days, shards[0].sizes["member"], thresholded(), attributes)
+
+
+def above(rain: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
+    """Set rain below a threshold to 0; both are in mm/day."""
+    return np.where(rain < threshold, np.float32(0), rain)

@@ -20,6 +20,7 @@ ORDER = (
     "sampling",
     "baselines",
     "evaluation",
+    "application",
     "augmentation",
     "figures",
     "jobs",

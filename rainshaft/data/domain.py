@@ -1,0 +1,141 @@
+"""The domain of a trained model: its grids, its valid cells and its channels.
+
+Input: the canonical fields and the normalisation of a dataset. Output: a small dataset, `domain.nc`, that travels with
+the model. With it, predictors are brought to the coarse grid of the model, and its rain to the fine grid, where neither
+the dataset nor its files are at hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from rainshaft.data.axes import WHOLE, Grid
+from rainshaft.data.fields import Fields
+from rainshaft.data.mappings import Kind
+from rainshaft.data.regrid import Coarse
+
+Quantity = Literal["rain", "temperature", "other"]
+
+OF_NORMALISATION = ("static_maps", "valid", "rain_mean", "heavy_threshold", "extreme_threshold", "p99_wet")
+KINDS: dict[str, Kind] = {
+    "latitude": "latitude/longitude",
+    "grid_latitude": "rotated",
+    "projection_y_coordinate": "projected",
+}
+"""standard name of the axis y -> kind of the axes"""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A predictor that a model needs."""
+
+    name: str
+    units: str
+    quantity: Quantity
+    context: bool
+    """whether it is the large-scale weather, whose whole field the network sees"""
+
+
+def domain_of(paths: Sequence[Path], normalisation: xr.Dataset) -> xr.Dataset:
+    """Lay out the domain of the models of a dataset.
+
+    Parameters
+    ----------
+    paths
+        Canonical fields of all years.
+    normalisation
+        The normalisation of the dataset.
+
+    Returns
+    -------
+    Content of `domain.nc`: fine axes `lat`, `lon` and coarse axes `y`, `x` with their grid mapping, the axes `v`, `u`
+    of the context, `valid`, `elevation`, static maps, and the units and the quantity of each channel.
+    """
+    with Fields(paths) as fields:
+        ground = fields.ground
+        sources = json.loads(ground.attrs["sources"])
+    names = [*map(str, ground.channel.values), *map(str, ground.context_channel.values)]
+    quantities = [str(source["quantity"]) for source in sources[1:]] or ["rain"]  # it is made from the rain
+    of_channels, of_context = quantities[: ground.sizes["channel"]], quantities[ground.sizes["channel"] :]
+    assert len(quantities) == len(names)
+    kept = ["channel_units", "context_units", "elevation", *(["crs"] if "crs" in ground else [])]
+    domain = ground[kept].merge(normalisation[list(OF_NORMALISATION)].drop_vars("time", errors="ignore"))
+    domain = domain.drop_vars([name for name in domain.coords if "time" in domain[name].dims])
+    domain["channel_quantity"] = "channel", np.array(of_channels, dtype=str), {"long_name": "kind of predictor"}
+    domain["context_quantity"] = "context_channel", np.array(of_context, dtype=str), {"long_name": "kind of predictor"}
+    for name in ("y", "x", "v", "u"):
+        domain = domain.assign_coords({name: ground[name]})
+    domain.attrs = {
+        "title": "Domain of a model",
+        **{name: ground.attrs[name] for name in ("factor", "rain_channel", "grid_kind")},
+    }
+    return domain
+
+
+class Domain:
+    """A domain that was read.
+
+    Parameters
+    ----------
+    content
+        What `domain_of` gave.
+    """
+
+    def __init__(self, content: xr.Dataset):
+        self.content = content
+        """also what the networks need of the normalisation: static maps and valid cells"""
+        self.rain_channel = str(content.attrs["rain_channel"])
+        """name of the channel that is coarse rain; empty where there is none"""
+        self.factor = int(content.attrs["factor"])
+        self.valid: NDArray[np.bool_] = content.valid.values == 1
+        """True for the fine cells in which the model draws rain (lat, lon)"""
+
+    @cached_property
+    def channels(self) -> tuple[Channel, ...]:
+        """The predictors on the coarse grid, then those that are context, each in the order of the networks."""
+        found = []
+        for dim, prefix in (("channel", "channel"), ("context_channel", "context")):
+            columns = (self.content[name].values for name in (dim, f"{prefix}_units", f"{prefix}_quantity"))
+            for name, units, quantity in zip(*columns, strict=True):
+                found.append(Channel(str(name), str(units), cast("Quantity", str(quantity)), prefix == "context"))
+        return tuple(found)
+
+    @property
+    def observed(self) -> NDArray[np.bool_]:
+        """True for the coarse cells (y, x) in which some cell is valid."""
+        rows, columns = (size // self.factor for size in self.valid.shape)
+        return np.asarray(self.valid.reshape(rows, self.factor, columns, self.factor).any((1, 3)))
+
+    @cached_property
+    def coarse(self) -> Coarse:
+        """The coarse grid and the fine grid of the model."""
+        crs = xr.DataArray(np.int32(0), attrs=self.content.crs.attrs) if "crs" in self.content else None
+        lat, lon = self.content.lat, self.content.lon
+        kind = cast("Kind", str(self.content.attrs["grid_kind"]))
+        fine = Grid(kind, _axis(lat), _axis(lon), lat.attrs, lon.attrs, crs)
+        return Coarse(_axis(self.content.y), _axis(self.content.x), fine, WHOLE, self.factor, ())
+
+    @property
+    def context_shape(self) -> tuple[int, int]:
+        """Rows and columns of the context; 0 where there is none."""
+        return self.content.sizes["v"], self.content.sizes["u"]
+
+    @cached_property
+    def context(self) -> Coarse:
+        """The grid of the context, as a coarse grid whose cells are its own fine cells."""
+        v, u = self.content.v, self.content.u
+        grid = Grid(KINDS[str(v.attrs["standard_name"])], _axis(v), _axis(u), v.attrs, u.attrs)
+        return Coarse(grid.y, grid.x, grid, WHOLE, 1, ())
+
+
+def _axis(values: xr.DataArray) -> NDArray[np.float64]:
+    return np.asarray(values.values, dtype="float64")
