@@ -9,8 +9,10 @@ Where the input has several realizations, each gets as many members. They stand 
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from rainshaft.files import write_ensemble
 from rainshaft.models.chain import Chain
 from rainshaft.sampling.draw import Rain, draw
 from rainshaft.sampling.sample import days_since_1850
+from rainshaft.sampling.threshold import write_above
 
 log = logging.getLogger("rainshaft")
 
@@ -95,6 +98,31 @@ def downscale_year(
             path, coordinates(domain, chosen, settings), members, _rain(model, domain, chosen, settings), attributes
         )
         log.info("%d days, %d members each", chosen.sizes["time"], members)
+
+
+def finish_year(samples: Sequence[Path], card: Path, path: Path, citation: str = "", files: Sequence[str] = ()) -> None:
+    """Write the rain of a year that users take away: without rain below the pixel threshold of the model.
+
+    Parameters
+    ----------
+    samples
+        The shards of the year, in the order of their days.
+    card
+        The card of the model. It knows the threshold, and whom to cite.
+    path
+        The file to write.
+    citation
+        Whom to cite for the predictors.
+    files
+        The raw files of the predictors.
+    """
+    described = json.loads(card.read_text(encoding="utf-8"))
+    cited = " ".join(text for text in (described["citation"], citation) if text)
+    attributes = {"model": described["name"], "references": cited, "license": described["licence"]}
+    attributes["input_files"] = "\n".join(files)
+    with ExitStack() as stack:
+        shards = [stack.enter_context(xr.open_dataset(file)) for file in samples]
+        write_above(shards, float(described["sampling"]["pixel_threshold"]), path, attributes)
 
 
 def coordinates(domain: Domain, days: xr.Dataset, settings: DrawSettings) -> xr.Dataset:

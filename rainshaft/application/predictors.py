@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -30,6 +31,7 @@ from rainshaft.data.times import iso
 from rainshaft.data.units import factors_between
 from rainshaft.data.year import Days, VariableYear, read_year, years_of
 from rainshaft.errors import UserError, nearest
+from rainshaft.files import write_netcdf
 
 VALUES = ("predictors", "context")  # the variables with a value for each day
 
@@ -93,6 +95,27 @@ def sources_of(domain: Domain, predictors: Sequence[PredictorFiles], key: str) -
                 )
         found.append(predictor_source(files.model_copy(update=fixed), f"{key}.{i}"))
     return found
+
+
+def prepare_predictors(domain: Domain, predictors: Sequence[PredictorFiles], key: str, year: int, path: Path) -> None:
+    """Write the canonical predictors of one year; the file is whole or absent.
+
+    Parameters
+    ----------
+    predictors, key
+        As in `sources_of`.
+    year
+        The year; no other day is read.
+    path
+        The netCDF file to write.
+
+    Raises
+    ------
+    UserError
+        One line for each fault of the input.
+    """
+    with OpenFiles() as files:
+        write_netcdf(Input(domain, sources_of(domain, predictors, key), files).read(year), path)
 
 
 class Input:

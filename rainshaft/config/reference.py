@@ -18,6 +18,7 @@ import yaml
 
 from rainshaft.config.load import SHARED_SECTIONS
 from rainshaft.config.sections import (
+    Application,
     Augmentation,
     Baselines,
     Config,
@@ -30,6 +31,7 @@ from rainshaft.config.sections import (
     Plots,
     PredictorFiles,
     RainFiles,
+    Reference,
     Sampling,
     Section,
     Split,
@@ -53,6 +55,8 @@ SECTIONS: dict[str, type[Section]] = {
     "`datasets.NAME.split`": Split,
     "`datasets.NAME.synthetic`": Synthetic,
     "`experiments.NAME`": Experiment,
+    "`applications.NAME`": Application,
+    "`applications.NAME.reference`": Reference,
     "`model`": Model,
     "`loss`": Loss,
     "`train`": Train,

@@ -656,7 +656,10 @@ class Config(Section):
     @model_validator(mode="after")
     def _names_fit(self) -> Config:
         if not self.experiments and not self.applications:
-            raise ValueError("experiments: found none and no applications, expected at least one; add an experiment")
+            raise ValueError(
+                "experiments: found none, expected a dataset and an experiment on it, or `applications` of a model "
+                "that was trained before; add them"
+            )
         for name, experiment in self.experiments.items():
             if name in RESERVED_NAMES:
                 raise ValueError(f"experiments.{name}: the results have a folder of this name; choose another name")

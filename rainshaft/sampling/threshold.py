@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -73,8 +74,10 @@ def apply_threshold(samples: Sequence[Path], settings: ThresholdSettings, paths:
         write_above(shards, threshold, path)
 
 
-def write_above(shards: Sequence[xr.Dataset], threshold: float, path: Path) -> None:
-    """Write the ensemble with every cell below a threshold, in mm/day, set to 0."""
+def write_above(
+    shards: Sequence[xr.Dataset], threshold: float, path: Path, attributes: dict[str, Any] | None = None
+) -> None:
+    """Write the ensemble with every cell below a threshold, in mm/day, set to 0; `attributes` are added to its own."""
 
     def thresholded() -> Iterator[np.ndarray]:
         for shard in shards:
@@ -83,7 +86,7 @@ def write_above(shards: Sequence[xr.Dataset], threshold: float, path: Path) -> N
                 yield from above(rain, threshold)
 
     days = xr.concat([shard.drop_vars("pr") for shard in shards], "time", coords="minimal", compat="override")
-    attributes = {**shards[0].attrs, "pixel_threshold": float(threshold)}
+    attributes = {**shards[0].attrs, "pixel_threshold": float(threshold), **(attributes or {})}
     write_ensemble(path, days, shards[0].sizes["member"], thresholded(), attributes)
 
 

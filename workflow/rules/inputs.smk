@@ -19,16 +19,24 @@ def raw_files(wildcards):
     """The files from which a year is prepared: those of the user, or the folder of the synthetic ones."""
     if CONFIG.datasets[wildcards.dataset].synthetic:
         return rules.make_demo_data.output.raw
-    found = files_of_user(wildcards.dataset, int(wildcards.year))
-    # Snakemake would look for the names of wildcards between braces. `raw_stamps` knows such files and addresses, too.
+    return plain_files(files_of_user(wildcards.dataset, int(wildcards.year)))
+
+
+def plain_files(found):
+    """Those of the raw files that Snakemake can watch. `stamps_of` knows addresses and all other names, too."""
+    # Snakemake would look for the names of wildcards between braces.
     return [str(path) for path in found if isinstance(path, Path) and not set("{}<>") & set(str(path))]
 
 
+def stamps_of(found):
+    """Digits that change when a raw file is replaced. Snakemake itself does not see an older file."""
+    return digest(json.dumps(file_stamps(found)))
+
+
 def raw_stamps(wildcards):
-    """Digits that change when a raw file of the user is replaced. Snakemake itself does not see an older file."""
-    if CONFIG.datasets[wildcards.dataset].synthetic:
-        return ""
-    return digest(json.dumps(file_stamps(files_of_user(wildcards.dataset, int(wildcards.year)))))
+    """Digits that change when a raw file of the user is replaced; none for synthetic files."""
+    synthetic = CONFIG.datasets[wildcards.dataset].synthetic
+    return "" if synthetic else stamps_of(files_of_user(wildcards.dataset, int(wildcards.year)))
 
 
 def shards(wildcards):
