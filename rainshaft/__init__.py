@@ -1,14 +1,27 @@
 """rainshaft: a conditional VAE that turns coarse climate fields into sharp, honest, high-resolution rain."""
 
+from __future__ import annotations
+
 import os
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Some file systems of clusters have no locks. HDF5 opens files there only if this is set before it is loaded. Its locks
 # are not needed: a file has a temporary name until it is whole.
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from rainshaft.application.model import TrainedModel
+
+
+def load_model(folder: str | Path, device: str = "auto") -> TrainedModel:
+    """Open the folder of a trained model, to draw rain with it; see `rainshaft.application.model.open_model`."""
+    from rainshaft.application.model import open_model  # its imports take seconds, which `import rainshaft` need not
+
+    return open_model(folder, device)
 
 
 def _show_filters_of_netcdf() -> None:

@@ -42,6 +42,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check = commands.add_parser("check", help="say what a run will do and cost, and name all problems at once")
     check.add_argument("config", type=Path, metavar="CONFIG", help="the configuration")
     check.set_defaults(run=_check)
+    describe = commands.add_parser("describe", help="check the folder of a trained model and print its card")
+    describe.add_argument("model", type=Path, metavar="MODEL", help="the folder, results/EXPERIMENT/model")
+    describe.set_defaults(run=_describe)
+    downscale = commands.add_parser("downscale", help="draw rain with a trained model for days that nobody observed")
+    downscale.add_argument("model", type=Path, metavar="MODEL", help="the folder of the model")
+    downscale.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="files with the predictors")
+    downscale.add_argument("output", type=Path, metavar="OUTPUT", help="the file to write, *.nc or *.zarr")
+    downscale.add_argument("--members", type=int, default=10, help="members of each day (%(default)s)")
+    downscale.add_argument("--seed", type=int, default=1, help="the seed of the members (%(default)s)")
+    downscale.add_argument(
+        "--variable",
+        action="append",
+        default=[],
+        metavar="PREDICTOR=NAME",
+        help="the name of the variable for a predictor, where both differ; may be given several times",
+    )
+    downscale.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="(%(default)s)")
+    downscale.set_defaults(run=_downscale)
     given = parser.parse_args(arguments)
     try:
         return int(given.run(given))
@@ -69,3 +87,23 @@ def _check(given: argparse.Namespace) -> int:
     print("\n".join(report.lines))
     print("\n".join(problems_of(report)), file=sys.stderr if report.problems else sys.stdout)
     return int(bool(report.problems))
+
+
+def _describe(given: argparse.Namespace) -> int:
+    from rainshaft.application.shell import describe
+
+    print(describe(given.model), end="")
+    return 0
+
+
+def _downscale(given: argparse.Namespace) -> int:
+    from rainshaft.application.shell import downscale_files
+
+    for name in ("members", "seed"):
+        if getattr(given, name) < (name == "members"):
+            raise UserError(f"--{name}: found {getattr(given, name)}, expected {1 if name == 'members' else 0} or more")
+    if wrong := [pair for pair in given.variable if "=" not in pair]:
+        raise UserError(f"--variable: found {wrong[0]!r}, expected PREDICTOR=NAME, for example tp=precipitation")
+    names = dict(pair.split("=", 1) for pair in given.variable)
+    print(downscale_files(given.model, given.inputs, given.output, given.members, given.seed, names, given.device))
+    return 0

@@ -8,7 +8,7 @@ is refused here, too.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from rainshaft.config.slices import DrawSettings
 from rainshaft.data.domain import Channel, Domain
 from rainshaft.data.rawfile import OpenFiles
 from rainshaft.data.sources import InMemory, Source, predictor_source
-from rainshaft.errors import UserError
+from rainshaft.errors import UserError, nearest
 from rainshaft.files import RAIN_ATTRIBUTES
 from rainshaft.models import folder as files
 from rainshaft.models.chain import Chain
@@ -87,27 +87,58 @@ class TrainedModel:
         """
         if isinstance(coarse, xr.DataArray):
             coarse = coarse.to_dataset(name=coarse.name or self.channels[0].name)
-        settings = DrawSettings(
+        sources = self.sources(variables or {})
+        for source in sources:
+            if source.variable not in coarse.variables:
+                names = ", ".join(map(str, coarse.data_vars))
+                raise UserError(
+                    f"the coarse fields: found the variables {names}, expected one for each predictor of the model, "
+                    f"{', '.join(one.variable for one in sources)}; add {source.variable}, or say which variable is "
+                    f"which: variables={{{source.label!r}: 'its name'}}"
+                )
+        given = {source.key: [InMemory(coarse)] for source in sources}
+        days = Input(self.domain, sources, OpenFiles(), given).read_all()
+        rain = self.rain_of(days, self.settings(members, seed))
+        return rain if any(v.chunks is not None for v in coarse.variables.values()) else rain.compute()
+
+    def settings(self, members: int, seed: int) -> DrawSettings:
+        """Give what members depend on, with what the card says of the model."""
+        drawn = self.card["sampling"]
+        return DrawSettings(
             seed=seed,
             members=members,
-            temperature=float(self.card["sampling"]["temperature"]),
+            temperature=float(drawn["temperature"]),
             batch_size=BATCH_DAYS,
-            tile=int(self.card["sampling"]["tile"]),
+            tile=int(drawn["tile"]),
             device="auto",
         )
-        given = Input(self.domain, _sources(self.channels, coarse, variables or {}), OpenFiles(), [InMemory(coarse)])
-        days = xr.concat(
-            [given.read(year) for year in given.years],
-            "time",
-            data_vars=list(VALUES),
-            coords="minimal",
-            compat="override",
-            combine_attrs="override",
-        )
-        return self.rain_of(days, settings, is_lazy=any(v.chunks is not None for v in coarse.variables.values()))
 
-    def rain_of(self, days: xr.Dataset, settings: DrawSettings, is_lazy: bool) -> xr.Dataset:
-        """Draw the rain of canonical predictors, as `Input.read` gives them; result as in `downscale`."""
+    def sources(self, variables: Mapping[str, str]) -> list[Source]:
+        """Say which variable is which predictor; `variables` is as in `downscale`.
+
+        Raises
+        ------
+        UserError
+            If `variables` names a predictor that the model does not have.
+        """
+        needed = [channel.name for channel in self.channels]
+        if unknown := sorted(set(variables) - set(needed)):
+            known = nearest(unknown[0], needed) or f"; they are {', '.join(needed)}"
+            raise UserError(f"variables: found {', '.join(unknown)}, expected predictors of the model{known}")
+        found = []
+        for channel in self.channels:
+            files = PredictorFiles(
+                files=("(given)",),
+                variable=variables.get(channel.name, channel.name),
+                name=channel.name,
+                quantity=channel.quantity,
+                context=channel.context,
+            )
+            found.append(predictor_source(files, f"variables[{channel.name!r}]"))
+        return found
+
+    def rain_of(self, days: xr.Dataset, settings: DrawSettings) -> xr.Dataset:
+        """Draw the rain of canonical predictors, as `Input.read` gives them. It is lazy; result as in `downscale`."""
         members, shape = settings.members * days.sizes["realization"], self.domain.valid.shape
         threshold = float(self.card["sampling"]["pixel_threshold"])
         size = max(1, int(CHUNK_BYTES / (4 * members * shape[0] * shape[1])))
@@ -139,7 +170,7 @@ class TrainedModel:
         found["pr"] = pr.transpose("time", "member", "lat", "lon").assign_attrs(RAIN_ATTRIBUTES)
         found = found.assign_coords(member=("member", np.arange(members, dtype="i4"), {"standard_name": "realization"}))
         found.attrs = {"Conventions": "CF-1.11", **provenance(self.card), "seed": settings.seed}
-        return found if is_lazy else found.compute()
+        return found
 
 
 def open_model(folder: str | Path, device: str = "auto") -> TrainedModel:
@@ -172,30 +203,3 @@ def provenance(card: Mapping[str, Any]) -> dict[str, str]:
         "references": str(card["citation"]),
         "license": str(card["licence"]),
     }
-
-
-def _sources(channels: Sequence[Channel], coarse: xr.Dataset, variables: Mapping[str, str]) -> list[Source]:
-    """Find the variable of each channel in a dataset in memory."""
-    needed = [channel.name for channel in channels]
-    if unknown := set(variables) - set(needed):
-        raise UserError(f"variables: found {', '.join(sorted(unknown))}, expected predictors: {', '.join(needed)}")
-    names = {name: variables.get(name, name) for name in needed}
-    if missing := [name for name in names.values() if name not in coarse.variables]:
-        raise UserError(
-            f"the coarse fields: found the variables {', '.join(map(str, coarse.data_vars))}, expected one for each "
-            f"predictor of the model, {', '.join(needed)}; add {', '.join(missing)}, or say which variable is which: "
-            f"variables={{{needed[0]!r}: 'its name'}}"
-        )
-    return [
-        predictor_source(
-            PredictorFiles(
-                files=("(in memory)",),
-                variable=names[channel.name],
-                name=channel.name,
-                quantity=channel.quantity,
-                context=channel.context,
-            ),
-            f"variables[{channel.name!r}]",
-        )
-        for channel in channels
-    ]

@@ -10,7 +10,7 @@ An ensemble has a dimension of realizations, such as the members of a forecast. 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -130,11 +130,16 @@ class Input:
     files
         Keeps the raw files open.
     given
-        Where the values are, for data in memory or of unknown years; without it the sources tell for each year.
+        Where the values of each source are, by its key, for data in memory or of unknown years. Without it the patterns
+        of the sources tell for each year.
     """
 
     def __init__(
-        self, domain: Domain, sources: Sequence[Source], files: OpenFiles, given: Sequence[Location] | None = None
+        self,
+        domain: Domain,
+        sources: Sequence[Source],
+        files: OpenFiles,
+        given: Mapping[str, Sequence[Location]] | None = None,
     ):
         self._domain, self._sources, self._files, self._given = domain, sources, files, given
         self._centre = domain.coarse.fine.centre
@@ -143,7 +148,19 @@ class Input:
     def years(self) -> list[int]:
         """The years of the data that were given."""
         assert self._given is not None
-        return years_of(self._member(0)[0], self._given, self._centre, self._files)
+        first = self._member(0)[0]
+        return years_of(first, self._given[first.key], self._centre, self._files)
+
+    def read_all(self) -> xr.Dataset:
+        """Read all years of the data that were given; result and errors as in `read`."""
+        return xr.concat(
+            [self.read(year) for year in self.years],
+            "time",
+            data_vars=list(VALUES),
+            coords="minimal",
+            compat="override",
+            combine_attrs="override",
+        )
 
     def check(self, years: Sequence[int]) -> list[str]:
         """Check the headers of all raw files before any job.
@@ -206,7 +223,7 @@ class Input:
         return [replace(source, realization=number) for source in self._sources]
 
     def _paths(self, source: Source, year: int) -> Sequence[Location]:
-        return files_of(source, year) if self._given is None else self._given
+        return files_of(source, year) if self._given is None else self._given[source.key]
 
     def _realizations(self, year: int) -> int:
         """How many realizations the files have. A predictor without realizations belongs to each of them."""

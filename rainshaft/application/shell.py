@@ -1,0 +1,117 @@
+"""The words `rainshaft downscale` and `rainshaft describe` of the shell.
+
+Input: the folder of a model, and files with its predictors. Output: one netCDF file or zarr store of rain.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import dask
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from rainshaft.application.card import markdown
+from rainshaft.application.downscale import coordinates, draw_days
+from rainshaft.application.model import BATCH_DAYS, TrainedModel, open_model, provenance
+from rainshaft.application.predictors import Input
+from rainshaft.config.slices import DrawSettings
+from rainshaft.data.formats import variables_of
+from rainshaft.data.rawfile import OpenFiles
+from rainshaft.data.sources import Source
+from rainshaft.errors import UserError
+from rainshaft.files import write_ensemble
+from rainshaft.sampling.threshold import above
+
+
+def describe(folder: Path) -> str:
+    """Check the folder of a model, and give its card as Markdown; errors as in `open_model`."""
+    return markdown(open_model(folder, "cpu").card)
+
+
+def downscale_files(
+    folder: Path,
+    inputs: Sequence[Path],
+    output: Path,
+    members: int,
+    seed: int,
+    variables: Mapping[str, str],
+    device: str = "auto",
+) -> str:
+    """Draw the rain of all days that some files have, a few days in memory at a time.
+
+    Parameters
+    ----------
+    inputs
+        Files or zarr stores. Each predictor of the model lies in one or in several of them.
+    output
+        A name that ends in `.nc` or `.zarr`. No file of this name may be there.
+    members, seed, variables
+        As in `TrainedModel.downscale`.
+
+    Returns
+    -------
+    What was written, in words.
+
+    Raises
+    ------
+    UserError
+        If the model or a file cannot be used, or there is a file that would be overwritten.
+    """
+    if output.suffix not in (".nc", ".zarr"):
+        raise UserError(f"{output}: found the ending {output.suffix!r}, expected .nc or .zarr; choose one of them")
+    if output.exists():
+        raise UserError(f"{output}: there is such a file, and it is never overwritten; name another one, or remove it")
+    model = open_model(folder, device)
+    sources, settings = model.sources(variables), model.settings(members, seed)
+    with OpenFiles() as files:
+        days = Input(model.domain, sources, files, _holders(sources, inputs)).read_all()
+        if output.suffix == ".zarr":
+            _write_zarr(model.rain_of(days, settings), output)
+        else:
+            attributes = {"title": "downscaled rain", **provenance(model.card), "seed": seed}
+            attributes["input_files"] = "\n".join(map(str, inputs))
+            count = members * days.sizes["realization"]
+            days_and_cells = coordinates(model.domain, days, settings)
+            write_ensemble(output, days_and_cells, count, _rain(model, days, settings), attributes)
+    return f"{output}: {days.sizes['time']} days, {members * days.sizes['realization']} members each"
+
+
+def _holders(sources: Sequence[Source], inputs: Sequence[Path]) -> dict[str, list[Path]]:
+    """Find the files that hold each variable."""
+    if missing := [path for path in inputs if not path.exists()]:
+        raise UserError(f"{missing[0]}: found no such file, expected a file with predictors; correct its name")
+    held = {path: set(variables_of(path)) for path in inputs}
+    found = {}
+    for source in sources:
+        found[source.key] = [path for path, names in held.items() if source.variable in names]
+        if not found[source.key]:
+            names = ", ".join(sorted(set().union(*held.values())))
+            raise UserError(
+                f"{', '.join(map(str, inputs))}: found the variables {names}, expected {source.variable}, a predictor "
+                f"of the model; add its file, or say which variable it is: --variable {source.label}=NAME"
+            )
+    return found
+
+
+def _rain(model: TrainedModel, days: xr.Dataset, settings: DrawSettings) -> Iterator[NDArray[np.float32]]:
+    threshold = float(model.card["sampling"]["pixel_threshold"])
+    for start in range(0, days.sizes["time"], BATCH_DAYS):
+        part = days.isel(time=slice(start, start + BATCH_DAYS)).load()
+        yield from above(draw_days(model.chain, model.domain, part, settings), threshold)
+
+
+def _write_zarr(rain: xr.Dataset, path: Path) -> None:
+    """Write a zarr store; it is whole or absent."""
+    temporary = path.with_name(f".{path.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    encoding = {"pr": {"chunks": (1, *rain.pr.shape[1:])}}
+    try:
+        with dask.config.set(scheduler="single-threaded"):  # the networks use all cores themselves
+            rain.chunk(time=BATCH_DAYS).to_zarr(temporary, encoding=encoding, zarr_format=2)  # which all tools read
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
