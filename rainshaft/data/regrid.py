@@ -147,7 +147,8 @@ def coarse_grid(rain: VariableYear, predictors: list[VariableYear], factor: int)
     fine = rain.grid
     expected = f"at least {2 * factor} along each side for factor {factor}"
     if min(fine.shape) < 2 * factor:
-        cure = f"use factor {min(fine.shape) // 2} or less, or a larger domain"
+        fits = min(fine.shape) // 2
+        cure = f"use factor {fits} or less, or a larger domain" if fits > 1 else "use a larger domain"
         raise rain.fault(None, f"{fine.shape[0]} x {fine.shape[1]} cells", expected, cure)
     candidates = [_axes_like(p.grid, fine) for p in predictors if p.grid.kind == fine.kind]
     axes, crops = [], []

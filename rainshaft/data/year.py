@@ -209,8 +209,11 @@ def read_year(
     parts, repeated = _each_once(parts)
     complete, lost = _complete_days(source, parts, timing)
     if not len(complete):
+        most = max(
+            sum(int((part.days == day).sum()) for part in parts) for part in parts for day in np.unique(part.days)
+        )
         raise parts[0].raw.header.fault(
-            f"no complete day in {year}: {lost[0]}", f"{timing.a_day} records on a day", "complete the files"
+            f"at most {most} records on a day of {year}", f"{timing.a_day} records on each day", "complete the files"
         )
     return VariableYear(source, parts, timing, repeated, tuple(lost)).only(complete)
 

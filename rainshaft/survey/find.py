@@ -285,10 +285,10 @@ def find(paths: Iterable[Path]) -> tuple[list[Record], list[LeftOut]]:
 
 
 def _records(family: list[Piece]) -> list[Record]:
-    """Join files that differ in their numbers only. Files with the same days differ by more than the date."""
+    """Join files that differ in their numbers only. Files with the same stamps differ by more than the time."""
     family = _dated(family)
-    days = np.concatenate([piece.days for piece in family])
-    if len(family) > 1 and (len(np.unique(days)) < 0.9 * len(days) or not days.size):
+    stamps = np.concatenate([piece.records.stamps for piece in family if piece.records is not None] or [np.empty(0)])
+    if len(family) > 1 and (len(np.unique(stamps)) < 0.9 * len(stamps) or not stamps.size):
         by_stem: dict[str, list[Piece]] = defaultdict(list)
         for piece in family:
             by_stem[re.sub(r"(1[5-9]|2[0-2])\d\d([-_.]?\d\d){0,2}", "#", str(piece.path))].append(piece)

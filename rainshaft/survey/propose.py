@@ -48,6 +48,7 @@ LARGEST_CONTEXT = 64 * 64  # cells; more would cost more than the rain itself
 SHORT_YEAR = 0.1  # of the days of a usual year: years with fewer are left out
 NO_NAMES = ("raw", "input", "inputs", "files", "netcdf", "nc", "tmp", "home", "rain", "downloads")  # of folders
 LEAST_DAYS = 40  # days with rain and a predictor, to tell whether they are of the same weather
+LEAST_CELLS = 4  # along each side of the rain, for two coarse cells of two
 SAME_PERIOD = 0.8  # of the days of the predictor that has most of them in common with the rain
 EXACT = 0.02  # of the standard deviation: coarse rain closer than this is the mean of the fine rain  # ASSUME
 USUAL_EPOCHS = {"cells": 12, "drawn": 12, "none": 7}
@@ -189,7 +190,7 @@ def choose_rain(records: Sequence[Record], left_out: Sequence[LeftOut]) -> Recor
     Raises
     ------
     InputError
-        If no file has rain.
+        If no file has rain, or only on a grid that is too small.
     """
     rains = [record for record in records if record.kind == "rain"]
     if not rains:
@@ -199,7 +200,14 @@ def choose_rain(records: Sequence[Record], left_out: Sequence[LeftOut]) -> Recor
             f"found the variables {found}, expected one with daily rain (by its name, its standard_name and its "
             f"units); name the files that have it, or write a configuration by hand{reasons}"
         )
-    observed = [record for record in rains if not record.free_running] or rains
+    large = [record for record in rains if min(record.grid.shape) >= LEAST_CELLS]
+    if not large:
+        sizes = ", ".join(f"{record.grid.size} in {record.where}" for record in rains)
+        raise InputError(
+            f"found rain on {sizes}, expected at least {LEAST_CELLS} x {LEAST_CELLS} cells, which make up 2 x 2 coarse "
+            "cells; use a larger domain"
+        )
+    observed = [record for record in large if not record.free_running] or large
     finest = min(cell_area(record.grid) for record in observed)
     alike = [record for record in observed if cell_area(record.grid) < LIKE_THE_RAIN * finest]
     return max(alike, key=lambda record: (len(record.days), -cell_area(record.grid)))

@@ -98,7 +98,7 @@ def few_days(days: NDArray[np.int64], count: int = 3) -> NDArray[np.int64]:
 def windows_of(days: NDArray[np.int64], cells: int) -> list[NDArray[np.int64]]:
     """Runs of days spread over a record, fewer where the fields are large."""
     count = int(min(WINDOWS, max(2, MOST_VALUES / (cells * WINDOW_DAYS))))
-    size = min(WINDOW_DAYS, len(days) // count)
+    size = max(1, min(WINDOW_DAYS, len(days) // count))
     starts = np.linspace(0, len(days) - size, count).astype(int)
     return [days[start : start + size] for start in starts]
 

@@ -110,6 +110,33 @@ def rain(raw: Path, *years: int, name: str = "rain", **keys: str) -> np.ndarray:
     return values
 
 
+def test_files_of_an_hour_each_become_days(raw, made):
+    """Their names end with the hour, so files of one hour of the day must not be taken for daily rain."""
+    hours = np.arange("2001-01-01", "2001-01-04", dtype="datetime64[h]")
+    values = np.random.default_rng(0).gamma(0.5, 1, (len(hours), 16, 24))
+    for hour, value in zip(hours, values, strict=True):
+        day, clock = str(hour).split("T")
+        name = f"MODEL_H.A{day.replace('-', '')}.{clock}00.002.nc"
+        write(raw / name, "pr", value[None], hour[None], units="mm/day")
+    config, _ = made()
+    (dataset,) = config.datasets.values()
+    settings = PrepareSettings(**dataset_slice(config, next(iter(config.datasets)), "prepare"))
+    assert "3 days" in check_sources(settings, dataset.years)[0]
+
+
+def test_rain_of_a_few_days_is_no_crash(raw, made):
+    days = np.arange("2001-01-01", "2001-01-07", dtype="datetime64[D]")
+    write(raw / "rain.nc", "pr", weather(days), days, units="mm/day")
+    assert of(made()[0])[0].years == (2001,)
+
+
+def test_rain_of_too_few_cells_is_refused_at_once(raw, made):
+    days = days_of(2001)
+    write(raw / "rain.nc", "pr", weather(days)[:, :2, :4], days, units="mm/day")
+    with pytest.raises(InputError, match=r"rain on 2 x 4 cells .* at least 4 x 4"):
+        made()
+
+
 # ------------------------------------------------------------------------------------------ what is the rain
 
 
