@@ -37,8 +37,8 @@ SCORES = {
 LIMITS = (
     "It draws the rain of this domain on this grid, and of no other.",
     "It learned how rain goes with these predictors, with the biases of their source. Predictors of another source, "
-    "such as a climate model, must be brought to that climate first (`adjust`).",
-    "It has not learned what lies beyond the range of its training days. Each application says how much lies there.",
+    "such as a climate model, must be brought to that climate first.",
+    "It has not learned what lies beyond the range of its training days.",
     "Its scores hold for days like its test days.",
     "Members of successive days are drawn independently, given the predictors.",
 )

@@ -146,10 +146,7 @@ def _require_stopping_metric(config: Config) -> None:
 def _require_known_models(config: Config) -> None:
     """Refuse an application of a model that is not there, or that lacks a predictor of its model."""
     for name, application in config.applications.items():
-        key, others = f"applications.{name}", [other for other in config.applications if other != name]
-        if (base := application.change_from) is not None and base not in others:
-            known = nearest(base, others) or f"; the others are {', '.join(others) or 'none'}"
-            raise ConfigError(f"{key}.change_from: no other application is called {base!r}{known}")
+        key = f"applications.{name}"
         if application.experiment is None:
             continue
         if application.experiment not in config.experiments:
@@ -158,16 +155,12 @@ def _require_known_models(config: Config) -> None:
             raise ConfigError(f"{key}.experiment: no experiment is called {application.experiment!r}{known}")
         dataset = config.datasets[config.experiments[application.experiment].dataset]
         needed = ["pr"] if dataset.predictors == "coarsened" else [p.label for p in dataset.predictors]
-        runs = {"predictors": application.predictors}
-        if application.reference:
-            runs["reference.predictors"] = application.reference.predictors
-        for part, predictors in runs.items():
-            found = [p.label for p in predictors]
-            if sorted(found) != sorted(needed):
-                raise ConfigError(
-                    f"{key}.{part}: found {', '.join(found)}, expected the predictors of the model, each once: "
-                    f"{', '.join(needed)}. Write `name` beside a variable that your files call otherwise"
-                )
+        found = [p.label for p in application.predictors]
+        if sorted(found) != sorted(needed):
+            raise ConfigError(
+                f"{key}.predictors: found {', '.join(found)}, expected the predictors of the model, each once: "
+                f"{', '.join(needed)}. Write `name` beside a variable that your files call otherwise"
+            )
 
 
 def _with_defaults(raw: dict[str, Any], experiment: dict[str, Any]) -> dict[str, Any]:

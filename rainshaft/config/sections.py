@@ -562,15 +562,6 @@ class Plots(Section):
     """The figures have this many dots per inch."""
 
 
-class Reference(Section):
-    """The reference is the run of the same climate model over the period of the training, or one near it."""
-
-    years: tuple[StrictInt, ...] = Field(min_length=1)
-    """The climate of these years is compared with that of the training days. Thirty years are usual."""
-    predictors: tuple[PredictorFiles, ...] = Field(min_length=1)
-    """These files hold the predictors of that run, as in `predictors` of the application."""
-
-
 class Application(Section):
     """An application draws rain with a trained model for days that nobody observed."""
 
@@ -590,18 +581,6 @@ class Application(Section):
     """This many members are drawn for each day, and for each realization of the input."""
     seed: StrictInt | None = Field(None, ge=0)
     """This is the seed of the members. Without it, the seed of the experiment is used."""
-    adjust: Literal["none", "delta", "quantile"] = "none"
-    """Predictors of a climate model have a climate of their own, which the trained model takes for weather. `quantile`
-    brings each quantile of each cell and month to the climate of the training days, and keeps the change from the
-    `reference`. `delta` does so for the means alone. `none` is right where the predictors come from the source of the
-    training."""
-    reference: Reference | None = None
-    """`adjust` compares this run with the training days."""
-    out_of_range: Literal["refuse", "accept"] = "refuse"
-    """Where too many values of a predictor lie beyond the range of the training days, `refuse` stops before anything is
-    drawn. `accept` goes on, and the table says so."""
-    change_from: Name | None = None
-    """The indices are compared with those of this application, for example of a historical run."""
     shards: StrictInt = Field(1, ge=1, le=366)
     """This many jobs share the days of a year. The members do not depend on it."""
     citation: str = ""
@@ -612,13 +591,6 @@ class Application(Section):
         if (self.experiment is None) == (self.model is None):
             found = "both" if self.model else "neither"
             raise ValueError(f"model: found {found} of `experiment` and `model`, expected one of them; write one")
-        if (self.adjust == "none") != (self.reference is None):
-            if self.reference is None:
-                raise ValueError(
-                    f"reference: found none with `adjust: {self.adjust}`, expected years and predictors of the same "
-                    "climate model over the training period; add them"
-                )
-            raise ValueError("adjust: found `none` with a reference; write `adjust: quantile`, or remove `reference`")
         return self
 
 

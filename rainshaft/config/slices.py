@@ -126,21 +126,9 @@ class TrialSettings(Section):
 
 
 class PredictorSettings(Section):
-    """What the predictors of an application, or of its reference, depend on."""
+    """What the predictors of an application depend on."""
 
     predictors: tuple[PredictorFiles, ...]
-
-
-class AdjustSettings(Section):
-    """How the predictors of an application are brought to the climate of the training days."""
-
-    adjust: Literal["delta", "quantile"]
-
-
-class RangeSettings(Section):
-    """What is done with an application whose predictors lie beyond the range of the training days."""
-
-    out_of_range: Literal["refuse", "accept"]
 
 
 class EvaluateSettings(Evaluation):
@@ -193,13 +181,6 @@ def application_slice(config: Config, name: str, stage: str, temperature: float)
     match stage:
         case "predictors":
             return _picked(PredictorSettings, application)
-        case "reference":
-            assert application.reference is not None  # only an application with a reference has this stage
-            return _picked(PredictorSettings, application.reference)
-        case "adjust":
-            return _picked(AdjustSettings, application)
-        case "range":
-            return _picked(RangeSettings, application)
         case "draw":
             experiment = config.model_of(name)
             seed = config.seed if experiment is None else config.experiments[experiment].seed

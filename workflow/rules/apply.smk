@@ -3,8 +3,6 @@ from rainshaft.config.slices import application_slice
 from rainshaft.data.sources import files_of, predictor_source
 from rainshaft.models import folder as model_folder
 
-APPLIED = "<results>/applications/{application}"
-
 
 def scores_of_model(wildcards):
     """The scores of a model on the test days, and those of the baselines beside it; none if its prior is not drawn."""
@@ -70,54 +68,17 @@ def temperature_of(application):
     return CONFIG.experiments[experiment].sampling.temperature
 
 
-def runs_of(application):
-    """What an application reads: its predictors, and perhaps those of a reference."""
-    entry = CONFIG.applications[application]
-    return {"predictors": entry, **({"reference": entry.reference} if entry.reference else {})}
-
-
-def years_of_run(application, run):
-    """Paths of the predictors of every year."""
-    return expand(
-        "<results>/applications/{application}/{run}/{year}.nc",
-        application=application,
-        run=run,
-        year=sorted(runs_of(application)[run].years),
-    )
-
-
 @cache
-def files_of_run(application, run, year):
+def files_of_application(application, year):
     """The user's files of a year of an application. The folders are searched once, though several functions ask."""
-    key = f"applications.{application}.{'' if run == 'predictors' else 'reference.'}predictors"
     try:
         return [
             path
-            for i, files in enumerate(runs_of(application)[run].predictors)
-            for path in files_of(predictor_source(files, f"{key}.{i}"), int(year))
+            for i, files in enumerate(CONFIG.applications[application].predictors)
+            for path in files_of(predictor_source(files, f"applications.{application}.predictors.{i}"), int(year))
         ]
     except UserError as error:
         sys.exit(f"The input cannot be used:\n{error}")
-
-
-def adjusted(wildcards):
-    """The predictors of a year, as the model shall see them."""
-    folder = "predictors" if CONFIG.applications[wildcards.application].adjust == "none" else "adjusted"
-    return f"{APPLIED}/{folder}/{wildcards.year}.nc".format(application=wildcards.application)
-
-
-def all_adjusted(wildcards):
-    """The predictors of every year, as the model shall see them."""
-    entry = CONFIG.applications[wildcards.application]
-    folder = "predictors" if entry.adjust == "none" else "adjusted"
-    return expand(f"{APPLIED}/{folder}/{{year}}.nc", application=wildcards.application, year=sorted(entry.years))
-
-
-def years_of_application(pattern):
-    """An input function: a path for every year of an application."""
-    return lambda wildcards: expand(
-        pattern, application=wildcards.application, year=sorted(CONFIG.applications[wildcards.application].years)
-    )
 
 
 def shards_of_year(wildcards):
@@ -144,7 +105,6 @@ rule export_model:
         weights="<results>/{experiment}/model/weights.safetensors",
         info="<results>/{experiment}/model/model.json",
         domain="<results>/{experiment}/model/domain.nc",
-        climate="<results>/{experiment}/model/climate.nc",
     log:
         "<logs>/export_model/{experiment}.log",
     benchmark:
@@ -164,7 +124,7 @@ rule export_model:
 
 rule describe_model:
     input:
-        folder=[rules.export_model.output[name] for name in ("weights", "info", "domain", "climate")],
+        folder=[rules.export_model.output[name] for name in ("weights", "info", "domain")],
         normalisation=normalisation,
         thresholded=thresholded_of_model,
         scores=scores_of_model,
@@ -206,15 +166,15 @@ rule freeze_application_config:
 
 rule prepare_application:
     input:
-        config="<results>/applications/{application}/config/{run}.json",
+        config="<results>/applications/{application}/config/predictors.json",
         domain=of_model(model_folder.DOMAIN),
-        raw=lambda wildcards: plain_files(files_of_run(wildcards.application, wildcards.run, wildcards.year)),
+        raw=lambda wildcards: plain_files(files_of_application(wildcards.application, wildcards.year)),
     output:
-        predictors="<results>/applications/{application}/{run}/{year}.nc",
+        predictors="<results>/applications/{application}/predictors/{year}.nc",
     log:
-        "<logs>/prepare_application/{application}/{run}/{year}.log",
+        "<logs>/prepare_application/{application}/predictors/{year}.log",
     benchmark:
-        "<benchmarks>/prepare_application/{application}/{run}/{year}.jsonl"
+        "<benchmarks>/prepare_application/{application}/predictors/{year}.jsonl"
     conda:
         "../envs/rainshaft.yaml"
     resources:
@@ -222,9 +182,9 @@ rule prepare_application:
         runtime=growing(60),
     params:
         code=code_of("prepare_application"),
-        stamps=lambda wildcards: stamps_of(files_of_run(wildcards.application, wildcards.run, wildcards.year)),
+        stamps=lambda wildcards: stamps_of(files_of_application(wildcards.application, wildcards.year)),
     message:
-        "Preparing the {wildcards.run} of {wildcards.application}, {wildcards.year}"
+        "Preparing {wildcards.year} of {wildcards.application}"
     script:
         "../scripts/prepare_application.py"
 
@@ -235,8 +195,7 @@ rule downscale_year:
         weights=of_model(model_folder.WEIGHTS),
         info=of_model(model_folder.INFO),
         domain=of_model(model_folder.DOMAIN),
-        predictors=adjusted,
-        range=f"{APPLIED}/range.json",
+        predictors=rules.prepare_application.output.predictors,
     output:
         samples="<results>/applications/{application}/samples/{year}/{shard}.nc",
     log:
@@ -276,9 +235,7 @@ rule finish_year:
     params:
         code=code_of("finish_year"),
         citation=lambda wildcards: CONFIG.applications[wildcards.application].citation,
-        files=lambda wildcards: [
-            str(path) for path in files_of_run(wildcards.application, "predictors", wildcards.year)
-        ],
+        files=lambda wildcards: [str(path) for path in files_of_application(wildcards.application, wildcards.year)],
     message:
         "Applying the pixel threshold to {wildcards.year} of {wildcards.application}"
     script:

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import xarray as xr
 
-from rainshaft.data.climate import climate_of_training
 from rainshaft.data.domain import domain_of
 from rainshaft.files import write_netcdf
 from rainshaft.jobs.runtime import job
@@ -14,4 +13,3 @@ with job(snakemake.log[0], snakemake.threads):
     for name in ("weights", "info"):
         copy_file(Path(snakemake.input[name]), Path(snakemake.output[name]))
     write_netcdf(domain_of(paths, normalisation), snakemake.output.domain)
-    write_netcdf(climate_of_training(paths, normalisation), snakemake.output.climate)

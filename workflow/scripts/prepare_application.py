@@ -9,11 +9,10 @@ from rainshaft.jobs.runtime import job
 from rainshaft.jobs.stages import read_slice
 
 with job(snakemake.log[0], snakemake.threads):
-    words = snakemake.wildcards
     prepare_predictors(
         Domain(xr.load_dataset(snakemake.input.domain)),
         read_slice(snakemake.input.config, PredictorSettings).predictors,
-        f"applications.{words.application}{'.reference' if words.run == 'reference' else ''}.predictors",
-        int(words.year),
+        f"applications.{snakemake.wildcards.application}.predictors",
+        int(snakemake.wildcards.year),
         Path(snakemake.output.predictors),
     )
