@@ -120,7 +120,7 @@ def markdown(card: Mapping[str, Any]) -> str:
         "",
         "| days | number | from | to |",
         "| --- | --- | --- | --- |",
-        *(f"| {part} | {d['number']} | {d['first']} | {d['last']} |" for part, d in dataset["days"].items()),
+        *("| {} | {number} | {first} | {last} |".format(part, **dataset["days"][part]) for part in SPLITS),
         "",
         f"Region: y {grid['south']:g} to {grid['north']:g}, x {grid['west']:g} to {grid['east']:g} ({grid['kind']}). A "
         f"coarse cell is {grid['factor']} x {grid['factor']} cells of the rain.",
