@@ -40,13 +40,14 @@ from scipy.special import ndtri
 from rainshaft.data.conventions import TEST, WET_DAY_MM
 from rainshaft.data.fields import Fields, dates_of
 from rainshaft.evaluation.scores import fair_crps
+from rainshaft.histogram import histogram, quantile
 from rainshaft.sampling.sample import days_since_1850
 
 BLOCK_DAYS, RESAMPLINGS = 10, 200
 SUMS = (1, 3, 5)  # days
 LONGER = {"wet": (1, 3, 5), "dry": (1, 3, 7)}  # days
 AGES = 30  # days up to which a spell is followed
-EDGES = np.concatenate([[0.0], np.geomspace(1e-2, 1e4, 2001)])  # mm, 0.7 % wide
+STEP = 0.1  # mm/day; means over the area that differ by less count as equal when they are ranked
 RANK_LAGS = (1, 3)
 
 Array = NDArray[np.floating]
@@ -74,9 +75,8 @@ class Runs:
 
     def total(self, days: NDArray[np.integer], values: Array) -> Array:
         """Sum the values (day, ...) of these days over each block."""
-        totals = np.zeros((self.blocks, *values.shape[1:]))
-        np.add.at(totals, self.block[days], values)
-        return totals
+        belongs = self.block[days] == np.arange(self.blocks)[:, None]
+        return np.tensordot(belongs.astype(np.float64), values, 1)
 
 
 def pair_sums(name: str, x_TN: Array, runs: Runs, lag: int = 1) -> Blocks:
@@ -129,21 +129,16 @@ def window_sums(name: str, rain_TN: Array, runs: Runs, days: int) -> Blocks:
     """Give the moments and the histogram of running sums."""
     first = runs.first_days(days - 1)
     total = sum(rain_TN[first + i].astype(np.float64) for i in range(days))
-    histograms = np.stack([np.histogram(np.minimum(row, EDGES[-1]), EDGES)[0] for row in total])
-    moments = {"n": np.ones(len(first)), "s": total, "ss": total**2, "histogram": histograms}
-    return {f"{name} {days} {key}": runs.total(first, value) for key, value in moments.items()}
+    moments = {"n": np.ones(len(first)), "s": total, "ss": total**2}
+    found = {f"{name} {days} {key}": runs.total(first, value) for key, value in moments.items()}
+    blocks = [histogram(total[runs.block[first] == block].ravel()) for block in range(runs.blocks)]
+    return found | {f"{name} {days} histogram": np.stack(blocks)}
 
 
 def variance(sums: Blocks, name: str, days: int) -> float:
     """Variance of running sums, mean over the cells."""
     n, s, ss = (sums[f"{name} {days} {key}"] for key in ("n", "s", "ss"))
     return float((ss / n - (s / n) ** 2).mean())
-
-
-def quantile(sums: Blocks, name: str, days: int, level: float) -> float:
-    """Quantile of running sums over all cells and days."""
-    below = np.cumsum(sums[f"{name} {days} histogram"])
-    return float(np.interp(level * below[-1], below, EDGES[1:]))
 
 
 def mean_crps(sums: Blocks, name: str, days: int) -> float:
@@ -218,7 +213,10 @@ def rows() -> dict[str, tuple[Callable[[Blocks], float], int]]:
                     lambda s, w=where, d=days: variance(s, w, d) / variance(s, w, 1) / d,
                     2,
                 )
-            table[f"{days} days, P99, {where} (mm)"] = (lambda s, w=where, d=days: quantile(s, w, d, 0.99), 1)
+            table[f"{days} days, P99, {where} (mm)"] = (
+                lambda s, w=where, d=days: float(quantile(s[f"{w} {d} histogram"], 0.99)),
+                1,
+            )
             table[f"{days} days, fair CRPS, {where} (mm)"] = (lambda s, w=where, d=days: mean_crps(s, w, d), 3)
             table[f"{days} days, spread/skill, {where}"] = (lambda s, w=where, d=days: spread_skill(s, w, d), 2)
     return table
@@ -243,7 +241,8 @@ def columns(truth_TN: Array, members_TMN: Array, runs: Runs) -> tuple[Array, Arr
     shuffled_TMN = np.stack([day[rng.permutation(len(day))] for day in members_TMN])
 
     def sums_of(rain_TMN: Array) -> list[Blocks]:
-        scores, area = normal_scores(rain_TMN, rng), normal_scores(rain_TMN.mean(2, keepdims=True), rng)
+        area_TM1 = np.round(rain_TMN.mean(2, keepdims=True) / STEP)  # where the coarse rain gives it, all are equal
+        scores, area = normal_scores(rain_TMN, rng), normal_scores(area_TM1, rng)
         return [
             sequence_sums(rain_TMN[:, m], runs) | rank_sums(scores[:, m], area[:, m], runs)
             for m in range(rain_TMN.shape[1])

@@ -457,6 +457,10 @@ class Sampling(Section):
     temperature: Number = Field(1.0, gt=0, le=2)
     """The standard deviation of the latents is multiplied by this. Members are more alike below 1 and more varied above
     1."""
+    memory: Number = Field(0.0, ge=0, le=0.99)
+    """This is the correlation of the coarsest latent noise of a member with that of the day before. With 0 only the
+    predictors link successive days. Where they leave the rain of a whole day uncertain, members then have spells that
+    are too short and sums over several days that differ too little. Single days are distributed as before."""
     posterior_scales: Annotated[StrictInt, Field(ge=1)] | Literal["all"] = "all"
     """In posterior mode, this many of the coarsest scales see the observed day. The finer scales are drawn from the
     prior, so a smaller number gives more varied members. The number of scales is one more than the number of prime

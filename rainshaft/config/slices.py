@@ -86,6 +86,7 @@ class DrawSettings(Section):
     device: Literal["auto", "cpu", "cuda"]
     posterior_scales: Annotated[StrictInt, Field(ge=1)] | Literal["all"] = "all"
     """Only the posterior uses it."""
+    memory: Number = 0.0
 
 
 class SampleSettings(DrawSettings):

@@ -22,6 +22,8 @@ from rainshaft.models.interface import Generator
 
 Rain = NDArray[np.float32]
 
+LEAST_MEMORY = 1e-3  # days with a smaller share in the noise of a later day are left out
+
 Field = TypeVar("Field", Tensor, Rain)
 
 
@@ -96,26 +98,60 @@ def _scales_of_networks(model: Chain, settings: DrawSettings) -> list[int]:
 # ------------------------------------------------------------------------------------------- noise
 
 
-def day_noise(model: Chain, seed: int, date: int, members: int, rows: int, columns: int) -> list[list[Rain]]:
+def day_noise(
+    model: Chain, seed: int, date: int, members: int, rows: int, columns: int, memory: float = 0.0
+) -> list[list[Rain]]:
     """Make the noise of a day: for every network, and for each of its maps, an array (member, C, h, w).
 
-    It is a function of (seed, date, member); `date` is days since 1850-01-01.
+    It is a function of (seed, date, member), so any day can be drawn without those before it.
+
+    Parameters
+    ----------
+    date
+        Days since 1850-01-01; below 0 before that day.
+    memory
+        Correlation of the coarsest map of the first network with that of the day before, from 0 to below 1. The other
+        maps have no memory, because smaller patterns are elsewhere on the next day.
     """
-    streams = [np.random.default_rng((seed, date, member)) for member in range(members)]
-    return [
+    streams = _streams(seed, date, members)
+    noise = [
         [
             np.stack([rng.standard_normal(shape, dtype="f4") for rng in streams])
             for shape in network.noise_shapes(rows, columns)
         ]
         for network in model.networks
     ]
+    if memory and noise[0]:
+        noise[0][0] = _remembering(noise[0][0], seed, date, memory)
+    return noise
+
+
+def _streams(seed: int, date: int, members: int) -> list[np.random.Generator]:
+    """Give the random numbers of the members of a day."""
+    key = date % 2**32  # a key must not be negative, and a record may begin before 1850
+    return [np.random.default_rng((seed, key, member)) for member in range(members)]
+
+
+def _remembering(noise: Rain, seed: int, date: int, memory: float) -> Rain:
+    """Give the first map of noise a memory of the days before.
+
+    The noise of a day is w_t. This makes an autoregressive process of order 1 from it, written as a sum over the past:
+    e_t = memory e_{t-1} + sqrt(1 - memory^2) w_t = sqrt(1 - memory^2) sum_k memory^k w_{t-k}. The sum ends where
+    memory^k < LEAST_MEMORY, and is scaled to variance 1. So each single day is distributed as without a memory.
+    """
+    weights = memory ** np.arange(math.ceil(math.log(LEAST_MEMORY, memory)))
+    total = weights[0] * noise
+    for k, weight in enumerate(weights[1:], start=1):
+        past = _streams(seed, date - k, len(noise))
+        total += weight * np.stack([rng.standard_normal(noise.shape[1:], dtype="f4") for rng in past])
+    return (total / np.sqrt(np.sum(weights**2))).astype(np.float32)
 
 
 def _noise_of_days(
     model: Chain, settings: DrawSettings, dates: Sequence[int], domain: tuple[int, int]
 ) -> list[list[Tensor]]:
     """Make the noise of some days for every network, as `Generator.members` takes it."""
-    each = [day_noise(model, settings.seed, date, settings.members, *domain) for date in dates]
+    each = [day_noise(model, settings.seed, date, settings.members, *domain, settings.memory) for date in dates]
     return [
         [torch.from_numpy(np.concatenate(maps)) for maps in zip(*network, strict=True)]
         for network in zip(*each, strict=True)

@@ -71,6 +71,62 @@ def test_members_are_the_same_for_any_batch_size_and_choice_of_days(model, data,
     xr.testing.assert_allclose(first.pr, second.pr.sel(time=first.time), rtol=1e-4, atol=1e-4)
 
 
+def coarsest_noise(chain, memory, dates, members=4):
+    """The coarsest noise of the first network (date, member, C, h, w)."""
+    return np.stack([drawing.day_noise(chain, 1, date, members, 4, 6, memory)[0][0] for date in dates])
+
+
+def correlation(a, b):
+    return np.corrcoef(a.ravel(), b.ravel())[0, 1]
+
+
+@pytest.mark.parametrize("memory", [0.5, 0.9])
+def test_noise_with_a_memory_is_standard_normal_and_forgets_by_the_day(model, memory):
+    noise = coarsest_noise(model, memory, range(60_000, 60_400))
+    assert noise.dtype == np.float32
+    assert abs(noise.mean()) < 0.03
+    assert abs(noise.std() - 1) < 0.03
+    for lag in (1, 2, 5):
+        assert abs(correlation(noise[lag:], noise[:-lag]) - memory**lag) < 0.03
+    assert abs(correlation(noise[1:, 1:], noise[:-1, :-1])) < 0.03  # members remember themselves alone
+
+
+def test_noise_with_a_memory_is_the_recursion_over_all_days_before(model):
+    memory, dates = 0.6, range(60_000, 60_060)
+    fresh = coarsest_noise(model, 0.0, dates)
+    expected = fresh[0]
+    for day in fresh[1:]:
+        expected = memory * expected + np.sqrt(1 - memory**2) * day
+    np.testing.assert_allclose(coarsest_noise(model, memory, dates[-1:])[0], expected, atol=0.01)
+
+
+def test_a_memory_changes_the_coarsest_noise_of_the_first_network_alone(data):
+    chain = make_model(data, "drawn", 1)
+    with_memory, without = (drawing.day_noise(chain, 1, 60_000, 3, 4, 6, memory) for memory in (0.5, 0.0))
+    assert (with_memory[0][0] != without[0][0]).all()
+    for network, network_without in zip(with_memory, without, strict=True):
+        for level, (z, z_without) in enumerate(zip(network, network_without, strict=True)):
+            assert np.array_equal(z, z_without) != (network is with_memory[0] and level == 0)
+
+
+def test_without_a_memory_the_noise_is_that_of_its_key(model):
+    expected = np.random.default_rng((1, 60_000, 2)).standard_normal((2, 4, 6), dtype="f4")
+    np.testing.assert_array_equal(coarsest_noise(model, 0.0, [60_000])[0, 2], expected)
+
+
+def test_days_before_1850_have_noise_of_their_own(model):
+    noise = coarsest_noise(model, 0.5, range(-3, 3))
+    assert len(np.unique(noise)) == noise.size
+
+
+def test_members_with_a_memory_do_not_depend_on_which_days_are_drawn(model, data, tmp_path):
+    first = drawn(model, data, tmp_path / "a.nc", memory=0.7, batch_size=1)
+    second = drawn(model, data, tmp_path / "b.nc", memory=0.7, batch_size=7, days="split:train")
+    assert second.sizes["time"] > first.sizes["time"]
+    xr.testing.assert_allclose(first.pr, second.pr.sel(time=first.time), rtol=1e-4, atol=1e-4)
+    assert (first.pr.fillna(0) != drawn(model, data, tmp_path / "c.nc").pr.fillna(0)).any()
+
+
 @pytest.mark.parametrize(("conserve", "coarser"), [("none", 0), ("drawn", 0), ("drawn", 1)])
 @pytest.mark.parametrize(("mode", "scales"), KINDS)
 def test_tiles_give_the_members_of_the_whole(tmp_path, monkeypatch, mode, scales, conserve, coarser):
