@@ -255,15 +255,14 @@ def columns(truth_TN: Array, members_TMN: Array, runs: Runs) -> tuple[Array, Arr
             found |= ensemble_sums("area", truth_TN.mean(1, keepdims=True), rain_TMN.mean(2, keepdims=True), runs, days)
         return found
 
-    observed = np.concatenate([truth_TN[:, None], members_TMN], axis=1)
+    def of_ensemble(rain_TMN: Array) -> Array:
+        scores = scores_of(rain_TMN)
+        return resample([sums | scores for sums in sums_of(rain_TMN)], runs.blocks)
+
+    with_truth = np.concatenate([truth_TN[:, None], members_TMN], axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (
-            resample(sums_of(observed)[:1], runs.blocks),
-            *(
-                resample([sums | scores_of(rain_TMN) for sums in sums_of(rain_TMN)], runs.blocks)
-                for rain_TMN in (members_TMN, shuffled_TMN)
-            ),
-        )
+        observed = resample(sums_of(with_truth)[:1], runs.blocks)
+        return observed, of_ensemble(members_TMN), of_ensemble(shuffled_TMN)
 
 
 def interval(draws: Array, digits: int) -> str:
