@@ -26,7 +26,7 @@ from rainshaft.data.fields import Fields, dates_of
 from rainshaft.jobs.stages import read_slice
 from rainshaft.models.device import choose_device
 from rainshaft.models.store import load_model
-from rainshaft.sampling.draw import draw
+from rainshaft.sampling.draw import DAYS_AT_ONCE, draw
 from rainshaft.sampling.sample import days_since_1850
 from rainshaft.training.distributed import Group
 from rainshaft.training.run import trainers
@@ -74,7 +74,7 @@ def measure(experiment: str, data: str, steps: int, device_name: str, amp: bool)
     sampling = read_slice(trained / "config/sample.json", SampleSettings)
     test_days = dates_of(normalisation)[normalisation.split.values == TEST].tolist()
     with Fields(paths) as fields:
-        first, *others = list(fields.batches(test_days, sampling.batch_size))[: DRAWN_BATCHES + 1]
+        first, *others = list(fields.batches(test_days, DAYS_AT_ONCE))[: DRAWN_BATCHES + 1]
 
         def members(dates: list[str]) -> None:
             days = fields.read(dates)

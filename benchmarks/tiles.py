@@ -48,7 +48,7 @@ def measure(side: int, tile: int) -> tuple[float, float]:
         }
     )
     model = build_model(Model(), maps, 1).eval()
-    settings = DrawSettings(seed=1, members=MEMBERS, temperature=1.0, batch_size=1, tile=tile, device="cpu")
+    settings = DrawSettings(seed=1, members=MEMBERS, temperature=1.0, tile=tile, device="cpu")
     few, fine = slice(FACTOR), slice(FACTOR**2)
     small, its_maps = days.isel(y=few, x=few), maps.isel(lat=fine, lon=fine)
     draw(model, small, its_maps, "prior", settings, [1])  # so that what is loaded once is not counted

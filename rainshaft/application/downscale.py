@@ -24,7 +24,7 @@ from rainshaft.data.domain import Domain
 from rainshaft.errors import UserError
 from rainshaft.files import write_ensemble
 from rainshaft.models.chain import Chain
-from rainshaft.sampling.draw import Rain, draw
+from rainshaft.sampling.draw import DAYS_AT_ONCE, Rain, draw
 from rainshaft.sampling.sample import days_since_1850
 from rainshaft.sampling.threshold import write_above
 
@@ -135,5 +135,5 @@ def coordinates(domain: Domain, days: xr.Dataset, settings: DrawSettings) -> xr.
 
 
 def _rain(model: Chain, domain: Domain, days: xr.Dataset, settings: DrawSettings) -> Iterator[Rain]:
-    for start in range(0, days.sizes["time"], settings.batch_size):
-        yield from draw_days(model, domain, days.isel(time=slice(start, start + settings.batch_size)).load(), settings)
+    for start in range(0, days.sizes["time"], DAYS_AT_ONCE):
+        yield from draw_days(model, domain, days.isel(time=slice(start, start + DAYS_AT_ONCE)).load(), settings)

@@ -32,7 +32,6 @@ from rainshaft.models.device import choose_device
 from rainshaft.models.store import load_model
 from rainshaft.sampling.threshold import above
 
-BATCH_DAYS = 8  # drawn at once; members do not depend on it
 CHUNK_BYTES = 64e6  # of a chunk of rain in memory, for input of dask
 
 
@@ -108,7 +107,6 @@ class TrainedModel:
             seed=seed,
             members=members,
             temperature=float(drawn["temperature"]),
-            batch_size=BATCH_DAYS,
             tile=int(drawn["tile"]),
             device="auto",
         )
@@ -149,11 +147,7 @@ class TrainedModel:
         def rain(index: NDArray[np.int64], *arrays: NDArray[np.float32]) -> Any:
             values = {name: (days[name].dims, array) for name, array in zip(names, arrays, strict=True)}
             chunk = template.isel(time=index).assign(values)
-            parts = [
-                draw_days(self.chain, self.domain, chunk.isel(time=slice(start, start + BATCH_DAYS)), settings)
-                for start in range(0, len(index), BATCH_DAYS)
-            ]
-            return above(np.concatenate(parts), threshold)
+            return above(draw_days(self.chain, self.domain, chunk, settings), threshold)
 
         numbers = xr.DataArray(np.arange(days.sizes["time"]), dims="time").chunk(time=days.chunksizes["time"])
         pr = xr.apply_ufunc(

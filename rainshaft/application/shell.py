@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rainshaft.application.card import markdown
 from rainshaft.application.downscale import coordinates, draw_days
-from rainshaft.application.model import BATCH_DAYS, TrainedModel, open_model, provenance
+from rainshaft.application.model import TrainedModel, open_model, provenance
 from rainshaft.application.predictors import Input
 from rainshaft.config.slices import DrawSettings
 from rainshaft.data.formats import variables_of
@@ -24,6 +24,7 @@ from rainshaft.data.rawfile import OpenFiles
 from rainshaft.data.sources import Source
 from rainshaft.errors import UserError
 from rainshaft.files import write_ensemble
+from rainshaft.sampling.draw import DAYS_AT_ONCE
 from rainshaft.sampling.threshold import above
 
 
@@ -99,8 +100,8 @@ def _holders(sources: Sequence[Source], inputs: Sequence[Path]) -> dict[str, lis
 
 def _rain(model: TrainedModel, days: xr.Dataset, settings: DrawSettings) -> Iterator[NDArray[np.float32]]:
     threshold = float(model.card["sampling"]["pixel_threshold"])
-    for start in range(0, days.sizes["time"], BATCH_DAYS):
-        part = days.isel(time=slice(start, start + BATCH_DAYS)).load()
+    for start in range(0, days.sizes["time"], DAYS_AT_ONCE):
+        part = days.isel(time=slice(start, start + DAYS_AT_ONCE)).load()
         yield from above(draw_days(model.chain, model.domain, part, settings), threshold)
 
 
@@ -111,7 +112,7 @@ def _write_zarr(rain: xr.Dataset, path: Path) -> None:
     encoding = {"pr": {"chunks": (1, *rain.pr.shape[1:])}}
     try:
         with dask.config.set(scheduler="single-threaded"):  # the networks use all cores themselves
-            rain.chunk(time=BATCH_DAYS).to_zarr(temporary, encoding=encoding, zarr_format=2)  # which all tools read
+            rain.chunk(time=DAYS_AT_ONCE).to_zarr(temporary, encoding=encoding, zarr_format=2)  # which all tools read
         temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -27,7 +27,7 @@ from rainshaft.errors import UserError
 from rainshaft.evaluation.scores import Array, correlations, cosine_distance, gradient_sum
 from rainshaft.files import atomic
 from rainshaft.models.chain import Chain
-from rainshaft.sampling.draw import draw, posterior_scales
+from rainshaft.sampling.draw import DAYS_AT_ONCE, draw, posterior_scales
 from rainshaft.sampling.sample import days_since_1850, lost_mass
 
 log = logging.getLogger("rainshaft")
@@ -92,7 +92,7 @@ def trace(
     rows: list[dict[str, Any]] = []
     split_of = dict(zip(dates_of(chosen).tolist(), chosen.split.values.astype(str), strict=True))
     with Fields(paths) as fields:
-        for dates in fields.batches(list(split_of), settings.batch_size):
+        for dates in fields.batches(list(split_of), DAYS_AT_ONCE):
             days = fields.read(dates)
             for temperature, scales in tried:
                 mode = "posterior" if scales else "prior"

@@ -468,6 +468,10 @@ class Sampling(Section):
     temperature: Number = Field(1.0, gt=0, le=2)
     """The standard deviation of the latents is multiplied by this. Members are more alike below 1 and more varied above
     1."""
+    memory: Number = Field(0.0, ge=0, le=0.99)
+    """This is the correlation of the coarsest latent noise of a member with that of the day before. With 0 only the
+    predictors link successive days. Where they leave the rain of a whole day uncertain, members then have spells that
+    are too short and sums over several days that differ too little. Single days are distributed as before."""
     posterior_scales: Annotated[StrictInt, Field(ge=1)] | Literal["all"] = "all"
     """In posterior mode, this many of the coarsest scales see the observed day. The finer scales are drawn from the
     prior, so a smaller number gives more varied members. The number of scales is one more than the number of prime
@@ -476,8 +480,6 @@ class Sampling(Section):
     pixel_threshold: Number | Literal["auto"] = 0.1
     """Cells with less rain than this, in mm/day, are set to 0. `auto` takes the value with which the members are wet as
     often as the observations on validation days."""
-    batch_size: StrictInt = Field(8, ge=1)
-    """This many days are drawn at once. The members do not depend on it."""
     tile: StrictInt = Field(512, ge=8)
     """A large domain is drawn in square tiles with this side. The side counts fine cells, or coarse cells in the
     network that draws the coarse rain (`conserve: drawn`). It is rounded down to whole cells of the coarsest scale.

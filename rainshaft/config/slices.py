@@ -79,13 +79,12 @@ class DrawSettings(Section):
     seed: int
     members: int = Field(ge=1)
     temperature: Number
-    batch_size: int
-    """This many days are drawn at once."""
     tile: int
     """This is the side of a tile in fine cells."""
     device: Literal["auto", "cpu", "cuda"]
     posterior_scales: Annotated[StrictInt, Field(ge=1)] | Literal["all"] = "all"
     """Only the posterior uses it."""
+    memory: Number = 0.0
 
 
 class SampleSettings(DrawSettings):
@@ -110,7 +109,6 @@ class TradeoffSettings(Section):
     seed: int
     temperature: Number
     posterior_scales: Annotated[StrictInt, Field(ge=1)] | Literal["all"]
-    batch_size: int
     tile: int
     device: Literal["auto", "cpu", "cuda"]
     wet_threshold: Number
@@ -188,7 +186,6 @@ def application_slice(config: Config, name: str, stage: str, temperature: float)
                 "seed": seed if application.seed is None else application.seed,
                 "members": application.members,
                 "temperature": temperature,
-                "batch_size": config.sampling.batch_size,
                 "tile": config.sampling.tile,
                 "device": config.train.device,
             }

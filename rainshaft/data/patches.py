@@ -70,6 +70,16 @@ class Days:
             categories={},
         )
 
+    def repeated(self, count: int) -> Days:
+        """Give one day several times, without its category."""
+        return replace(
+            self,
+            rain_THW=None if self.rain_THW is None else self.rain_THW.expand(count, -1, -1),
+            coarse_TCyx=self.coarse_TCyx.expand(count, -1, -1, -1),
+            context_TKvu=self.context_TKvu.expand(count, -1, -1, -1),
+            categories={},
+        )
+
     @property
     def domain(self) -> tuple[int, int]:
         """Rows and columns of the coarse grid."""

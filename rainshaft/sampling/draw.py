@@ -22,6 +22,9 @@ from rainshaft.models.interface import Generator
 
 Rain = NDArray[np.float32]
 
+DAYS_AT_ONCE = 8  # are read together; members do not depend on it
+LEAST_MEMORY = 1e-3  # days with a smaller share in the noise of a later day are left out
+
 Field = TypeVar("Field", Tensor, Rain)
 
 
@@ -61,22 +64,32 @@ def draw(
     UserError
         If the posterior is asked for, and the model has none or the rain is not there.
     """
-    parts = model.parts(days_of(days, maps))
-    noise = _noise_of_days(model, settings, dates, first_member, parts[0].domain)
+    every = days_of(days, maps)
     seen = _scales_of_networks(model, settings) if mode == "posterior" else [0, 0]
-    rain_tmHW = draw_part(
-        model.networks[0], parts[0], noise[0], settings.members, settings.tile, settings.temperature, seen[0]
+    members = range(first_member, first_member + settings.members)
+    # A day is drawn alone. Several days at once would change the rounding, and so the members, with the days beside it.
+    return np.concatenate(
+        [_draw_day(model, every[i : i + 1], settings, date, members, seen) for i, date in enumerate(dates)]
     )
+
+
+def _draw_day(model: Chain, day: Days, settings: DrawSettings, date: int, members: range, seen: Sequence[int]) -> Rain:
+    """Draw members of one day (1, member, lat, lon)."""
+    parts = model.parts(day)
+    noise = [
+        [torch.from_numpy(maps) for maps in network]
+        for network in day_noise(model, settings.seed, date, members, *parts[0].domain, settings.memory)
+    ]
+    count, tile, temperature = len(members), settings.tile, settings.temperature
+    rain_1mHW = draw_part(model.networks[0], parts[0], noise[0], count, tile, temperature, seen[0])
     if len(parts) == 1:
-        return rain_tmHW
-
-    def of_member(m: int) -> Rain:
-        """Draw the fine rain of one member of every day, from the coarse rain of this member."""
-        given = replace(parts[1], coarse_TCyx=torch.from_numpy(rain_tmHW[:, m : m + 1]))
-        mine = [z[m :: settings.members] for z in noise[1]]
-        return draw_part(model.networks[1], given, mine, 1, settings.tile, settings.temperature, seen[1])
-
-    return np.concatenate([of_member(m) for m in range(settings.members)], axis=1)
+        return rain_1mHW
+    # The coarse rain of each member is that of a day of its own, of which the second network draws one member.
+    given = replace(
+        parts[1].repeated(count), coarse_TCyx=torch.from_numpy(np.ascontiguousarray(rain_1mHW.swapaxes(0, 1)))
+    )
+    rain_m1HW = draw_part(model.networks[1], given, noise[1], 1, tile, temperature, seen[1])
+    return rain_m1HW.swapaxes(0, 1)
 
 
 def posterior_scales(model: Chain, settings: DrawSettings) -> int:
@@ -104,31 +117,55 @@ def _scales_of_networks(model: Chain, settings: DrawSettings) -> list[int]:
 # ------------------------------------------------------------------------------------------- noise
 
 
-def day_noise(model: Chain, seed: int, date: int, members: range, rows: int, columns: int) -> list[list[Rain]]:
+def day_noise(
+    model: Chain, seed: int, date: int, members: range, rows: int, columns: int, memory: float = 0.0
+) -> list[list[Rain]]:
     """Make the noise of a day: for every network, and for each of its maps, an array (member, C, h, w).
 
-    It is a function of (seed, date, member); `date` is days since 1850-01-01.
+    It is a function of (seed, date, member), so any day can be drawn without those before it.
+
+    Parameters
+    ----------
+    date
+        Days since 1850-01-01; below 0 before that day.
+    members
+        The numbers of the members.
+    memory
+        Correlation of the coarsest map of the first network with that of the day before, from 0 to below 1. The other
+        maps have no memory, because smaller patterns are elsewhere on the next day.
     """
-    streams = [np.random.default_rng((seed, date, member)) for member in members]
-    return [
+    streams = _streams(seed, date, members)
+    noise = [
         [
             np.stack([rng.standard_normal(shape, dtype="f4") for rng in streams])
             for shape in network.noise_shapes(rows, columns)
         ]
         for network in model.networks
     ]
+    if memory and noise[0]:
+        noise[0][0] = _remembering(noise[0][0], seed, date, members, memory)
+    return noise
 
 
-def _noise_of_days(
-    model: Chain, settings: DrawSettings, dates: Sequence[int], first_member: int, domain: tuple[int, int]
-) -> list[list[Tensor]]:
-    """Make the noise of some days for every network, as `Generator.members` takes it."""
-    members = range(first_member, first_member + settings.members)
-    each = [day_noise(model, settings.seed, date, members, *domain) for date in dates]
-    return [
-        [torch.from_numpy(np.concatenate(maps)) for maps in zip(*network, strict=True)]
-        for network in zip(*each, strict=True)
-    ]
+def _streams(seed: int, date: int, members: range) -> list[np.random.Generator]:
+    """Give the random numbers of the members of a day."""
+    key = date % 2**32  # a key must not be negative, and a record may begin before 1850
+    return [np.random.default_rng((seed, key, member)) for member in members]
+
+
+def _remembering(noise: Rain, seed: int, date: int, members: range, memory: float) -> Rain:
+    """Give the first map of noise a memory of the days before.
+
+    The noise of a day is w_t. This makes an autoregressive process of order 1 from it, written as a sum over the past:
+    e_t = memory e_{t-1} + sqrt(1 - memory^2) w_t = sqrt(1 - memory^2) sum_k memory^k w_{t-k}. The sum ends where
+    memory^k < LEAST_MEMORY, and is scaled to variance 1. So each single day is distributed as without a memory.
+    """
+    weights = memory ** np.arange(math.ceil(math.log(LEAST_MEMORY, memory)))
+    total = weights[0] * noise
+    for k, weight in enumerate(weights[1:], start=1):
+        past = _streams(seed, date - k, members)
+        total += weight * np.stack([rng.standard_normal(noise.shape[1:], dtype="f4") for rng in past])
+    return (total / np.sqrt(np.sum(weights**2))).astype(np.float32)
 
 
 # ------------------------------------------------------------------------------------------- tiles

@@ -2,13 +2,14 @@
 
 Input: weights, canonical fields, normalisation. Output: an ensemble file, rain in mm/day, (time, member, lat, lon).
 
-The noise of a member is a function of (seed, date, member). So the members do not depend on the batch size, nor on
-which other days are drawn. A large domain is drawn in tiles that overlap by the reach of the network, with the noise of
-the whole domain, so nothing shows where they meet.
+The noise of a member is a function of (seed, date, member), and each day is drawn alone. So the members do not depend
+on which other days are drawn. A large domain is drawn in tiles that overlap by the reach of the network, with the noise
+of the whole domain, so nothing shows where they meet.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from rainshaft.data.fields import Fields, dates_of
 from rainshaft.errors import UserError
 from rainshaft.files import write_ensemble
 from rainshaft.models.chain import Chain
-from rainshaft.sampling.draw import Rain, draw
+from rainshaft.sampling.draw import DAYS_AT_ONCE, Rain, draw
 
 log = logging.getLogger("rainshaft")
 
@@ -53,20 +54,20 @@ def sample(
     attributes
         Provenance for the file.
     shard, shards
-        Draw part `shard` (from 1) of `shards`. A shard consists of whole batches, so its members equal those of an
-        ensemble that is drawn at once, bit for bit.
+        Draw part `shard` (from 1) of `shards`. Its members equal those of an ensemble that is drawn at once, bit for
+        bit.
 
     Raises
     ------
     UserError
-        If there are more shards than batches, the chosen days cannot be found, or the posterior lacks the rain.
+        If there are more shards than days, the chosen days cannot be found, or the posterior lacks the rain.
     """
     chosen = normalisation.isel(time=choose_days(normalisation, settings.days))
     dropped: list[int] = []
     with Fields(paths) as fields:
-        batches = list(fields.batches(dates_of(chosen).tolist(), settings.batch_size))
-        batches = _shard(batches, settings, shard, shards)
-        chosen = chosen.isel(time=np.isin(dates_of(chosen), np.concatenate(batches)))
+        dates = _shard(list(itertools.chain(*fields.batches(dates_of(chosen).tolist(), DAYS_AT_ONCE))), shard, shards)
+        batches = list(fields.batches(dates, DAYS_AT_ONCE))
+        chosen = chosen.isel(time=np.isin(dates_of(chosen), dates))
         members = _members(model, settings, mode, fields, batches, normalisation, dropped)
         write_ensemble(path, chosen, settings.members, members, {"mode": mode, **attributes})
     log.info("%d days, %d members each, from the %s", chosen.sizes["time"], settings.members, mode)
@@ -113,14 +114,13 @@ def choose_days(normalisation: xr.Dataset, wanted: str) -> NDArray[np.bool_]:
     return chosen | np.isin(known, dates)
 
 
-def _shard(batches: list[list[str]], settings: SampleSettings, shard: int, shards: int) -> list[list[str]]:
-    """Give the batches of one shard."""
-    if len(batches) < shards:
+def _shard(dates: list[str], shard: int, shards: int) -> list[str]:
+    """Give the days of one shard."""
+    if len(dates) < shards:
         raise UserError(
-            f"sampling.shards: found {shards}, but {sum(map(len, batches))} days are only {len(batches)} batches of "
-            f"sampling.batch_size {settings.batch_size}; write at most {len(batches)} shards"
+            f"sampling.shards: found {shards}, but there are only {len(dates)} days; write at most {len(dates)} shards"
         )
-    return [batches[i] for i in np.array_split(np.arange(len(batches)), shards)[shard - 1]]
+    return [dates[i] for i in np.array_split(np.arange(len(dates)), shards)[shard - 1]]
 
 
 def _members(

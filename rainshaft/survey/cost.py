@@ -127,7 +127,7 @@ def _cost_of(experiment: Experiment, sizes: Sizes, days: dict[str, int]) -> Cost
     members = drawn_days * experiment.sampling.members * len(experiment.sampling.modes)
     held = 4.0 * sizes.values_a_day * (days[TRAIN] + days[VALIDATION])
     tile = min(math.prod(sizes.fine), experiment.sampling.tile**2)
-    alive = experiment.sampling.batch_size * experiment.sampling.members * tile * experiment.model.width * ALIVE_MAPS
+    alive = experiment.sampling.members * tile * experiment.model.width * ALIVE_MAPS
     return Cost(
         networks=tuple(words),
         drawn_days=drawn_days,
@@ -195,7 +195,7 @@ def _member_seconds(chain: Chain, sizes: Sizes, normalisation: xr.Dataset, exper
     part = _random_days(sizes, 2).isel(y=slice(rows), x=slice(columns))
     fine = {"lat": slice(rows * sizes.factor), "lon": slice(columns * sizes.factor)}
     device = experiment.train.device
-    settings = DrawSettings(seed=1, members=2, temperature=1.0, batch_size=2, tile=4096, device=device)
+    settings = DrawSettings(seed=1, members=2, temperature=1.0, tile=4096, device=device)
     started = _clock(chain.networks[0].device)
     draw(chain.eval(), part.isel(fine).drop_vars("pr"), normalisation.isel(fine), "prior", settings, [1, 2])
     share = rows * columns / math.prod(sizes.coarse)

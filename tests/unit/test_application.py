@@ -25,7 +25,7 @@ from rainshaft.models.kinds import build_model
 from rainshaft.models.store import TrainedNetwork, load_model, save_model
 from rainshaft.sampling.sample import sample
 
-SETTINGS = SampleSettings(seed=4, members=3, days="split:train", temperature=0.8, batch_size=4, tile=512, device="cpu")
+SETTINGS = SampleSettings(seed=4, members=3, days="split:train", temperature=0.8, tile=512, device="cpu")
 THRESHOLD = 0.2
 
 

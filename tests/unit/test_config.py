@@ -119,6 +119,7 @@ def test_a_typo_names_the_nearest_key(raw):
         ({"sampling__members": 1}, "sampling.members: found 1, expected 2 or more"),
         ({"train__device": "gpu"}, "train.device: found 'gpu', expected 'auto', 'cpu' or 'cuda'"),
         ({"sampling__pixel_threshold": "x"}, "sampling.pixel_threshold: found 'x', expected a number or 'auto'"),
+        ({"sampling__memory": 1}, "sampling.memory: found 1, expected 0.99 or less"),
         ({"sampling__posterior_scales": 0}, "sampling.posterior_scales: found 0, expected 1 or more or 'all'"),
         ({"sampling__posterior_scales": 2.0}, "posterior_scales: found 2.0, expected a whole number or 'all'"),
         (

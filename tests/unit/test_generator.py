@@ -102,9 +102,7 @@ def residual(data) -> Chain:
 
 
 def members_of(model: Chain, data: Data, path: Path, mode: str = "prior", **changes: object) -> np.ndarray:
-    settings = SampleSettings(
-        seed=1, members=3, days="split:test", temperature=1.0, batch_size=4, tile=512, device="cpu"
-    )
+    settings = SampleSettings(seed=1, members=3, days="split:test", temperature=1.0, tile=512, device="cpu")
     sample(model, settings.model_copy(update=changes), mode, *data, path, {})
     return xr.load_dataset(path).pr.values
 
@@ -132,10 +130,10 @@ def test_a_kind_that_this_version_does_not_know_is_refused(trained):
 
 
 @pytest.mark.parametrize("kind", ["toy", "residual"])
-def test_members_of_any_kind_do_not_depend_on_the_batch_or_on_tiles(request, data, tmp_path, monkeypatch, kind):
+def test_members_of_any_kind_do_not_depend_on_tiles(request, data, tmp_path, monkeypatch, kind):
     model = request.getfixturevalue(kind)
     whole = members_of(model, data, tmp_path / "whole.nc")
-    for changes in ({"batch_size": 3}, {"tile": 8}, {"tile": 4, "batch_size": 1}):
+    for changes in ({"tile": 8}, {"tile": 4}):
         np.testing.assert_allclose(members_of(model, data, tmp_path / "a.nc", **changes), whole, rtol=1e-4, atol=1e-4)
     assert float(np.abs(whole[:, 0] - whole[:, 1]).max()) > 0.1 if kind == "toy" else (whole[:, 0] == whole[:, 1]).all()
 
@@ -166,7 +164,7 @@ def test_a_kind_without_a_posterior_says_so(data, toy, residual, tmp_path):
     with pytest.raises(UserError, match="a model of kind 'toy' has no posterior; write `prior`"):
         members_of(toy, data, tmp_path / "a.nc", "posterior")
     settings = TradeoffSettings(
-        seed=1, temperature=1.0, posterior_scales="all", batch_size=4, tile=64, device="cpu", wet_threshold=0.1
+        seed=1, temperature=1.0, posterior_scales="all", tile=64, device="cpu", wet_threshold=0.1
     )
     with pytest.raises(UserError, match="a model of kind 'residual' has no posterior"):
         tradeoff.trace(residual, settings, *data, tmp_path / "b.csv")

@@ -50,7 +50,7 @@ def model(data):
     return make_model(data)
 
 
-SETTINGS = SampleSettings(seed=1, members=3, days="heavy_only", temperature=1.0, batch_size=4, tile=64, device="cpu")
+SETTINGS = SampleSettings(seed=1, members=3, days="heavy_only", temperature=1.0, tile=64, device="cpu")
 AUTO = ThresholdSettings(pixel_threshold="auto", wet_threshold=0.1)
 
 
@@ -64,11 +64,67 @@ KINDS = [("prior", "all"), ("posterior", "all"), ("posterior", 1)]
 
 
 @pytest.mark.parametrize(("mode", "scales"), KINDS)
-def test_members_are_the_same_for_any_batch_size_and_choice_of_days(model, data, tmp_path, mode, scales):
-    first = drawn(model, data, tmp_path / "a.nc", mode, posterior_scales=scales, batch_size=1)
-    second = drawn(model, data, tmp_path / "b.nc", mode, posterior_scales=scales, batch_size=7, days="split:train")
+def test_members_are_the_same_for_any_choice_of_days(model, data, tmp_path, mode, scales):
+    first = drawn(model, data, tmp_path / "a.nc", mode, posterior_scales=scales)
+    second = drawn(model, data, tmp_path / "b.nc", mode, posterior_scales=scales, days="split:train")
     assert second.sizes["time"] > first.sizes["time"]
-    xr.testing.assert_allclose(first.pr, second.pr.sel(time=first.time), rtol=1e-4, atol=1e-4)
+    xr.testing.assert_equal(first.pr, second.pr.sel(time=first.time))
+
+
+def coarsest_noise(chain, memory, dates, members=4):
+    """The coarsest noise of the first network (date, member, C, h, w)."""
+    return np.stack([drawing.day_noise(chain, 1, date, range(members), 4, 6, memory)[0][0] for date in dates])
+
+
+def correlation(a, b):
+    return np.corrcoef(a.ravel(), b.ravel())[0, 1]
+
+
+@pytest.mark.parametrize("memory", [0.5, 0.9])
+def test_noise_with_a_memory_is_standard_normal_and_forgets_by_the_day(model, memory):
+    noise = coarsest_noise(model, memory, range(60_000, 60_400))
+    assert noise.dtype == np.float32
+    assert abs(noise.mean()) < 0.03
+    assert abs(noise.std() - 1) < 0.03
+    for lag in (1, 2, 5):
+        assert abs(correlation(noise[lag:], noise[:-lag]) - memory**lag) < 0.03
+    assert abs(correlation(noise[1:, 1:], noise[:-1, :-1])) < 0.03  # members remember themselves alone
+
+
+def test_noise_with_a_memory_is_the_recursion_over_all_days_before(model):
+    memory, dates = 0.6, range(60_000, 60_060)
+    fresh = coarsest_noise(model, 0.0, dates)
+    expected = fresh[0]
+    for day in fresh[1:]:
+        expected = memory * expected + np.sqrt(1 - memory**2) * day
+    np.testing.assert_allclose(coarsest_noise(model, memory, dates[-1:])[0], expected, atol=0.01)
+
+
+def test_a_memory_changes_the_coarsest_noise_of_the_first_network_alone(data):
+    chain = make_model(data, "drawn", 1)
+    with_memory, without = (drawing.day_noise(chain, 1, 60_000, range(3), 4, 6, memory) for memory in (0.5, 0.0))
+    assert (with_memory[0][0] != without[0][0]).all()
+    for network, network_without in zip(with_memory, without, strict=True):
+        for level, (z, z_without) in enumerate(zip(network, network_without, strict=True)):
+            assert np.array_equal(z, z_without) != (network is with_memory[0] and level == 0)
+
+
+def test_without_a_memory_the_noise_is_that_of_its_key(model):
+    expected = np.random.default_rng((1, 60_000, 2)).standard_normal((2, 4, 6), dtype="f4")
+    np.testing.assert_array_equal(coarsest_noise(model, 0.0, [60_000])[0, 2], expected)
+
+
+def test_days_before_1850_have_noise_of_their_own(model):
+    noise = coarsest_noise(model, 0.5, range(-3, 3))
+    assert len(np.unique(noise)) == noise.size
+
+
+def test_members_with_a_memory_do_not_depend_on_which_days_are_drawn(model, data, tmp_path):
+    first = drawn(model, data, tmp_path / "a.nc", memory=0.7)
+    second = drawn(model, data, tmp_path / "b.nc", memory=0.7, days="split:train")
+    assert second.sizes["time"] > first.sizes["time"]
+    xr.testing.assert_equal(first.pr, second.pr.sel(time=first.time))
+    assert (first.pr.fillna(0) != drawn(model, data, tmp_path / "c.nc").pr.fillna(0)).any()
 
 
 @pytest.mark.parametrize(("conserve", "coarser"), [("none", 0), ("drawn", 0), ("drawn", 1)])
@@ -94,7 +150,7 @@ def test_context_is_that_of_the_day_for_any_batch_and_in_every_tile(tmp_path, co
     data = make_data(tmp_path, 40, 60, 44, context={"msl": pressure}, coarse=False)
     model = make_model(data, conserve)
     whole = drawn(model, data, tmp_path / "whole.nc", days="split:test").pr
-    other = drawn(model, data, tmp_path / "other.nc", days="split:test", tile=16, batch_size=3).pr
+    other = drawn(model, data, tmp_path / "other.nc", days="split:test", tile=16).pr
     near = 1e-3 if conserve == "drawn" else 1e-4
     np.testing.assert_allclose(other, whole, rtol=near, atol=near)
 
@@ -122,10 +178,10 @@ def test_fewer_posterior_scales_make_more_varied_members(model, data, tmp_path):
 def test_members_of_a_chain_keep_the_coarse_rain_that_was_drawn_each_its_own(data, tmp_path, monkeypatch):
     fields, draw_part = [], drawing.draw_part
     monkeypatch.setattr(drawing, "draw_part", lambda *given: fields.append(draw_part(*given)) or fields[-1].copy())
-    drawn(make_model(data, "drawn", 1), data, tmp_path / "a.nc", batch_size=DAYS)
-    coarse, *fine = fields
+    drawn(make_model(data, "drawn", 1), data, tmp_path / "a.nc")
+    coarse, fine = (np.concatenate(found) for found in (fields[::2], [rain.swapaxes(0, 1) for rain in fields[1::2]]))
     valid = data[1].valid.values.reshape(ROWS // 2, 2, COLUMNS // 2, 2).astype(float)
-    rain = np.concatenate(fine, axis=1).reshape(*coarse.shape[:2], *valid.shape)
+    rain = fine.reshape(*coarse.shape[:2], *valid.shape)
     mean = (rain * valid).sum((-3, -1)) / valid.sum((-3, -1)).clip(1)
     np.testing.assert_allclose(mean, coarse, rtol=1e-4, atol=1e-3)
     assert (valid.mean((1, 3)) == 0.5).any(), "a coarse cell of which half is not valid"
@@ -225,7 +281,7 @@ def test_threshold_zeroes_what_is_below_and_touches_nothing_else(model, data, tm
 @pytest.mark.parametrize("pixel_threshold", [3.0, "auto"])
 def test_shards_of_days_are_the_whole_bit_for_bit(model, data, tmp_path, pixel_threshold):
     whole, parts = tmp_path / "whole.nc", [tmp_path / f"{i}-of-3.nc" for i in (1, 2, 3)]
-    days = {"batch_size": 4, "days": "split:train"}
+    days = {"days": "split:train"}
     assert drawn(model, data, whole, **days).sizes["time"] == sum(
         drawn(model, data, part, shard=(i, 3), **days).sizes["time"] for i, part in enumerate(parts, 1)
     )
@@ -236,8 +292,8 @@ def test_shards_of_days_are_the_whole_bit_for_bit(model, data, tmp_path, pixel_t
     assert len(set(xr.load_dataset(tmp_path / "b.nc").split.values)) == 3
 
 
-def test_more_shards_than_batches_are_refused(model, data, tmp_path):
-    with pytest.raises(UserError, match=r"sampling.shards: found 50, but \d+ days are only \d+ batches"):
+def test_more_shards_than_days_are_refused(model, data, tmp_path):
+    with pytest.raises(UserError, match=r"sampling.shards: found 50, but there are only \d+ days"):
         drawn(model, data, tmp_path / "a.nc", shard=(1, 50))
 
 

@@ -94,11 +94,11 @@ def test_the_threshold_depends_on_the_wet_threshold_only_if_it_is_chosen_by_it()
     assert threshold("auto", 0.1) != threshold("auto", 0.2)
 
 
-def test_drawing_takes_its_batch_size_from_sampling_and_its_device_from_training():
-    config = configuration(sampling={"batch_size": 3}, train={"batch_size": 5, "device": "cpu"})
+def test_drawing_takes_its_tile_from_sampling_and_its_device_from_training():
+    config = configuration(sampling={"tile": 64}, train={"device": "cpu"})
     for stage in ("sample", "tradeoff"):
         content = experiment_slice(config, "calibrated", stage)
-        assert content["batch_size"] == 3
+        assert content["tile"] == 64
         assert content["device"] == "cpu"
 
 

@@ -19,9 +19,7 @@ from rainshaft.models.kinds import build_model
 from rainshaft.sampling.draw import draw
 
 YEARS = (2001, 2002)
-SETTINGS = TradeoffSettings(
-    seed=1, temperature=0.9, posterior_scales=2, batch_size=4, tile=64, device="cpu", wet_threshold=0.1
-)
+SETTINGS = TradeoffSettings(seed=1, temperature=0.9, posterior_scales=2, tile=64, device="cpu", wet_threshold=0.1)
 COLUMNS = ["split", "mode", "temperature", "scales", "chosen", "days", "distance_to_truth", "distance_of_members"]
 COLUMNS += ["correlation_member_truth", "diversity", "mass_ratio", "dropped_at_0.5", "dropped_at_0.7", "dropped_at_0.9"]
 COLUMNS += ["wet_fraction", "wet_fraction_observed", "gradient_ratio"]
@@ -131,7 +129,6 @@ def test_the_numbers_are_those_of_the_formulas(model, data, table, mode, tempera
             seed=1,
             members=tradeoff.MEMBERS,
             temperature=temperature,
-            batch_size=1,
             tile=64,
             device="cpu",
             posterior_scales=max(scales, 1),  # the prior does not read it
