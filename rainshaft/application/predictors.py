@@ -88,7 +88,7 @@ def sources_of(domain: Domain, predictors: Sequence[PredictorFiles], key: str) -
         i, files = given[channel.name]
         fixed = {"quantity": channel.quantity, "context": channel.context, "name": channel.name}
         for name, value in fixed.items():
-            if name in files.model_fields_set and getattr(files, name) != value:
+            if getattr(files, name) not in (PredictorFiles.model_fields[name].default, value):
                 raise UserError(
                     f"{key}.{i}.{name}: found {getattr(files, name)}, expected {value}, with which the model was "
                     "trained; remove the key"

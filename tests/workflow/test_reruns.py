@@ -15,11 +15,12 @@ AFTER_THRESHOLD = {
     "compare_experiments",
     "plot_samples",
     "plot_distribution",
+    "describe_model",
     *COMPARISON,
 }
 AFTER_SAMPLE = {"sample_fields", *AFTER_THRESHOLD}
 TRADEOFF = {"trace_tradeoff", "plot_tradeoff"}
-AFTER_TRAIN = {"train_model", "plot_training", *TRADEOFF, *AFTER_SAMPLE}
+AFTER_TRAIN = {"train_model", "export_model", "plot_training", *TRADEOFF, *AFTER_SAMPLE}
 BASELINES = {"make_baseline", "evaluate_baseline"}
 AFTER_NORMALISATION = {"fit_normalisation", *BASELINES, *AFTER_TRAIN}
 AFTER_PREPARE = {"prepare_year", *AFTER_NORMALISATION}
@@ -120,7 +121,11 @@ CODE = [  # module, function, what runs again after a change of its meaning
     (LOSSES, "masked_mean", AFTER_TRAIN),
     ("rainshaft/sampling/threshold.py", "apply_threshold", AFTER_THRESHOLD),
     ("rainshaft/evaluation/verdict.py", "judge", {"judge_experiment"}),
-    ("rainshaft/baselines/methods/bilinear.py", "make", {*BASELINES, "compare_experiments", *COMPARISON}),
+    (
+        "rainshaft/baselines/methods/bilinear.py",
+        "make",
+        {*BASELINES, "compare_experiments", "describe_model", *COMPARISON},
+    ),
     ("rainshaft/figures/maps.py", "sample_maps", {"plot_samples"}),
     ("rainshaft/figures/scores.py", "comparison_scores", {"plot_comparison_scores"}),
     ("rainshaft/jobs/runtime.py", "job", set()),

@@ -1,0 +1,87 @@
+"""The workflow draws rain with a trained model for days that nobody observed: with its own, or with a model folder."""
+
+import shutil
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import rainshaft
+
+APPLICATIONS = """
+applications:
+  again:
+    experiment: calibrated
+    years: [2001, 2002]
+    members: 3
+    shards: 2
+    predictors: &files
+      - {files: ["results/data/tiny/raw/pr_day_coarse_{year}.nc"], variable: pr}
+      - {files: ["results/data/tiny/raw/tas_day_coarse_{year}.nc"], variable: tas}
+"""
+ELSEWHERE = """
+results: results
+applications:
+  elsewhere:
+    model: travelled
+    years: [2002]
+    members: 3
+    predictors:
+      - {files: ["results/data/tiny/raw/pr_day_coarse_{year}.nc"], variable: pr}
+      - {files: ["results/data/tiny/raw/tas_day_coarse_{year}.nc"], variable: tas}
+"""
+
+
+@pytest.fixture(scope="module")
+def applied(finished, tmp_path_factory):
+    """A project with an application of its own model, and one of a folder that was copied, without any dataset."""
+    project = finished.copy(tmp_path_factory.mktemp("applied") / "project")
+    with open(project.folder / "tiny.yaml", "a", encoding="utf-8") as file:
+        file.write(APPLICATIONS)
+    project.run()
+    shutil.copytree(project.results / "calibrated/model", project.folder / "travelled")
+    (project.folder / "elsewhere.yaml").write_text(ELSEWHERE, encoding="utf-8")
+    project.run("--configfile", "elsewhere.yaml")
+    return project
+
+
+def test_an_application_draws_the_members_of_the_experiment(applied):
+    synth = xr.load_dataset(applied.results / "calibrated/synth/prior.nc")
+    years = [applied.results / f"applications/again/rain/{year}.nc" for year in (2001, 2002)]
+    with xr.open_mfdataset(years, combine="nested", concat_dim="time") as rain:
+        assert rain.sizes["time"] == 730
+        np.testing.assert_array_equal(rain.pr.sel(time=synth.time).values, synth.pr.values)
+    with xr.open_dataset(years[0]) as rain:
+        assert rain.attrs["pixel_threshold"] == synth.attrs["pixel_threshold"]
+        assert rain.attrs["model_sha256"] == synth.attrs["model_sha256"]
+        assert rain.attrs["input_files"].count("coarse_2001.nc") == 2
+
+
+def test_a_folder_that_travelled_draws_the_same_without_a_dataset(applied):
+    mine, other = (applied.results / f"applications/{name}/rain/2002.nc" for name in ("again", "elsewhere"))
+    xr.testing.assert_equal(xr.load_dataset(mine).pr, xr.load_dataset(other).pr)
+    model = rainshaft.load_model(applied.folder / "travelled", "cpu")
+    assert "tiny" in model.card["dataset"]["name"]
+
+
+def test_an_edit_reruns_what_it_touches(applied, tmp_path):
+    assert applied.planned().rules == set()
+    edits = {
+        "shards: 2": ("shards: 1", {"downscale_year", "finish_year"}),
+        "pixel_threshold: auto": ("pixel_threshold: 0.3", {"finish_year"}),
+        "years: [2001, 2002]\n    members": ("years: [2002]\n    members", set()),
+    }
+    for number, (old, (new, expected)) in enumerate(edits.items()):
+        project = applied.copy(tmp_path / str(number))
+        project.edit("tiny.yaml", old, new)
+        rules = project.planned().rules
+        mine = {"prepare_application", "downscale_year", "finish_year", "export_model", "train_model"}
+        assert rules & mine == expected
+
+
+def test_a_damaged_folder_ends_in_one_message_before_any_job(applied, tmp_path):
+    project = applied.copy(tmp_path / "project")
+    (project.folder / "travelled/domain.nc").write_bytes(b"x")
+    output = project.run("--configfile", "elsewhere.yaml", expect=1)
+    assert "applications.elsewhere.model cannot be used" in output
+    assert "domain.nc: found other bytes" in output
