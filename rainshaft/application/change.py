@@ -134,6 +134,8 @@ def maps_of_change(base: xr.Dataset, future: xr.Dataset) -> xr.Dataset:
         "title": "Change of indices of daily rain",
         "base": period_of(base),
         "future": period_of(future),
+        "base_years": _years(base),
+        "future_years": _years(future),
         "pairs": len(pairs),
         **{name: base.attrs[name] for name in ("model", "grid_kind", "references") if name in base.attrs},
     }
@@ -149,6 +151,12 @@ def period_of(summary: xr.Dataset) -> str:
     """Say which days a summary is of."""
     first, last, calendar = (summary.attrs[name] for name in ("first_day", "last_day", "calendar"))
     return f"{first} to {last}, {summary.sizes['year']} years, {summary.attrs['days']} days, calendar {calendar}"
+
+
+def _years(summary: xr.Dataset) -> str:
+    """Give the first and the last year of a summary."""
+    first, last = int(summary["year"][0]), int(summary["year"][-1])
+    return str(first) if first == last else f"{first}–{last}"
 
 
 def _pairs(base: xr.Dataset, future: xr.Dataset) -> Pairs:
