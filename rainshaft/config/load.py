@@ -146,7 +146,10 @@ def _require_stopping_metric(config: Config) -> None:
 def _require_known_models(config: Config) -> None:
     """Refuse an application of a model that is not there, or that lacks a predictor of its model."""
     for name, application in config.applications.items():
-        key = f"applications.{name}"
+        key, others = f"applications.{name}", [other for other in config.applications if other != name]
+        if (base := application.change_from) is not None and base not in others:
+            known = nearest(base, others) or f"; the others are {', '.join(others) or 'none'}"
+            raise ConfigError(f"{key}.change_from: no other application is called {base!r}{known}")
         if application.experiment is None:
             continue
         if application.experiment not in config.experiments:

@@ -583,6 +583,8 @@ class Application(Section):
     """This many members are drawn for each day, and for each realization of the input."""
     seed: StrictInt | None = Field(None, ge=0)
     """This is the seed of the members. Without it, the seed of the experiment is used."""
+    change_from: Name | None = None
+    """The indices are compared with those of this application, for example of a historical run with the same model."""
     shards: StrictInt = Field(1, ge=1, le=366)
     """This many jobs share the days of a year. The members do not depend on it."""
     citation: str = ""

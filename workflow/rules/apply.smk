@@ -242,8 +242,174 @@ rule finish_year:
         "../scripts/finish_year.py"
 
 
-APPLICATIONS = [
-    f"<results>/applications/{name}/rain/{year}.nc"
-    for name, entry in CONFIG.applications.items()
-    for year in sorted(entry.years)
+def has_coarse_rain(application):
+    """Whether a predictor of the model of an application is coarse rain."""
+    experiment = CONFIG.model_of(application)
+    if experiment is None:
+        return any(one["quantity"] == "rain" for one in card_of_folder(application)["predictors"])
+    return CONFIG.datasets[CONFIG.experiments[experiment].dataset].has_coarse_rain
+
+
+def years_of(folder):
+    """An input function: a path for every year of an application."""
+    return lambda wildcards: [
+        f"<results>/applications/{wildcards.application}/{folder}/{year}.nc"
+        for year in sorted(CONFIG.applications[wildcards.application].years)
+    ]
+
+
+def summaries(application):
+    """The indices of an application over all years, and those of its coarse rain where it has some."""
+    names = ["indices", *(["coarse_indices"] if has_coarse_rain(application) else [])]
+    return [f"<results>/applications/{application}/{name}.nc" for name in names]
+
+
+rule find_indices:
+    input:
+        rain=rules.finish_year.output.rain,
+    output:
+        indices="<results>/applications/{application}/indices/{year}.nc",
+    log:
+        "<logs>/find_indices/{application}/{year}.log",
+    benchmark:
+        "<benchmarks>/find_indices/{application}/{year}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        code=code_of("find_indices"),
+    message:
+        "Computing indices of {wildcards.year} of {wildcards.application}"
+    script:
+        "../scripts/find_indices.py"
+
+
+use rule find_indices as find_coarse_indices with:
+    input:
+        predictors=rules.prepare_application.output.predictors,
+    output:
+        indices="<results>/applications/{application}/coarse_indices/{year}.nc",
+    log:
+        "<logs>/find_coarse_indices/{application}/{year}.log",
+    benchmark:
+        "<benchmarks>/find_coarse_indices/{application}/{year}.jsonl"
+    message:
+        "Computing indices of the coarse rain of {wildcards.year} of {wildcards.application}"
+
+
+rule average_indices:
+    input:
+        years=years_of("indices"),
+    output:
+        summary="<results>/applications/{application}/indices.nc",
+    log:
+        "<logs>/average_indices/{application}.log",
+    benchmark:
+        "<benchmarks>/average_indices/{application}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        code=code_of("average_indices"),
+    message:
+        "Averaging the indices of {wildcards.application} over its years"
+    script:
+        "../scripts/average_indices.py"
+
+
+use rule average_indices as average_coarse_indices with:
+    input:
+        years=years_of("coarse_indices"),
+        like=rules.average_indices.output.summary,
+    output:
+        summary="<results>/applications/{application}/coarse_indices.nc",
+    log:
+        "<logs>/average_coarse_indices/{application}.log",
+    benchmark:
+        "<benchmarks>/average_coarse_indices/{application}.jsonl"
+    message:
+        "Averaging the indices of the coarse rain of {wildcards.application} over its years"
+
+
+localrules:
+    tabulate_application,
+
+
+rule tabulate_application:
+    input:
+        summaries=lambda wildcards: summaries(wildcards.application),
+    output:
+        table=report(
+            "<results>/applications/{application}/table.md",
+            caption="../report/application_table.rst",
+            category="Applications",
+            labels={"application": "{application}"},
+        ),
+        rows="<results>/applications/{application}/table.json",
+    log:
+        "<logs>/tabulate_application/{application}.log",
+    benchmark:
+        "<benchmarks>/tabulate_application/{application}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    params:
+        code=code_of("tabulate_application"),
+        description=lambda wildcards: CONFIG.applications[wildcards.application].description,
+    message:
+        "Tabulating the indices of {wildcards.application}"
+    script:
+        "../scripts/tabulate_application.py"
+
+
+rule compare_applications:
+    input:
+        base=lambda wildcards: summaries(CONFIG.applications[wildcards.application].change_from),
+        future=lambda wildcards: summaries(wildcards.application),
+        domain=of_model(model_folder.DOMAIN),
+    output:
+        change="<results>/applications/{application}/change.nc",
+        table=report(
+            "<results>/applications/{application}/change.md",
+            caption="../report/change_table.rst",
+            category="Applications",
+            labels={"application": "{application}"},
+        ),
+        rows="<results>/applications/{application}/change.json",
+        maps=report(
+            "<results>/applications/{application}/change_maps.png",
+            caption="../report/change_maps.rst",
+            category="Applications",
+            labels={"application": "{application}"},
+        ),
+        area=report(
+            "<results>/applications/{application}/change_of_area.png",
+            caption="../report/change_of_area.rst",
+            category="Applications",
+            labels={"application": "{application}"},
+        ),
+    log:
+        "<logs>/compare_applications/{application}.log",
+    benchmark:
+        "<benchmarks>/compare_applications/{application}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        code=code_of("compare_applications"),
+        names=lambda wildcards: [CONFIG.applications[wildcards.application].change_from, wildcards.application],
+    message:
+        "Comparing {wildcards.application} with the application from which it changes"
+    script:
+        "../scripts/compare_applications.py"
+
+
+APPLICATIONS = [f"<results>/applications/{name}/table.md" for name in CONFIG.applications]
+APPLICATIONS += [
+    f"<results>/applications/{name}/change.md" for name, entry in CONFIG.applications.items() if entry.change_from
 ]
