@@ -144,7 +144,7 @@ def _draw_change(axes: Axes, change: xr.Dataset, name: str, levels: np.ndarray, 
     )
     bar.ax.set_xticks(levels, [_signed(level) for level in levels.round(6)], fontsize=7.5)
     bar.ax.tick_params(length=0)
-    bar.outline.set_linewidth(0.4)  # type: ignore[operator]
+    bar.outline.set_linewidth(0.4)
     bar.set_label({"pp": "percentage points"}.get(units := short_units(name), units), fontsize=8, labelpad=1)
 
 
@@ -155,7 +155,7 @@ def _signed(value: float) -> str:
 
 def _within_ordinary(change: xr.Dataset, name: str) -> np.ndarray:
     """Tell where ordinary years cause such a change by chance in one case of ten."""
-    return (np.abs(change[name]) < change[f"{name}_ordinary"]).values
+    return np.abs(change[name].values) < change[f"{name}_ordinary"].values
 
 
 def _disagree(change: xr.Dataset, name: str) -> np.ndarray:
@@ -218,7 +218,7 @@ def change_of_area(
     rows = table_of_change(base, future, coarse)
     with saved_figure(path, 13.0, 6.6, settings or Plots()) as figure:
         figure.set_layout_engine("constrained", w_pad=0.05, h_pad=0.05, wspace=0.03)
-        years, changes = figure.subfigures(1, 2, width_ratios=[1.75, 1])
+        years, changes = figure.subfigures(1, 2, squeeze=False, width_ratios=[1.75, 1])[0]
         years.suptitle("Area means of single years (dots) and of all years (lines)", fontweight="bold", fontsize=10)
         for axes, row in zip(panels(years, len(rows), 4), rows, strict=True):
             _draw_years(axes, row["index"], names, (base, future), coarse, observed)
@@ -272,8 +272,7 @@ def _draw_changes(axes: Axes, rows: list[Row], units: str) -> None:
     """Draw the changes of indices that share their units, one below the other, the coarse input below the model."""
     for place, row in enumerate(rows):
         if row["year_std"] is not None:
-            box = {"height": 0.74, "color": PALE, "zorder": 0, "linewidth": 0}
-            axes.barh(place, 2 * row["year_std"], left=-row["year_std"], **box)
+            axes.barh(place, 2 * row["year_std"], 0.74, -row["year_std"], color=PALE, linewidth=0, zorder=0)
         sides = [("", MODEL, -0.16), ("coarse_", INPUT, 0.18)]
         for prefix, colour, shift in sides if row["coarse_change"] is not None else [("", MODEL, 0.0)]:
             change, low, high = (row[f"{prefix}{key}"] for key in ("change", "low", "high"))
