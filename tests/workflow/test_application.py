@@ -18,6 +18,7 @@ applications:
     predictors: &files
       - {files: ["results/data/tiny/raw/pr_day_coarse_{year}.nc"], variable: pr}
       - {files: ["results/data/tiny/raw/tas_day_coarse_{year}.nc"], variable: tas}
+  later: {experiment: calibrated, years: [2002], members: 2, change_from: again, predictors: *files}
 """
 ELSEWHERE = """
 results: results
@@ -62,6 +63,22 @@ def test_a_folder_that_travelled_draws_the_same_without_a_dataset(applied):
     xr.testing.assert_equal(xr.load_dataset(mine).pr, xr.load_dataset(other).pr)
     model = rainshaft.load_model(applied.folder / "travelled", "cpu")
     assert "tiny" in model.card["dataset"]["name"]
+
+
+def test_indices_and_changes_are_tabulated_and_drawn(applied):
+    folder = applied.results / "applications"
+    table = (folder / "again/table.md").read_text(encoding="utf-8")
+    assert "| downscaled | coarse input |" in table
+    with (
+        xr.open_dataset(folder / "again/rain/2002.nc") as rain,
+        xr.open_dataset(folder / "again/indices/2002.nc") as year,
+    ):
+        np.testing.assert_allclose(year["mean"], rain.pr.mean("time"), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(year["rx1day"], rain.pr.max("time"), rtol=1e-5)
+    change = (folder / "later/change.md").read_text(encoding="utf-8")
+    assert change.startswith("# later, change from again")
+    for name in ("change_maps.png", "change_of_area.png"):
+        assert (folder / f"later/{name}").stat().st_size > 5000
 
 
 def test_an_edit_reruns_what_it_touches(applied, tmp_path):
