@@ -127,6 +127,7 @@ def indices_of_year(rain_file: str | Path) -> xr.Dataset:
     """
     with xr.open_dataset(rain_file) as file:
         rain = _variable(file, "pr", ("time", "member", "lat", "lon"), rain_file)
+        _require_units(rain.attrs.get("units"), rain_file)
         return _of_year(rain, rain_file, {name: file.attrs[name] for name in CARRIED if name in file.attrs})
 
 
@@ -144,6 +145,7 @@ def indices_of_observed_year(fields_file: str | Path) -> xr.Dataset:
     """
     with xr.open_dataset(fields_file) as file:
         rain = _variable(file, "pr", ("time", "lat", "lon"), fields_file)
+        _require_units(rain.attrs.get("units"), fields_file)
         return _of_year(rain, fields_file, {"grid_kind": file.attrs["grid_kind"]})
 
 
@@ -177,6 +179,7 @@ def indices_of_coarse_year(predictors_file: str | Path) -> xr.Dataset:
                 "expected one; indices of the coarse input need coarse rain among the predictors"
             )
         channel = list(file["channel"].values).index(name)
+        _require_units(str(file["channel_units"].values[channel]), predictors_file)
         every = _variable(file, "predictors", ("time", "realization", "channel", "y", "x"), predictors_file)
         rain = every.isel(channel=channel, drop=True).rename(realization="member", y="lat", x="lon")
         number = np.arange(rain.sizes["member"], dtype="i4")
@@ -190,6 +193,15 @@ def _variable(file: xr.Dataset, name: str, dims: tuple[str, ...], path: str | Pa
         found = f"{name}({', '.join(map(str, file[name].dims))})" if name in file else f"no {name}"
         raise UserError(f"{path}: found {found}, expected {name}({', '.join(dims)}); give a file of that kind")
     return file[name].transpose(*dims)
+
+
+def _require_units(units: str | None, path: str | Path) -> None:
+    """Raise a UserError unless rain is in mm/day, in which the threshold of a wet day is."""
+    if units != RAIN_ATTRIBUTES["units"]:
+        raise UserError(
+            f"{path}: found rain in {units or 'no units'}, expected {RAIN_ATTRIBUTES['units']}; give a file that "
+            "rainshaft has written"
+        )
 
 
 def _of_year(rain: xr.DataArray, path: str | Path, attributes: Mapping[str, Any]) -> xr.Dataset:

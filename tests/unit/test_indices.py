@@ -185,11 +185,23 @@ def test_a_file_without_members_is_refused(tmp_path: Path) -> None:
         indices_of_year(path)
 
 
+def test_rain_in_other_units_is_refused(tmp_path: Path) -> None:
+    path = write_rain(tmp_path / "r.nc", days("2081-01-01", 5), np.zeros(5))
+    file = xr.load_dataset(path)
+    file["pr"].attrs["units"] = "kg m-2 s-1"
+    write_netcdf(file, path)
+    with pytest.raises(UserError, match="found rain in kg m-2 s-1, expected mm/day"):
+        indices_of_year(path)
+
+
 def write_predictors(path: Path, rain: np.ndarray, time: Any, rain_channel: str = "pr") -> Path:
     """Write predictors of an application: temperature and rain (time, realization, y, x)."""
     both = np.stack([np.full_like(rain, 280), rain], axis=2).astype("f4")
     channel = np.array(["tas", "pr"])
-    data = {"predictors": (("time", "realization", "channel", "y", "x"), both)}
+    data = {
+        "predictors": (("time", "realization", "channel", "y", "x"), both),
+        "channel_units": ("channel", np.array(["K", "mm/day"])),
+    }
     coords = {"time": time, "realization": np.arange(rain.shape[1]), "channel": channel}
     axes = {
         "y": ("y", 45.0 - np.arange(rain.shape[2]), {"units": "degrees_north"}),
