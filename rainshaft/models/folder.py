@@ -2,6 +2,7 @@
 
     weights.safetensors, model.json   the networks
     domain.nc                         grids, valid cells, static maps, channels
+    climate.nc                        the climate of the predictors on the training days
     card.json, README.md              what it was trained on, how good it is, how to cite it
     manifest.json                     the format of the folder, and the SHA-256 of each file
 
@@ -22,9 +23,9 @@ from rainshaft.files import atomic, write_json
 FORMAT = 1
 """counts the changes of the folder that older versions of rainshaft cannot read"""
 
-WEIGHTS, INFO, DOMAIN = "weights.safetensors", "model.json", "domain.nc"
+WEIGHTS, INFO, DOMAIN, CLIMATE = "weights.safetensors", "model.json", "domain.nc", "climate.nc"
 CARD, README, MANIFEST = "card.json", "README.md", "manifest.json"
-FILES = (WEIGHTS, INFO, DOMAIN, CARD, README)
+FILES = (WEIGHTS, INFO, DOMAIN, CLIMATE, CARD, README)
 
 
 def seal(folder: Path) -> None:

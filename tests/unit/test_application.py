@@ -16,6 +16,7 @@ from rainshaft.application.predictors import prepare_predictors
 from rainshaft.cli import main
 from rainshaft.config.sections import Model, PredictorFiles
 from rainshaft.config.slices import SampleSettings
+from rainshaft.data.climate import climate_of
 from rainshaft.data.domain import Domain, domain_of
 from rainshaft.data.prepare import prepare_year
 from rainshaft.errors import UserError
@@ -70,6 +71,7 @@ def trained(folder, predictors=PREDICTORS):
     facts = {"data_fingerprint": "0", "torch_version": "2"}
     save_model(networks, facts, home / parts.WEIGHTS, home / parts.INFO)
     write_netcdf(domain_of([fields], normalisation), home / parts.DOMAIN)
+    write_netcdf(climate_of([fields]), home / parts.CLIMATE)
     scores = folder / "scores.json"
     crps = {"value": 1.5, "low": 1.25, "high": 1.75}
     write_json({"name": "small", "mode": "prior", "all_days": {"days": 9, "scores": {"fair_crps": crps}}}, scores)

@@ -105,6 +105,7 @@ rule export_model:
         weights="<results>/{experiment}/model/weights.safetensors",
         info="<results>/{experiment}/model/model.json",
         domain="<results>/{experiment}/model/domain.nc",
+        climate="<results>/{experiment}/model/climate.nc",
     log:
         "<logs>/export_model/{experiment}.log",
     benchmark:
@@ -124,7 +125,7 @@ rule export_model:
 
 rule describe_model:
     input:
-        folder=[rules.export_model.output[name] for name in ("weights", "info", "domain")],
+        folder=[rules.export_model.output[name] for name in ("weights", "info", "domain", "climate")],
         normalisation=normalisation,
         thresholded=thresholded_of_model,
         scores=scores_of_model,
