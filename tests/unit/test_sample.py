@@ -16,6 +16,7 @@ from rainshaft.evaluation.evaluate import evaluate
 from rainshaft.files import write_ensemble, write_netcdf
 from rainshaft.models.cvae import CVAEArchitecture
 from rainshaft.models.kinds import build_model
+from rainshaft.models.noise import seeded
 from rainshaft.sampling import draw as drawing
 from rainshaft.sampling.sample import choose_days, sample
 from rainshaft.sampling.threshold import apply_threshold
@@ -40,8 +41,9 @@ def data(tmp_path_factory):
 
 def make_model(data, conserve="none", coarser=0):
     model = build_model(Model(width=4, d_z=(2, 1), conserve=conserve, coarser_scales=coarser), data[1], 0)
-    for network in model.networks:
-        torch.nn.init.normal_(network.out.weight, std=0.5)
+    with seeded(1):
+        for network in model.networks:
+            torch.nn.init.normal_(network.out.weight, std=0.5)
     return model.eval()
 
 
