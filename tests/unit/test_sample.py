@@ -138,7 +138,7 @@ def test_tiles_give_the_members_of_the_whole(tmp_path, monkeypatch, mode, scales
     whole = drawn(model, data, tmp_path / "whole.nc", mode, **keys).pr
     tiled = drawn(model, data, tmp_path / "tiled.nc", mode, **keys, tile=16).pr
     # in a chain the rounding of the coarse rain is multiplied where a coarse cell is scaled to it
-    near = 1e-4 if conserve == "drawn" else 1e-5
+    near = 1e-3 if conserve == "drawn" else 1e-5
     np.testing.assert_allclose(tiled, whole, rtol=near, atol=near)
 
     monkeypatch.setattr(CVAEArchitecture, "reach", 1)
