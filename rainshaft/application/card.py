@@ -54,6 +54,7 @@ class Facts:
     licence: str
     citation: str
     temperature: float
+    memory: float
     tile: int
 
 
@@ -87,7 +88,12 @@ def write_card(folder: Path, facts: Facts, normalisation: xr.Dataset, threshold:
             {"name": one.name, "units": one.units, "quantity": one.quantity, "context": one.context}
             for one in domain.channels
         ],
-        "sampling": {"temperature": facts.temperature, "tile": facts.tile, "pixel_threshold": threshold},
+        "sampling": {
+            "temperature": facts.temperature,
+            "memory": facts.memory,
+            "tile": facts.tile,
+            "pixel_threshold": threshold,
+        },
         "scores": [_scores(path) for path in scores],
         "limits": list(LIMITS),
         "licence": facts.licence,

@@ -107,6 +107,7 @@ class TrainedModel:
             seed=seed,
             members=members,
             temperature=float(drawn["temperature"]),
+            memory=float(drawn["memory"]),
             tile=int(drawn["tile"]),
             device="auto",
         )

@@ -173,8 +173,8 @@ def experiment_slice(config: Config, name: str, stage: str) -> dict[str, Any]:
     return _shared_slice(config, stage)
 
 
-def application_slice(config: Config, name: str, stage: str, temperature: float) -> dict[str, Any]:
-    """Give what one stage of an application reads, as plain JSON types. The temperature is that of its model."""
+def application_slice(config: Config, name: str, stage: str, temperature: float, memory: float) -> dict[str, Any]:
+    """Give what one stage of an application reads, as plain JSON types. Temperature and memory are its model's."""
     application = config.applications[name]
     match stage:
         case "predictors":
@@ -186,6 +186,7 @@ def application_slice(config: Config, name: str, stage: str, temperature: float)
                 "seed": seed if application.seed is None else application.seed,
                 "members": application.members,
                 "temperature": temperature,
+                "memory": memory,
                 "tile": config.sampling.tile,
                 "device": config.train.device,
             }

@@ -26,7 +26,7 @@ from rainshaft.models.kinds import build_model
 from rainshaft.models.store import TrainedNetwork, load_model, save_model
 from rainshaft.sampling.sample import sample
 
-SETTINGS = SampleSettings(seed=4, members=3, days="split:train", temperature=0.8, tile=512, device="cpu")
+SETTINGS = SampleSettings(seed=4, members=3, days="split:train", temperature=0.8, memory=0.4, tile=512, device="cpu")
 THRESHOLD = 0.2
 
 
@@ -75,7 +75,9 @@ def trained(folder, predictors=PREDICTORS):
     scores = folder / "scores.json"
     crps = {"value": 1.5, "low": 1.25, "high": 1.75}
     write_json({"name": "small", "mode": "prior", "all_days": {"days": 9, "scores": {"fair_crps": crps}}}, scores)
-    facts = Facts("small", "valley", "Rain of a valley.", "CC-BY", "Doe et al. 2020", SETTINGS.temperature, 512)
+    facts = Facts(
+        "small", "valley", "Rain of a valley.", "CC-BY", "Doe et al. 2020", SETTINGS.temperature, SETTINGS.memory, 512
+    )
     write_card(home, facts, normalisation, THRESHOLD, [scores])
     chain = load_model(home / parts.WEIGHTS, home / parts.INFO, torch.device("cpu"))
     sample(chain, SETTINGS, "prior", [fields], normalisation, folder / "samples.nc", {})

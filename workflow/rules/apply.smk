@@ -33,6 +33,7 @@ def facts_of(experiment):
         "licence": dataset.licence,
         "citation": dataset.citation,
         "temperature": entry.sampling.temperature,
+        "memory": entry.sampling.memory,
         "tile": entry.sampling.tile,
     }
 
@@ -60,12 +61,13 @@ def card_of_folder(application):
     return json.loads((folder / model_folder.CARD).read_text(encoding="utf-8"))
 
 
-def temperature_of(application):
-    """The temperature of the model of an application."""
+def drawing_of(application):
+    """The temperature and the memory with which the model of an application draws."""
     experiment = CONFIG.model_of(application)
     if experiment is None:
-        return card_of_folder(application)["sampling"]["temperature"]
-    return CONFIG.experiments[experiment].sampling.temperature
+        drawn = card_of_folder(application)["sampling"]
+        return drawn["temperature"], drawn["memory"]
+    return CONFIG.experiments[experiment].sampling.temperature, CONFIG.experiments[experiment].sampling.memory
 
 
 @cache
@@ -157,7 +159,7 @@ rule freeze_application_config:
         "../envs/rainshaft.yaml"
     params:
         text=lambda wildcards: canonical(
-            application_slice(CONFIG, wildcards.application, wildcards.stage, temperature_of(wildcards.application))
+            application_slice(CONFIG, wildcards.application, wildcards.stage, *drawing_of(wildcards.application))
         ),
     message:
         "Writing the settings of {wildcards.application} that the stage {wildcards.stage} reads"
