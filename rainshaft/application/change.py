@@ -96,10 +96,10 @@ def maps_of_change(base: xr.Dataset, future: xr.Dataset) -> xr.Dataset:
 
     - `NAME`: change of the ensemble mean, in `change_units(NAME)`. NaN where the base has less than 0.01 mm/day.
     - `NAME_agreement`: share of the pairs of a member of the base and one of the future whose change has the sign of
-      `NAME`, in %. Where both have the same realizations, pairs are of one realization. NaN with a single pair.
+        `NAME`, in %. Where both have the same realizations, pairs are of one realization. NaN with a single pair.
     - `NAME_ordinary`: a change that two periods of as many years exceed in one case of ten though the climate stays
-      (IPCC AR6, Cross-Chapter Box Atlas.1): 1.645 sigma sqrt(1/years + 1/years), sigma the year-to-year standard
-      deviation of the base. In the units of `NAME`; NaN with a single year.
+        (IPCC AR6, Cross-Chapter Box Atlas.1): 1.645 sigma sqrt(1/years + 1/years), sigma the year-to-year standard
+        deviation of the base. In the units of `NAME`; NaN with a single year.
 
     Also `weight` (lat, lon) of the area means.
 
@@ -214,7 +214,7 @@ def table_of_change(
 
     - `change`: that of the area mean over years and members, and `low`, `high`, its 90 % interval by drawing years;
     - `member_std`: standard deviation of the change over the pairs of members; `agreement`: share of these pairs with
-      the sign of `change`, in %; `realization_std`: standard deviation over the realizations, where both have them;
+        the sign of `change`, in %; `realization_std`: standard deviation over the realizations, where both have them;
     - `year_std`: year-to-year standard deviation of the base, in the units of the change;
     - `coarse_change`, `coarse_low`, `coarse_high`, `coarse_year_std`: the same of the coarse rain.
 

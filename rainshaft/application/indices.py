@@ -362,7 +362,7 @@ def summary_of(yearly: Sequence[Source], like: xr.Dataset | None = None) -> xr.D
 
     - `NAME` (member, lat, lon): mean over the years. The SDII is a mean over the years that have a wet day.
     - `NAME_year_std` (lat, lon): standard deviation of the values of single years and members about the mean of the
-      member. NaN with a single year.
+        member. NaN with a single year.
     - `NAME_of_year` (year, member): area mean of each year.
 
     Also `weight` (lat, lon), the weight of each cell in the area means, and `days` (year, month). A cell is valid if
