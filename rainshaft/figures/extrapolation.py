@@ -86,8 +86,9 @@ def _frame(found: xr.Dataset, kind: Kind, land: xr.DataArray | None) -> _Frame:
     """Describe the grid of a kind of predictors."""
     y, x = found[kind.y], found[kind.x]
     grid = own = str(found.attrs["grid_kind"])
-    if kind is CONTEXT:
-        grid = "latitude/longitude"
+    if kind is CONTEXT:  # it may lie on a grid of another kind
+        in_degrees = str(y.attrs.get("units", "degrees_north")).startswith("degree")
+        grid = "latitude/longitude" if in_degrees else "projected"
     scale = length_in(y.attrs.get("units", "m"), "km") if grid == "projected" else 1.0
     return _Frame(_edges(x) * scale, _edges(y) * scale, grid, scale, land if grid == own else None)
 
