@@ -18,7 +18,7 @@ one year (in one case one winter) left out of the training:
 - central India (5 years, chance 1.6 %, limit 9.5 %): at most 5.1 % as observed; at least 63 % with humidity doubled;
 - Oregon (a part of one year, chance 9 %, limit 25 %): at most 11 % as observed; at least 43 % with 6 K added.
 
-Smaller changes may pass: with 3 K added, about half of the single years of the western Mediterranean are above the
+Smaller changes may pass: with 3 K added, 4 of the 11 single years of the western Mediterranean are above the
 limit. Rain has a long tail, so doubled rain is seldom beyond the range: of doubled winters of Iberia 1 to 7 %.
 """
 
