@@ -113,6 +113,15 @@ def test_drizzle_becomes_dry_and_dry_days_stay_dry(climate):
     assert values(too_dry, "pr").max() < 2 * model["pr"].max()
 
 
+def test_rain_that_comes_to_a_desert_is_bounded(climate):
+    now = {"pr": weather()["pr"]}
+    desert, rainy = {"pr": 0.005 * now["pr"]}, {"pr": 5 * now["pr"]}
+    climates = climate(predictors_of(now)), climate(predictors_of(desert)), climate(predictors_of(rainy))
+    adjusted = values(adjust(predictors_of(rainy), "quantile", *climates), "pr")
+    assert (adjusted <= 2.001 * now["pr"]).all()
+    assert adjusted.mean() > 1.9 * now["pr"].mean()
+
+
 def test_rain_of_a_desert_is_scaled_by_no_more_than_ten(climate):
     now = weather()
     desert = now | {"pr": 0.001 * now["pr"]}
