@@ -156,7 +156,7 @@ def write_ensemble(
 
     number = np.arange(members, dtype="i4")
     coordinates = {"member": ("member", number, {"standard_name": "realization"})}
-    axes, labels = ("time", "lat", "lon"), [name for name in ENSEMBLE_LABELS if name in days.coords]
+    axes, labels = ("time", "lat", "lon"), [name for name in ENSEMBLE_LABELS if name in days.variables]
     header = xr.Dataset(coords={**{name: days[name] for name in (*axes, *labels)}, **coordinates})
     if "crs" in days.variables:
         header["crs"] = days["crs"]
