@@ -1,6 +1,7 @@
 """The workflow draws rain with a trained model for days that nobody observed: with its own, or with a model folder."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def applied(finished, tmp_path_factory):
     project.run()
     shutil.copytree(project.results / "calibrated/model", project.folder / "travelled")
     (project.folder / "elsewhere.yaml").write_text(ELSEWHERE, encoding="utf-8")
-    project.run("--configfile", "elsewhere.yaml")
+    replace(project, configfile="elsewhere.yaml").run()
     return project
 
 
@@ -99,6 +100,6 @@ def test_an_edit_reruns_what_it_touches(applied, tmp_path):
 def test_a_damaged_folder_ends_in_one_message_before_any_job(applied, tmp_path):
     project = applied.copy(tmp_path / "project")
     (project.folder / "travelled/domain.nc").write_bytes(b"x")
-    output = project.run("--configfile", "elsewhere.yaml", expect=1)
+    output = replace(project, configfile="elsewhere.yaml").run(expect=1)
     assert "applications.elsewhere.model cannot be used" in output
     assert "domain.nc: found other bytes" in output
