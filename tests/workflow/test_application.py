@@ -85,7 +85,7 @@ def test_indices_and_changes_are_tabulated_and_drawn(applied):
 def test_an_edit_reruns_what_it_touches(applied, tmp_path):
     assert applied.planned().rules == set()
     edits = {
-        "shards: 2": ("shards: 1", {"downscale_year", "finish_year"}),
+        "shards: 2\n    predictors": ("shards: 1\n    predictors", {"downscale_year", "finish_year"}),
         "pixel_threshold: auto": ("pixel_threshold: 0.3", {"finish_year"}),
         "years: [2001, 2002]\n    members": ("years: [2002]\n    members", set()),
     }

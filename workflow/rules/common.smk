@@ -53,6 +53,11 @@ def normalisation(wildcards):
     return f"<results>/data/{dataset_of(wildcards)}/normalisation.nc"
 
 
+def one_of(names):
+    """A pattern that matches these names. It matches nothing if there are none; an empty pattern would match all."""
+    return "|".join(names) or "(?!)"
+
+
 def growing(amount):
     """A resource that grows with every try, since too little of it may have ended the try before."""
     return lambda wildcards, attempt: amount * attempt
