@@ -12,7 +12,7 @@ ACCOUNTING = True
 pytestmark = pytest.mark.skipif(bool(missing(accounting=True)), reason=missing(accounting=True))
 
 COMPARISON = {"plot_comparison_maps", "plot_comparison_distributions", "plot_comparison_scores"}
-CPU_RULES = {"prepare", "fit_normalisation", "baselines", "judge", *COMPARISON}
+CPU_RULES = {"prepare", "fit_normalisation", "baselines", "judge", "export_model", *COMPARISON}
 
 
 def accounted():
@@ -62,6 +62,7 @@ def test_each_job_asks_for_what_its_rule_says(through_slurm):
         "fit_normalisation": ("1", "4000M", "60"),
         "baselines": ("2", "8000M", "120"),  # two baselines side by side, then the scores
         "train_model": ("2", "16000M", "240"),
+        "export_model": ("1", "4000M", "60"),
         "sample_fields": ("2", "8000M", "120"),
         "judge": ("2", "8000M", "150"),
         **dict.fromkeys(COMPARISON, ("1", "4000M", "30")),
