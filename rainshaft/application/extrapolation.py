@@ -252,8 +252,8 @@ def judge(sums: xr.Dataset) -> str:
         return ""
     return (
         f"found {'; '.join(found)}. What the model makes of such days cannot be trusted. Check units and variables, "
-        "set `adjust` where a climate model has errors, or train with such months; to go on all the same, set "
-        "out_of_range: accept"
+        "bring the predictors of a climate model to the climate of the training first, or train with such months; to "
+        "go on all the same, write `out_of_range: accept`"
     )
 
 

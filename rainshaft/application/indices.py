@@ -149,12 +149,6 @@ def indices_of_observed_year(fields_file: str | Path) -> xr.Dataset:
         return _of_year(rain, fields_file, {"grid_kind": file.attrs["grid_kind"]})
 
 
-def has_coarse_rain(predictors_file: str | Path) -> bool:
-    """Tell whether a channel of the predictors of an application is coarse rain."""
-    with xr.open_dataset(predictors_file) as file:
-        return bool(file.attrs["rain_channel"])
-
-
 def indices_of_coarse_year(predictors_file: str | Path) -> xr.Dataset:
     """Compute the indices of one year of the coarse rain that an application starts from.
 

@@ -8,6 +8,7 @@ is refused here, too.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rainshaft.application.downscale import coordinates, draw_days
+from rainshaft.application.extrapolation import beyond, judge
 from rainshaft.application.predictors import VALUES, Input
 from rainshaft.config.sections import PredictorFiles
 from rainshaft.config.slices import DrawSettings
@@ -41,6 +43,8 @@ class TrainedModel:
 
     chain: Chain
     domain: Domain
+    climate: xr.Dataset
+    """the climate of the predictors on the training days"""
     card: dict[str, Any]
     """what the model was trained on, its scores, and how to cite it; content of `card.json`"""
 
@@ -57,6 +61,8 @@ class TrainedModel:
         variables: Mapping[str, str] | None = None,
     ) -> xr.Dataset:
         """Draw members of the rain of each day of coarse fields.
+
+        A warning tells where too many values lie beyond the range of the training days.
 
         The values are read once to check them. If they are those of dask, the rain is lazy: it is drawn when it is
         asked for, chunk by chunk, and its members do not depend on the chunks.
@@ -97,8 +103,15 @@ class TrainedModel:
                 )
         given = {source.key: [InMemory(coarse)] for source in sources}
         days = Input(self.domain, sources, OpenFiles(), given).read_all()
+        if fault := self.out_of_range(days):
+            warnings.warn(fault, stacklevel=2)
         rain = self.rain_of(days, self.settings(members, seed))
         return rain if any(v.chunks is not None for v in coarse.variables.values()) else rain.compute()
+
+    def out_of_range(self, days: xr.Dataset) -> str:
+        """Say how far canonical predictors lie beyond the range of the training days; empty if they do not."""
+        fault = judge(beyond(days, self.climate))
+        return f"the predictors: {fault.partition('; to go on')[0]}" if fault else ""
 
     def settings(self, members: int, seed: int) -> DrawSettings:
         """Give what members depend on, with what the card says of the model."""
@@ -187,7 +200,9 @@ def open_model(folder: str | Path, device: str = "auto") -> TrainedModel:
     files.require_whole(path)
     chain = load_model(path / files.WEIGHTS, path / files.INFO, choose_device(device))
     card = json.loads((path / files.CARD).read_text(encoding="utf-8"))
-    return TrainedModel(chain, Domain(xr.load_dataset(path / files.DOMAIN)), card)
+    return TrainedModel(
+        chain, Domain(xr.load_dataset(path / files.DOMAIN)), xr.load_dataset(path / files.CLIMATE), card
+    )
 
 
 def provenance(card: Mapping[str, Any]) -> dict[str, str]:

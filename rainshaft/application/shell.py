@@ -70,6 +70,7 @@ def downscale_files(
     sources, settings = model.sources(variables), model.settings(members, seed)
     with OpenFiles() as files:
         days = Input(model.domain, sources, files, _holders(sources, inputs)).read_all()
+        doubt = model.out_of_range(days)
         if output.suffix == ".zarr":
             _write_zarr(model.rain_of(days, settings), output)
         else:
@@ -78,7 +79,8 @@ def downscale_files(
             count = members * days.sizes["realization"]
             days_and_cells = coordinates(model.domain, days, settings)
             write_ensemble(output, days_and_cells, count, _rain(model, days, settings), attributes)
-    return f"{output}: {days.sizes['time']} days, {members * days.sizes['realization']} members each"
+    written = f"{output}: {days.sizes['time']} days, {members * days.sizes['realization']} members each"
+    return f"{written}\nWARNING: {doubt}" if doubt else written
 
 
 def _holders(sources: Sequence[Source], inputs: Sequence[Path]) -> dict[str, list[Path]]:

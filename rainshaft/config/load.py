@@ -150,6 +150,14 @@ def _require_known_models(config: Config) -> None:
         if (base := application.change_from) is not None and base not in others:
             known = nearest(base, others) or f"; the others are {', '.join(others) or 'none'}"
             raise ConfigError(f"{key}.change_from: no other application is called {base!r}{known}")
+        if base is not None:
+            models = [(one.experiment, one.model) for one in (application, config.applications[base])]
+            if models[0] != models[1]:
+                mine, other = (experiment or folder for experiment, folder in models)
+                raise ConfigError(
+                    f"{key}.change_from: found {base!r}, which uses the model {other}, expected an application of the "
+                    f"model {mine}; the change would be that of the models"
+                )
         if application.experiment is None:
             continue
         if application.experiment not in config.experiments:

@@ -583,6 +583,9 @@ class Application(Section):
     """This many members are drawn for each day, and for each realization of the input."""
     seed: StrictInt | None = Field(None, ge=0)
     """This is the seed of the members. Without it, the seed of the experiment is used."""
+    out_of_range: Literal["refuse", "accept"] = "refuse"
+    """Where too many values of a predictor lie beyond the range of the training days, `refuse` stops before anything is
+    drawn. `accept` goes on, and a table and a map say where they lie."""
     change_from: Name | None = None
     """The indices are compared with those of this application, for example of a historical run with the same model."""
     shards: StrictInt = Field(1, ge=1, le=366)

@@ -129,6 +129,12 @@ class PredictorSettings(Section):
     predictors: tuple[PredictorFiles, ...]
 
 
+class RangeSettings(Section):
+    """What is done with an application whose predictors lie beyond the range of the training days."""
+
+    out_of_range: Literal["refuse", "accept"]
+
+
 class EvaluateSettings(Evaluation):
     """What the scores depend on. Experiments and baselines share it, so that they can be compared."""
 
@@ -179,6 +185,8 @@ def application_slice(config: Config, name: str, stage: str, temperature: float,
     match stage:
         case "predictors":
             return _picked(PredictorSettings, application)
+        case "range":
+            return _picked(RangeSettings, application)
         case "draw":
             experiment = config.model_of(name)
             seed = config.seed if experiment is None else config.experiments[experiment].seed

@@ -25,7 +25,7 @@ from rainshaft.data.regrid import Coarse
 
 Quantity = Literal["rain", "temperature", "other"]
 
-OF_NORMALISATION = ("static_maps", "valid", "rain_mean", "heavy_threshold", "extreme_threshold", "p99_wet")
+OF_NORMALISATION = ("static_maps", "valid")
 KINDS: dict[str, Kind] = {
     "latitude": "latitude/longitude",
     "grid_latitude": "rotated",
@@ -58,7 +58,7 @@ def domain_of(paths: Sequence[Path], normalisation: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Content of `domain.nc`: fine axes `lat`, `lon` and coarse axes `y`, `x` with their grid mapping, the axes `v`, `u`
-    of the context, `valid`, `elevation`, static maps, and the units and the quantity of each channel.
+    of the context, `valid`, static maps, and the units and the quantity of each channel.
     """
     with Fields(paths) as fields:
         ground = fields.ground
@@ -67,7 +67,7 @@ def domain_of(paths: Sequence[Path], normalisation: xr.Dataset) -> xr.Dataset:
     quantities = [str(source["quantity"]) for source in sources[1:]] or ["rain"]  # it is made from the rain
     of_channels, of_context = quantities[: ground.sizes["channel"]], quantities[ground.sizes["channel"] :]
     assert len(quantities) == len(names)
-    kept = ["channel_units", "context_units", "elevation", *(["crs"] if "crs" in ground else [])]
+    kept = ["channel_units", "context_units", *(["crs"] if "crs" in ground else [])]
     domain = ground[kept].merge(normalisation[list(OF_NORMALISATION)].drop_vars("time", errors="ignore"))
     domain = domain.drop_vars([name for name in domain.coords if "time" in domain[name].dims])
     domain["channel_quantity"] = "channel", np.array(of_channels, dtype=str), {"long_name": "kind of predictor"}

@@ -23,7 +23,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from rainshaft.application.change import short_units, table_of_change
 from rainshaft.application.indices import INDICES, Row
 from rainshaft.config.sections import Plots
-from rainshaft.figures.maps import _degrees, _Frame
+from rainshaft.figures.maps import MapFrame, degree_label
 from rainshaft.figures.style import INK, LINES, PALE, TRUTH, DatasetOrPath, open_source, panels, saved_figure
 
 SHOWN = ("mean", "sdii", "wet_days", "p98", "rx1day", "cdd")  # the maps, row by row
@@ -95,12 +95,12 @@ def change_maps(
             )
 
 
-def _frame(change: xr.Dataset, land: xr.DataArray | None) -> _Frame:
+def _frame(change: xr.Dataset, land: xr.DataArray | None) -> MapFrame:
     """Describe the grid of the maps."""
     in_degrees = str(change["lat"].attrs.get("units", "")).startswith("deg")
     kind = str(change.attrs.get("grid_kind", "latitude/longitude" if in_degrees else "projected"))
     grid = change[["lat", "lon"]].assign_attrs(grid_kind=kind)
-    return _Frame.of(grid if land is None else grid.assign(land=land))
+    return MapFrame.of(grid if land is None else grid.assign(land=land))
 
 
 def _window(change: xr.Dataset) -> tuple[slice, slice]:
@@ -120,7 +120,7 @@ def _levels(values: np.ndarray) -> np.ndarray:
     return step * np.arange(-STEPS, STEPS + 1)
 
 
-def _draw_change(axes: Axes, change: xr.Dataset, name: str, levels: np.ndarray, frame: _Frame) -> None:
+def _draw_change(axes: Axes, change: xr.Dataset, name: str, levels: np.ndarray, frame: MapFrame) -> None:
     """Draw the map of one index with its marks and its colour bar."""
     colours = matplotlib.colormaps["BrBG_r" if name in DRIER_IS_MORE else "BrBG"].resampled(2 * STEPS + 2)
     norm = BoundaryNorm(levels, colours.N, extend="both")
@@ -163,7 +163,7 @@ def _disagree(change: xr.Dataset, name: str) -> np.ndarray:
     return (change[f"{name}_agreement"] < AGREE).values & change[name].notnull().values
 
 
-def _lay_axes(axes: Axes, frame: _Frame, window: tuple[slice, slice]) -> None:
+def _lay_axes(axes: Axes, frame: MapFrame, window: tuple[slice, slice]) -> None:
     """Set the limits, the aspect and the ticks of a map."""
     limits = frame.extent(window)
     axes.set(xlim=limits[0], ylim=limits[1], aspect=frame.aspect)
@@ -171,7 +171,7 @@ def _lay_axes(axes: Axes, frame: _Frame, window: tuple[slice, slice]) -> None:
     for axis, ends in ((axes.xaxis, "EW"), (axes.yaxis, "NS")):
         axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         if frame.kind == "latitude/longitude":
-            axis.set_major_formatter(FuncFormatter(partial(_degrees, ends)))
+            axis.set_major_formatter(FuncFormatter(partial(degree_label, ends)))
 
 
 def _marks(change: xr.Dataset) -> dict[Any, str]:

@@ -19,7 +19,7 @@ from rainshaft.application.extrapolation import Row, percent, shares, table
 from rainshaft.config.sections import Plots
 from rainshaft.data.climate import CONTEXT, KINDS, Kind
 from rainshaft.data.units import length_in
-from rainshaft.figures.maps import _degrees, _edges, _Frame
+from rainshaft.figures.maps import MapFrame, cell_edges, degree_label
 from rainshaft.figures.style import INK, DatasetOrPath, open_source, panels, saved_figure
 
 LEVELS = (0.5, 1, 2, 5, 10, 20, 40)  # % of the days
@@ -82,7 +82,7 @@ def extrapolation_maps(
         bar.set_label("days beyond the range (%)")
 
 
-def _frame(found: xr.Dataset, kind: Kind, land: xr.DataArray | None) -> _Frame:
+def _frame(found: xr.Dataset, kind: Kind, land: xr.DataArray | None) -> MapFrame:
     """Describe the grid of a kind of predictors."""
     y, x = found[kind.y], found[kind.x]
     grid = own = str(found.attrs["grid_kind"])
@@ -90,15 +90,15 @@ def _frame(found: xr.Dataset, kind: Kind, land: xr.DataArray | None) -> _Frame:
         in_degrees = str(y.attrs.get("units", "degrees_north")).startswith("degree")
         grid = "latitude/longitude" if in_degrees else "projected"
     scale = length_in(y.attrs.get("units", "m"), "km") if grid == "projected" else 1.0
-    return _Frame(_edges(x) * scale, _edges(y) * scale, grid, scale, land if grid == own else None)
+    return MapFrame(cell_edges(x) * scale, cell_edges(y) * scale, grid, scale, land if grid == own else None)
 
 
-def _ratio(frame: _Frame) -> float:
+def _ratio(frame: MapFrame) -> float:
     """Height over width of a map."""
     return float(np.ptp(frame.y) * frame.aspect / np.ptp(frame.x))
 
 
-def _draw(axes: Axes, field: xr.DataArray, frame: _Frame) -> None:
+def _draw(axes: Axes, field: xr.DataArray, frame: MapFrame) -> None:
     axes.pcolormesh(frame.x, frame.y, 100 * field.values, cmap=SHARE_MAP, norm=SHARE_NORM)
     if frame.land is not None:
         lon, lat = (frame.land[axis].values * frame.scale for axis in ("lon", "lat"))
@@ -109,7 +109,7 @@ def _draw(axes: Axes, field: xr.DataArray, frame: _Frame) -> None:
     for axis, ends in ((axes.xaxis, "EW"), (axes.yaxis, "NS")):
         axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
         if frame.kind == "latitude/longitude":
-            axis.set_major_formatter(FuncFormatter(partial(_degrees, ends)))
+            axis.set_major_formatter(FuncFormatter(partial(degree_label, ends)))
 
 
 def _title(axes: Axes, name: str, row: Row | None) -> None:

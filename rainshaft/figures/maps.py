@@ -86,7 +86,7 @@ def sample_maps(
             ]
             row.append(("ensemble mean", drawn.mean("member")))
             rows.append(row)
-        frame = _Frame.of(truth)
+        frame = MapFrame.of(truth)
     width, height = PANEL * len(rows[0]) + 1.5, (frame.height + 0.27) * len(rows) + 0.5
     with saved_figure(path, width, height, settings) as figure:
         axes = figure.subplots(len(rows), len(rows[0]), squeeze=False)
@@ -129,7 +129,7 @@ def comparison_maps(
     if (coarse := _coarse_rain(truth)) is not None:
         panels.insert(0, ("coarse input", coarse))
     panels.append(("truth", truth["pr"]))
-    frame = _Frame.of(truth)
+    frame = MapFrame.of(truth)
     core = _core(truth["pr"], int(truth.attrs["factor"]))
     bands = -(-len(panels) // MOST_ACROSS)
     across = -(-len(panels) // bands)
@@ -167,7 +167,7 @@ def choose_days(means: Mapping[str, float], count: int) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Frame:
+class MapFrame:
     """The fine grid of the maps of a figure: cell edges in degrees or km, and the coast."""
 
     x: np.ndarray
@@ -178,13 +178,13 @@ class _Frame:
     land: xr.DataArray | None
 
     @classmethod
-    def of(cls, day: xr.Dataset) -> _Frame:
+    def of(cls, day: xr.Dataset) -> MapFrame:
         kind = str(day.attrs["grid_kind"])
         scale = length_in(day["lat"].attrs.get("units", "m"), "km") if kind == "projected" else 1.0
         land = day.get("land")
         if land is not None and float(land.min()) == float(land.max()):
             land = None
-        return cls(_edges(day["lon"]) * scale, _edges(day["lat"]) * scale, kind, scale, land)
+        return cls(cell_edges(day["lon"]) * scale, cell_edges(day["lat"]) * scale, kind, scale, land)
 
     @property
     def aspect(self) -> float:
@@ -206,7 +206,7 @@ class _Frame:
 def _draw_map(
     axes: Axes,
     field: xr.DataArray,
-    frame: _Frame,
+    frame: MapFrame,
     left: bool,
     bottom: bool,
     window: tuple[slice, slice] | None = None,
@@ -215,7 +215,11 @@ def _draw_map(
     y, x = (field[name] for name in field.dims)
     axes.patch.set(facecolor="0.93", edgecolor="0.78", hatch="////")
     axes.pcolormesh(
-        _edges(x) * frame.scale, _edges(y) * frame.scale, np.ma.masked_invalid(field), cmap=RAIN_MAP, norm=RAIN_NORM
+        cell_edges(x) * frame.scale,
+        cell_edges(y) * frame.scale,
+        np.ma.masked_invalid(field),
+        cmap=RAIN_MAP,
+        norm=RAIN_NORM,
     )
     if frame.land is not None:
         lon, lat = frame.land["lon"] * frame.scale, frame.land["lat"] * frame.scale
@@ -229,11 +233,11 @@ def _draw_map(
     for axis, ends in ((axes.xaxis, "EW"), (axes.yaxis, "NS")):
         axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
         if frame.kind == "latitude/longitude":
-            axis.set_major_formatter(FuncFormatter(partial(_degrees, ends)))
+            axis.set_major_formatter(FuncFormatter(partial(degree_label, ends)))
     axes.tick_params(labelleft=left, labelbottom=bottom)
 
 
-def _degrees(ends: str, value: float, _: int) -> str:
+def degree_label(ends: str, value: float, _: int) -> str:
     """Write a longitude or latitude; longitudes may run from 0 to 360."""
     value = (value + 180) % 360 - 180
     return f"{abs(value):g}°{ends[int(value < 0)] if value % 180 else ''}"
@@ -249,7 +253,7 @@ def _title(axes: Axes, name: str, field: xr.DataArray, weight: str = "normal") -
         axes.text(0.5, 1.03, text, transform=axes.transAxes, ha="center", va="bottom", fontsize=8, color=INK)
 
 
-def _rain_bar(figure: Figure, axes: np.ndarray, frame: _Frame) -> None:
+def _rain_bar(figure: Figure, axes: np.ndarray, frame: MapFrame) -> None:
     """Draw the colour bar of a figure of maps, and say what the axes are if they are not longitude and latitude."""
     words = {
         "projected": "easting and northing (km)",
@@ -284,7 +288,7 @@ def _core(rain: xr.DataArray, factor: int) -> tuple[slice, slice]:
     return slice(row, row + height), slice(column, column + width)
 
 
-def _edges(axis: xr.DataArray) -> np.ndarray:
+def cell_edges(axis: xr.DataArray) -> np.ndarray:
     """Find the cell edges of an axis of cell centres."""
     centres = axis.values.astype(float)
     half = np.diff(centres) / 2 if centres.size > 1 else np.array([0.5])

@@ -13,6 +13,7 @@ import rainshaft
 from rainshaft.application.card import Facts, write_card
 from rainshaft.application.downscale import downscale_year, finish_year
 from rainshaft.application.predictors import prepare_predictors
+from rainshaft.application.shell import downscale_files
 from rainshaft.cli import main
 from rainshaft.config.sections import Model, PredictorFiles
 from rainshaft.config.slices import SampleSettings
@@ -23,6 +24,7 @@ from rainshaft.errors import UserError
 from rainshaft.files import write_json, write_netcdf
 from rainshaft.models import folder as parts
 from rainshaft.models.kinds import build_model
+from rainshaft.models.noise import seeded
 from rainshaft.models.store import TrainedNetwork, load_model, save_model
 from rainshaft.sampling.sample import sample
 
@@ -60,8 +62,9 @@ def trained(folder, predictors=PREDICTORS):
     prepare_year(configured, YEAR, fields)
     normalisation = normalisation_of(fields, factor=FACTOR)
     model = build_model(Model(width=4, d_z=(2, 1), coarser_scales=1), normalisation, 0)
-    for network in model.networks:
-        torch.nn.init.normal_(network.out.weight, std=0.5)
+    with seeded(1):
+        for network in model.networks:
+            torch.nn.init.normal_(network.out.weight, std=0.5)
     home = folder / "model"
     home.mkdir()
     networks = [
@@ -180,7 +183,7 @@ def test_other_units_names_order_and_a_larger_domain_change_nothing(made, model)
     for name in ("lat", "lon"):
         changed[name].attrs["units"] = f"degrees_{'north' if name == 'lat' else 'east'}"
     rain = model.downscale(changed, members=3, seed=4, variables={"tp": "precipitation"})
-    np.testing.assert_allclose(rain.pr.sel(time=made[1].time).values, made[1].values, rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(rain.pr.sel(time=made[1].time).values, made[1].values, rtol=2e-2, atol=2e-2)
 
 
 # ------------------------------------------------------------------------------------------ calendars and ensembles
@@ -196,6 +199,7 @@ def test_any_calendar_is_kept(model, inputs, calendar):
     assert np.isfinite(rain.pr).all()
 
 
+@pytest.mark.filterwarnings("ignore:the predictors:UserWarning")  # of the tripled rain
 def test_each_realization_gets_members_of_its_own(model, inputs):
     few = inputs.isel(time=slice(10))
     several = few.expand_dims(number=[10, 20]).copy()
@@ -224,6 +228,23 @@ def test_unequal_ensembles_are_refused(model, inputs):
     wrong = few.assign(tp=few.tp.expand_dims(member=3), tas=few.tas.expand_dims(realization=2))
     with pytest.raises(UserError, match=r"3 of predictor tp, 2 of predictor tas"):
         model.downscale(wrong)
+
+
+# ------------------------------------------------------------------------------------------ what is doubted
+
+
+def test_predictors_beyond_the_training_range_are_doubted(made, model, inputs, tmp_path):
+    few = inputs.isel(time=slice(60))
+    warm = few.assign(tas=(few.tas + 6).assign_attrs(few.tas.attrs))
+    with pytest.warns(UserWarning, match=r"of tas beyond the training range .* cannot be trusted"):
+        model.downscale(warm, members=1)
+    for name, (ds, _) in PREDICTORS.items():
+        (ds + 6 if name == "tas" else ds).assign(
+            {name: lambda new, n=name, o=ds: new[n].assign_attrs(o[n].attrs)}
+        ).to_netcdf(tmp_path / f"{name}.nc")
+    files = [tmp_path / f"{name}.nc" for name in PREDICTORS]
+    words = downscale_files(made[0], files, tmp_path / "out.nc", 1, 1, {}, "cpu")
+    assert "WARNING: the predictors: found" in words
 
 
 # ------------------------------------------------------------------------------------------ what is refused

@@ -14,7 +14,6 @@ from fields import make_fields
 from rainshaft.application import indices
 from rainshaft.application.indices import (
     INDICES,
-    has_coarse_rain,
     indices_of_coarse_year,
     indices_of_observed_year,
     indices_of_year,
@@ -215,7 +214,6 @@ def test_coarse_rain_has_a_member_for_each_realization(tmp_path: Path) -> None:
     rain = np.zeros((365, 2, 2, 3))
     rain[10:14, 0], rain[20, 1, 1, 2] = 5, 50
     path = write_predictors(tmp_path / "p.nc", rain, days("2081-01-01", 365, "noleap"))
-    assert has_coarse_rain(path)
     found = indices_of_coarse_year(path)
     assert found["cwd"].dims == ("member", "lat", "lon")
     assert found["cwd"].values[0].tolist() == [[4] * 3] * 2
@@ -226,7 +224,6 @@ def test_coarse_rain_has_a_member_for_each_realization(tmp_path: Path) -> None:
 
 def test_predictors_without_rain_are_refused(tmp_path: Path) -> None:
     path = write_predictors(tmp_path / "p.nc", np.zeros((5, 1, 2, 2)), days("2081-01-01", 5), rain_channel="")
-    assert not has_coarse_rain(path)
     with pytest.raises(UserError, match="no channel of rain among tas, pr"):
         indices_of_coarse_year(path)
 

@@ -4,6 +4,7 @@
 localrules:
     freeze_application_config,
     describe_model,
+    judge_range,
 
 
 rule export_model:
@@ -101,6 +102,61 @@ rule prepare_application:
         "../scripts/prepare_application.py"
 
 
+rule measure_range:
+    input:
+        climate=of_model(model_folder.CLIMATE),
+        years=years_of("predictors"),
+    output:
+        sums="<results>/applications/{application}/range.nc",
+        table=report(
+            "<results>/applications/{application}/range.md",
+            caption="../report/range_table.rst",
+            category="Applications",
+            labels={"application": "{application}"},
+        ),
+        maps=report(
+            "<results>/applications/{application}/range.png",
+            caption="../report/range_maps.rst",
+            category="Applications",
+            labels={"application": "{application}"},
+        ),
+    log:
+        "<logs>/measure_range/{application}.log",
+    benchmark:
+        "<benchmarks>/measure_range/{application}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        code=code_of("measure_range"),
+    message:
+        "Comparing the predictors of {wildcards.application} with the range of the training days"
+    script:
+        "../scripts/measure_range.py"
+
+
+rule judge_range:
+    input:
+        config="<results>/applications/{application}/config/range.json",
+        sums=rules.measure_range.output.sums,
+    output:
+        judged="<results>/applications/{application}/range.json",
+    log:
+        "<logs>/judge_range/{application}.log",
+    benchmark:
+        "<benchmarks>/judge_range/{application}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    params:
+        code=code_of("judge_range"),
+    message:
+        "Judging whether the predictors of {wildcards.application} can be trusted"
+    script:
+        "../scripts/judge_range.py"
+
+
 rule downscale_year:
     input:
         config="<results>/applications/{application}/config/draw.json",
@@ -108,6 +164,8 @@ rule downscale_year:
         info=of_model(model_folder.INFO),
         domain=of_model(model_folder.DOMAIN),
         predictors=rules.prepare_application.output.predictors,
+        # a new year of an application draws no old year anew
+        in_range=ancient(rules.judge_range.output.judged),
     output:
         samples="<results>/applications/{application}/samples/{year}/{shard}.nc",
     log:
@@ -259,7 +317,6 @@ rule compare_applications:
     input:
         base=lambda wildcards: summaries(CONFIG.applications[wildcards.application].change_from),
         future=lambda wildcards: summaries(wildcards.application),
-        domain=of_model(model_folder.DOMAIN),
     output:
         change="<results>/applications/{application}/change.nc",
         table=report(

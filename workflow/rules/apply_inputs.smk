@@ -38,16 +38,17 @@ def facts_of(experiment):
     }
 
 
+def model_file(application, file):
+    """A file of the model that an application uses."""
+    experiment = CONFIG.model_of(application)
+    if experiment is None:
+        return str(Path(CONFIG.applications[application].model) / file)
+    return f"<results>/{experiment}/model/{file}"
+
+
 def of_model(file):
     """An input function: a file of the model that an application uses."""
-
-    def path(wildcards):
-        experiment = CONFIG.model_of(wildcards.application)
-        if experiment is None:
-            return str(Path(CONFIG.applications[wildcards.application].model) / file)
-        return f"<results>/{experiment}/model/{file}"
-
-    return path
+    return lambda wildcards: model_file(wildcards.application, file)
 
 
 @cache

@@ -52,8 +52,28 @@ def check_input():
                 settings = PrepareSettings(**dataset_slice(CONFIG, name, "prepare"))
                 for sentence in check_sources(settings, CONFIG.datasets[name].years):
                     print(f"{name}: {sentence}", file=sys.stderr)
+        check_applications()
     except UserError as error:
         sys.exit(f"The input cannot be used:\n{error}")
+
+
+def check_applications():
+    """Look at the headers of the files of applications. This needs the grid of the model, so the model must be there."""
+    if not CONFIG.applications:
+        return
+    import xarray as xr
+    from rainshaft.application.predictors import Input, sources_of
+    from rainshaft.data.domain import Domain
+    from rainshaft.data.rawfile import OpenFiles
+
+    for name, entry in CONFIG.applications.items():
+        path = Path(model_file(name, model_folder.DOMAIN).replace("<results>", CONFIG.results))
+        if path.exists():
+            domain = Domain(xr.load_dataset(path))
+            sources = sources_of(domain, entry.predictors, f"applications.{name}.predictors")
+            with OpenFiles() as files:
+                for sentence in Input(domain, sources, files).check(sorted(entry.years)):
+                    print(f"{name}: {sentence}", file=sys.stderr)
 
 
 def show_verdicts():
