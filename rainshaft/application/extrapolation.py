@@ -20,6 +20,8 @@ one year (in one case one winter) left out of the training:
 
 Smaller changes may pass: with 3 K added, 4 of the 11 single years of the western Mediterranean are above the
 limit. Rain has a long tail, so doubled rain is seldom beyond the range: of doubled winters of Iberia 1 to 7 %.
+
+The mean tells what the range of rain does not: a third of it or less.
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ MOST_TIMES_CHANCE = 5.0  # ASSUME, as the next three; see above
 SPELL = 5.0  # days beyond the range in a row
 MOST = 0.25  # a larger share is always too much, however short the training was
 OF_A_MONTH = 2.0  # a single month of a channel may be so many times further out, because there are many of them
+LEAST_DAYS = 60  # fewer days do not tell a mean
+OTHER_SIZE = 3.0  # factor between means of rain, as between coarse and fine rain before a training  # ASSUME
 DASH = "–"
 
 
@@ -63,7 +67,8 @@ def beyond(predictors: xr.Dataset, trained: xr.Dataset) -> xr.Dataset:
     chance alone puts beyond. For predictors, and with the prefix `context_` for the context, there are: `below` and
     `above` (month, channel), the values beyond either end; `distance` (month, channel), the sum of their distances from
     the range, in standard deviations of the month and cell in training; `farthest` (month, channel), the largest of
-    them; `map` (channel, y, x), the values beyond, by cell.
+    them; `map` (channel, y, x), the values beyond, by cell; `total` (channel, y, x), the sum of all values, and
+    `usual`, what it would be with the means of training.
 
     Raises
     ------
@@ -86,7 +91,7 @@ def beyond(predictors: xr.Dataset, trained: xr.Dataset) -> xr.Dataset:
         variables |= _of_kind(kind, predictors, trained)
         variables[kind.units] = predictors[kind.units].variable
     axes = {name: trained[name] for name in ("month", *(name for kind in KINDS for name in kind.cells))}
-    return xr.Dataset(variables, axes, {"grid_kind": trained.attrs["grid_kind"]})
+    return xr.Dataset(variables, axes, {name: trained.attrs[name] for name in ("grid_kind", "rain_channel")})
 
 
 def _of_kind(kind: Kind, predictors: xr.Dataset, trained: xr.Dataset) -> dict[str, Any]:
@@ -96,10 +101,11 @@ def _of_kind(kind: Kind, predictors: xr.Dataset, trained: xr.Dataset) -> dict[st
     below, above = (np.zeros((12, channels), int) for _ in range(2))
     distance, farthest = (np.zeros((12, channels)) for _ in range(2))
     cells = np.zeros((channels, height, width), int)
+    total, usual = (np.zeros((channels, height, width)) for _ in range(2))
     for channel in range(channels):
-        lowest, highest, std = (
+        lowest, highest, std, mean = (
             trained[f"{kind.prefix}{name}"].isel({kind.channel: channel}).values.astype("f8")
-            for name in ("minimum", "maximum", "std")
+            for name in ("minimum", "maximum", "std", "mean")
         )
         scale = _scale(std)
         for month, places in month_blocks(predictors):
@@ -114,9 +120,12 @@ def _of_kind(kind: Kind, predictors: xr.Dataset, trained: xr.Dataset) -> dict[st
             far = np.where(far > TOLERANCE, far, 0)
             cells[channel] += (far > 0).sum(0)
             distance[i, channel], farthest[i, channel] = far.sum(), far.max(initial=0)
+            total[channel] += here.sum(0, dtype="f8")
+            usual[channel] += len(here) * mean[i]
     by_month = {"below": below, "above": above, "distance": distance, "farthest": farthest}
     sums: dict[str, Any] = {f"{kind.prefix}{name}": (("month", kind.channel), sum_) for name, sum_ in by_month.items()}
-    return {**sums, f"{kind.prefix}map": (kind.cells, cells)}
+    maps = {"map": cells, "total": total, "usual": usual}
+    return {**sums, **{f"{kind.prefix}{name}": (kind.cells, of_cells) for name, of_cells in maps.items()}}
 
 
 def _scale(std: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -246,6 +255,8 @@ def judge(sums: xr.Dataset) -> str:
             f"{percent(row['share'])} of {row['channel']}{when} beyond the training range (at most "
             f"{percent(row['limit'])} expected), by up to {row['farthest']:.1f} standard deviations"
         )
+    if size := _other_size(sums):
+        found.append(size)
     if unseen := _unseen(sums):
         found.append(unseen)
     if not found:
@@ -296,6 +307,21 @@ def _cell(row: Row | None) -> str:
 def percent(share: float) -> str:
     """Write a share in per cent, with a digit more where it is small."""
     return f"{100 * share:.{1 if share < 0.0995 else 0}f} %"
+
+
+def _other_size(sums: xr.Dataset) -> str:
+    """Say where the mean of the coarse rain is another one; empty where it is not, or few days do not tell.
+
+    Rain has no lower end of its range that too little rain could pass.
+    """
+    values, rain = int(sums["values"].sum()), sums.attrs["rain_channel"]
+    if not rain or int(sums["days"].sum()) < LEAST_DAYS:
+        return ""
+    channel = list(sums["channel"].values).index(rain)
+    mean, usual = (float(sums[name].values[channel].mean()) / values for name in ("total", "usual"))
+    if usual / OTHER_SIZE < mean < usual * OTHER_SIZE:
+        return ""
+    return f"a mean of {mean:.3g} mm/day of {rain}, beside {usual:.3g} mm/day in the same months of the training"
 
 
 def _unseen(sums: xr.Dataset) -> str:

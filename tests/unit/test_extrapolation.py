@@ -182,3 +182,11 @@ def test_sums_survive_the_disk(trained, tmp_path):
     again = xr.load_dataset(tmp_path / "sums.nc")
     assert judge(again) == judge(sums)
     assert markdown(join([again, sums])).count("|") == markdown(sums).count("|")
+
+
+@pytest.mark.parametrize("factor", [1 / 24, 5])
+def test_rain_of_another_size_is_named(trained, factor):
+    assert "in the same months of the training" in judge(beyond(year(70, wetter=factor), trained))
+    assert not judge(beyond(year(70, wetter=1.5), trained))
+    few = year(70, wetter=factor).isel(time=slice(20))
+    assert "in the same months" not in judge(beyond(few, trained)), "a few days do not tell"
