@@ -183,7 +183,7 @@ demo() {
     fi
     echo
     cat "$comparison/console.txt"
-    printf '\nfigures     %s\ncomparison  %s\nreport      %s\n' "$results/*/visualizations/" "$comparison/" "$report"
+    printf '\nfigures     %s\nmodels      %s\ncomparison  %s\nreport      %s\n' "$results/*/visualizations/" "$results/*/model/" "$comparison/" "$report"
 }
 
 survey() { # survey WORD ARGS: the command `rainshaft` in the folder of the user

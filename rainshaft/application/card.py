@@ -122,7 +122,7 @@ def markdown(card: Mapping[str, Any]) -> str:
         "",
         "## Trained on",
         "",
-        f"Dataset {dataset['name']}. {dataset['description']}".strip(),
+        f"Dataset {dataset['name']}" + (f": {dataset['description']}" if dataset["description"] else "."),
         "",
         "| days | number | from | to |",
         "| --- | --- | --- | --- |",
@@ -145,7 +145,7 @@ def markdown(card: Mapping[str, Any]) -> str:
         "",
         *_table(card["scores"]),
         "",
-        "Values in brackets are 95 % intervals from resampled days.",
+        "Values in brackets are 90 % intervals from resampled days.",
         "",
         "## Limits",
         "",
@@ -207,4 +207,4 @@ def _value(score: Mapping[str, float | None] | None) -> str:
     if score is None or score["value"] is None:
         return ""
     low, high = score.get("low"), score.get("high")
-    return f"{score['value']:.3g}" + (f" ({low:.3g} to {high:.3g})" if low is not None and high is not None else "")
+    return f"{score['value']:.3f}" + (f" ({low:.3f} to {high:.3f})" if low is not None and high is not None else "")

@@ -343,7 +343,13 @@ def test_the_card_says_what_it_is(made, capsys):
     assert main(["describe", str(made[0])]) == 0
     text = capsys.readouterr().out
     assert text == (made[0] / parts.README).read_text(encoding="utf-8")
-    for words in ("1.5 (1.25 to 1.75)", "Doe et al. 2020", "CC-BY", "Rain of a valley.", "| hus | kg kg-1 | the whole"):
+    for words in (
+        "1.500 (1.250 to 1.750)",
+        "Doe et al. 2020",
+        "CC-BY",
+        "Rain of a valley.",
+        "| hus | kg kg-1 | the whole",
+    ):
         assert words in text
 
 

@@ -90,15 +90,20 @@ def test_chance_is_what_independent_values_give():
     one = xr.Dataset(
         {
             name: (("month", "channel", "y", "x"), np.where(np.arange(12)[:, None, None, None] == 0, found, np.nan))
-            for name, found in (("minimum", values.min(0)), ("maximum", values.max(0)), ("std", values.std(0)))
+            for name, found in {
+                "minimum": values.min(0),
+                "maximum": values.max(0),
+                "std": values.std(0),
+                "mean": values.mean(0),
+            }.items()
         }
         | {
             f"context_{name}": (("month", "context_channel", "v", "u"), np.empty((12, 0, 0, 0)))
-            for name in ("minimum", "maximum", "std")
+            for name in ("minimum", "maximum", "std", "mean")
         }
         | {"days": ("month", np.array([124] + [0] * 11))},
         {"month": range(1, 13)},
-        {"grid_kind": ""},
+        {"grid_kind": "", "rain_channel": ""},
     ).merge(climate[["channel_units", "context_units"]])
     one = one.assign_coords({name: climate[name] for name in ("y", "x", "v", "u")})
     row = row_of(beyond(new, one), "tas")
