@@ -38,10 +38,10 @@ LIMITS = (
     "It draws the rain of this domain on this grid, and of no other.",
     "It learned how rain goes with these predictors, with the biases of their source. Predictors of another source, "
     "such as a climate model, must be brought to that climate first.",
-    "It has not learned what lies beyond the range of its training days.",
+    "It has not learned what lies beyond the range of its training days. Each application is compared with it.",
     "Its scores hold for days like its test days.",
-    "Members of successive days are drawn independently, given the predictors.",
 )
+WITHOUT_MEMORY = "Members of successive days are drawn independently, given the predictors."
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def write_card(folder: Path, facts: Facts, normalisation: xr.Dataset, threshold:
             "pixel_threshold": threshold,
         },
         "scores": [_scores(path) for path in scores],
-        "limits": list(LIMITS),
+        "limits": [*LIMITS, *([] if facts.memory else [WITHOUT_MEMORY])],
         "licence": facts.licence,
         "citation": facts.citation,
     }

@@ -156,4 +156,4 @@ def test_a_fault_in_the_text_of_a_configuration_is_named_with_its_line(finished,
 def test_a_file_without_experiments_does_not_run_those_of_the_demo(finished, tmp_path):
     (tmp_path / "mine.yaml").write_text("seed: 2\n", encoding="utf-8")
     output = Project(finished.folder, str(tmp_path / "mine.yaml")).run("--dry-run", expect=1)
-    assert "experiments: missing" in output
+    assert "experiments: found none" in output
