@@ -218,9 +218,10 @@ tests() {
     check "snakefmt" snakefmt --check Snakefile workflow
     check "snakemake --lint" snakemake --lint
     if [ $# -gt 0 ]; then exec python -m pytest "$@"; fi
-    # Unit tests run side by side, each process with one thread: together they would slow each other down.
-    OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal tests/unit
-    exec python -m pytest tests/real tests/workflow tests/slurm
+    # Tests run side by side, each process with one thread: together they would slow each other down.
+    export OMP_NUM_THREADS=1
+    python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal tests/unit
+    exec python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup tests/real tests/workflow tests/slurm
 }
 
 word=${1:-help}

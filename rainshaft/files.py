@@ -10,6 +10,7 @@ import errno
 import glob
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 DISK_CHUNK_BYTES = 1_000_000  # of a chunk of a netCDF file, before compression; sets the days in a chunk
+DAYS_AT_ONCE = 16  # of an ensemble in memory, when it is copied
 PROBE_BYTES = 1_000_000  # written to find out whether a disk is full
 ENSEMBLE_LABELS = ("split", "category", "realization")  # what a day or a member may have beside its number
 RAIN_ATTRIBUTES = {
@@ -186,3 +188,39 @@ def write_ensemble(
                 rain[written - 1] = field
             if written != shape[0]:
                 raise RuntimeError(f"{path}: {written} fields for {shape[0]} days")
+
+
+def write_zarr(parts: Iterable[xr.Dataset], path: str | Path) -> None:
+    """Write an ensemble as a zarr store, one part of its days after the other; the store is whole or absent.
+
+    Parameters
+    ----------
+    parts
+        Rain `pr` (time, member, lat, lon), in the order of its days. Lazy rain is computed a few days at a time. The
+        attributes are those of the first part.
+    path
+        The store to write, a folder. One that is there is replaced.
+    """
+    import dask
+
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        for number, part in enumerate(parts):
+            days = part.drop_encoding().chunk(time=DAYS_AT_ONCE)
+            # format 2, because all tools read it
+            how: Any = {"append_dim": "time"} if number else {"zarr_format": 2, "encoding": _zarr_encoding(days)}
+            with dask.config.set(scheduler="single-threaded"):  # a network that draws them uses all cores itself
+                days.to_zarr(temporary, consolidated=True, **how)
+        shutil.rmtree(path, ignore_errors=True)
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _zarr_encoding(ensemble: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """Give a chunk to each day, since a later part may start on any day."""
+    time = {"units": "days since 1850-01-01", "dtype": "float64"}
+    return {"pr": {"chunks": (1, *ensemble["pr"].shape[1:])}, "time": time}

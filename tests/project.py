@@ -31,7 +31,7 @@ class Project:
 
     folder: Path
     configfile: str = "tiny.yaml"
-    snakemake: tuple[str, ...] = (sys.executable, "-m", "snakemake", "--cores", "2")
+    snakemake: tuple[str, ...] = (sys.executable, "-m", "snakemake", "--cores", "1")  # tests run side by side
 
     @property
     def results(self) -> Path:

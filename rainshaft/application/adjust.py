@@ -13,6 +13,7 @@ each day alone, so such a step harms it little.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -29,13 +30,14 @@ TRACE = 0.05  # mm/day; less rain than this is none (Cannon et al. 2015)
 MOST_CHANGE = 2.0  # factor between reference run and application, where the reference run has
 LITTLE_RAIN = 10 * TRACE  # less rain than this; the bounds of R package MBC by the author of the method
 MOST_FACTOR = 10.0  # of the means of rain in the method `delta`; larger ones come from deserts of one climate  # ASSUME
+MOST_YEARS_BETWEEN = 10  # reference and training days are then of one climate  # ASSUME
 TINY = 1e-6  # mm/day; keeps a quotient finite
 FULL = {"%": 100.0, "percent": 100.0, "1": 1.0}
 """units of a share to its largest value"""
 
 
 def adjust(
-    predictors: xr.Dataset, method: Method, trained: xr.Dataset, reference: xr.Dataset, own: xr.Dataset
+    predictors: xr.Dataset, method: Method, trained: xr.Dataset, reference: xr.Dataset, own: xr.Dataset | None = None
 ) -> xr.Dataset:
     """Bring predictors from the climate of a reference run to the climate in which a model was trained.
 
@@ -87,7 +89,9 @@ def adjust(
     Cannon, Sobie and Murdock 2015, doi:10.1175/JCLI-D-14-00754.1. Bounds of rain: R package MBC of A. J. Cannon.
     """
     climates = {"the training": trained, "the reference run": reference}
-    climates |= {"the application": own} if method == "quantile" else {}
+    if method == "quantile":
+        assert own is not None, "the method `quantile` compares with the climate of the application"
+        climates["the application"] = own
     for name, climate in climates.items():
         require_same_cells(predictors, climate, "predictors", f"the climate of {name}")
     _require_months(predictors, climates)
@@ -95,6 +99,27 @@ def adjust(
     for kind in KINDS:
         adjusted[kind.name] = predictors[kind.name].copy(data=_adjusted(predictors, kind, method, [*climates.values()]))
     return adjusted
+
+
+def require_period(years: Sequence[int], trained: Sequence[int], key: str) -> None:
+    """Refuse a reference run of another time than the training days.
+
+    The change from the reference to the application is kept. So a reference of a future time would remove it.
+
+    Parameters
+    ----------
+    years, trained
+        Years of the reference run, and of the record that the model was trained on.
+    key
+        Where the years of the reference stand in the configuration, for the message.
+    """
+    gap = max(min(years) - max(trained), min(trained) - max(years))
+    if gap > MOST_YEARS_BETWEEN:
+        raise UserError(
+            f"{key}: found {min(years)} to {max(years)}, expected years near those of the training, {min(trained)} to "
+            f"{max(trained)}: the reference shall have the climate that the training days had. Take these years from "
+            "the historical run of the climate model"
+        )
 
 
 def _require_months(predictors: xr.Dataset, climates: dict[str, xr.Dataset]) -> None:

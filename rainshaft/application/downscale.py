@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,7 @@ def downscale_year(
         log.info("%d days, %d members each", chosen.sizes["time"], members)
 
 
-def finish_year(samples: Sequence[Path], card: Path, path: Path, citation: str = "", files: Sequence[str] = ()) -> None:
+def finish_year(samples: Sequence[Path], card: Path, path: Path, attributes: Mapping[str, str]) -> None:
     """Write the rain of a year that users take away: without rain below the pixel threshold of the model.
 
     Parameters
@@ -111,18 +111,16 @@ def finish_year(samples: Sequence[Path], card: Path, path: Path, citation: str =
         The card of the model. It knows the threshold, and whom to cite.
     path
         The file to write.
-    citation
-        Whom to cite for the predictors.
-    files
-        The raw files of the predictors.
+    attributes
+        Provenance of the predictors. `citation`, whom to cite for them, is joined with that of the model.
     """
     described = json.loads(card.read_text(encoding="utf-8"))
-    cited = " ".join(text for text in (described["citation"], citation) if text)
-    attributes = {"model": described["name"], "references": cited, "license": described["licence"]}
-    attributes["input_files"] = "\n".join(files)
+    of_predictors = dict(attributes)
+    cited = " ".join(text for text in (described["citation"], of_predictors.pop("citation")) if text)
+    of_model = {"model": described["name"], "references": cited, "license": described["licence"]}
     with ExitStack() as stack:
         shards = [stack.enter_context(xr.open_dataset(file)) for file in samples]
-        write_above(shards, float(described["sampling"]["pixel_threshold"]), path, attributes)
+        write_above(shards, float(described["sampling"]["pixel_threshold"]), path, of_model | of_predictors)
 
 
 def coordinates(domain: Domain, days: xr.Dataset, settings: DrawSettings) -> xr.Dataset:

@@ -576,6 +576,19 @@ def _over_years(
 # -------------------------------------------------------------------------------------------- the table
 
 
+def of_season(summaries: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    """Keep the records that cover the season of the first one: indices of other months would not compare."""
+    (_, first), *_ = summaries.items()
+    season = usual_days(first["days"].values)
+    found = {}
+    for name, summary in summaries.items():
+        if overlap(usual_days(summary["days"].values), season) >= SAME_DAYS:
+            found[name] = summary
+        else:
+            log.warning(f"{name}: left out of the table, because it has other months than the application")
+    return found
+
+
 def table_of(summaries: Mapping[str, xr.Dataset]) -> list[Row]:
     """Lay the area means of several records side by side.
 

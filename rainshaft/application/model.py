@@ -205,11 +205,13 @@ def open_model(folder: str | Path, device: str = "auto") -> TrainedModel:
     )
 
 
-def provenance(card: Mapping[str, Any]) -> dict[str, str]:
+def provenance(card: Mapping[str, Any]) -> dict[str, Any]:
     """Give the attributes of a file that was made with a model: what made it, and whom to cite."""
     return {
         "source": f"rainshaft {card['rainshaft_version']}, model {card['name']}",
         "model_sha256": str(card["weights_sha256"]),
         "references": str(card["citation"]),
         "license": str(card["licence"]),
+        "temperature": float(card["sampling"]["temperature"]),
+        "memory": float(card["sampling"]["memory"]),
     }

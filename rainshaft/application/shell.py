@@ -5,11 +5,9 @@ Input: the folder of a model, and files with its predictors. Output: one netCDF 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import dask
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -23,7 +21,7 @@ from rainshaft.data.formats import variables_of
 from rainshaft.data.rawfile import OpenFiles
 from rainshaft.data.sources import Source
 from rainshaft.errors import UserError
-from rainshaft.files import write_ensemble
+from rainshaft.files import write_ensemble, write_zarr
 from rainshaft.sampling.draw import DAYS_AT_ONCE
 from rainshaft.sampling.threshold import above
 
@@ -72,7 +70,7 @@ def downscale_files(
         days = Input(model.domain, sources, files, _holders(sources, inputs)).read_all()
         doubt = model.out_of_range(days)
         if output.suffix == ".zarr":
-            _write_zarr(model.rain_of(days, settings), output)
+            write_zarr([model.rain_of(days, settings)], output)
         else:
             attributes = {"title": "downscaled rain", **provenance(model.card), "seed": seed}
             attributes["input_files"] = "\n".join(map(str, inputs))
@@ -105,16 +103,3 @@ def _rain(model: TrainedModel, days: xr.Dataset, settings: DrawSettings) -> Iter
     for start in range(0, days.sizes["time"], DAYS_AT_ONCE):
         part = days.isel(time=slice(start, start + DAYS_AT_ONCE)).load()
         yield from above(draw_days(model.chain, model.domain, part, settings), threshold)
-
-
-def _write_zarr(rain: xr.Dataset, path: Path) -> None:
-    """Write a zarr store; it is whole or absent."""
-    temporary = path.with_name(f".{path.name}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
-    encoding = {"pr": {"chunks": (1, *rain.pr.shape[1:])}}
-    try:
-        with dask.config.set(scheduler="single-threaded"):  # the networks use all cores themselves
-            rain.chunk(time=DAYS_AT_ONCE).to_zarr(temporary, encoding=encoding, zarr_format=2)  # which all tools read
-        temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -67,7 +67,7 @@ def load(raw: dict[str, Any], baselines: Sequence[str]) -> Config:
     _require_no_flipped_winds(config)
     _require_stopping_metric(config)
     _require_known_models(config)
-    return _replicated(config)
+    return _replicated(_with_predictors(config))
 
 
 def _require_plain_results(config: Config) -> None:
@@ -159,19 +159,30 @@ def _require_known_models(config: Config) -> None:
                     f"model {mine}; the change would be that of the models"
                 )
         if application.experiment is None:
+            if not application.predictors:
+                raise ConfigError(f"{key}.predictors: found none, expected the files of the predictors; add them")
             continue
         if application.experiment not in config.experiments:
             known = nearest(application.experiment, config.experiments)
             known = known or f"; the experiments are {', '.join(config.experiments) or 'none'}"
             raise ConfigError(f"{key}.experiment: no experiment is called {application.experiment!r}{known}")
         dataset = config.datasets[config.experiments[application.experiment].dataset]
-        needed = ["pr"] if dataset.predictors == "coarsened" else [p.label for p in dataset.predictors]
-        found = [p.label for p in application.predictors]
-        if sorted(found) != sorted(needed):
+        if not application.predictors and dataset.predictors == "coarsened":
             raise ConfigError(
-                f"{key}.predictors: found {', '.join(found)}, expected the predictors of the model, each once: "
-                f"{', '.join(needed)}. Write `name` beside a variable that your files call otherwise"
+                f"{key}.predictors: found none, and the dataset {config.experiments[application.experiment].dataset!r} "
+                "has `predictors: coarsened`, which needs observed rain; add the files of coarse rain"
             )
+        needed = ["pr"] if dataset.predictors == "coarsened" else [p.label for p in dataset.predictors]
+        runs = {"predictors": application.predictors} if application.predictors else {}
+        if application.reference is not None:
+            runs["reference.predictors"] = application.reference.predictors
+        for part, predictors in runs.items():
+            found = [p.label for p in predictors]
+            if sorted(found) != sorted(needed):
+                raise ConfigError(
+                    f"{key}.{part}: found {', '.join(found)}, expected the predictors of the model, each once: "
+                    f"{', '.join(needed)}. Write `name` beside a variable that your files call otherwise"
+                )
 
 
 def _with_defaults(raw: dict[str, Any], experiment: dict[str, Any]) -> dict[str, Any]:
@@ -179,6 +190,17 @@ def _with_defaults(raw: dict[str, Any], experiment: dict[str, Any]) -> dict[str,
     shared = {section: {**raw.get(section, {}), **experiment.get(section, {})} for section in SHARED_SECTIONS}
     seed = {"seed": raw["seed"]} if "seed" in raw else {}
     return {**seed, **experiment, **shared}
+
+
+def _with_predictors(config: Config) -> Config:
+    """Give an application without predictors those of the dataset of its experiment."""
+    applications = {}
+    for name, application in config.applications.items():
+        if not application.predictors and application.experiment is not None:
+            own = config.datasets[config.experiments[application.experiment].dataset].predictors
+            application = application.model_copy(update={"predictors": own})
+        applications[name] = application
+    return config.model_copy(update={"applications": applications})
 
 
 def _replicated(config: Config) -> Config:

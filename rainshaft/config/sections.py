@@ -34,6 +34,7 @@ RESERVED_NAMES = (
     "benchmarks",
 )  # folders that the workflow makes beside the experiments
 
+MOST_YEARS_OF_A_CLIMATE = 40  # a longer run has a trend that matters  # ASSUME
 NAME = r"^[a-z0-9]+(?:-[a-z0-9]+)*$"
 DAYS = r"^(heavy_only|split:(train|validation|test)|file:.+)$"
 CLOCK = r"^-?([01]\d|2[0-3]):[0-5]\d$"
@@ -564,6 +565,15 @@ class Plots(Section):
     """The figures have this many dots per inch."""
 
 
+class Reference(Section):
+    """The reference is the run of the same climate model over the period of the training, or one near it."""
+
+    years: tuple[StrictInt, ...] = Field(min_length=1)
+    """The climate of these years is compared with that of the training days. Thirty years are usual."""
+    predictors: tuple[PredictorFiles, ...] = Field(min_length=1)
+    """These files hold the predictors of that run, as in `predictors` of the application."""
+
+
 class Application(Section):
     """An application draws rain with a trained model for days that nobody observed."""
 
@@ -575,14 +585,21 @@ class Application(Section):
     """The model in this folder is used instead. It may have been trained elsewhere."""
     years: tuple[StrictInt, ...] = Field(min_length=1)
     """Rain is drawn for these years. Each one is a job. A year may be incomplete, and its calendar is kept."""
-    predictors: tuple[PredictorFiles, ...] = Field(min_length=1)
+    predictors: tuple[PredictorFiles, ...] = ()
     """These files hold the predictors of the model, under the names that the model knows. What they are (`quantity`,
     `context`) is known to the model. They may have an ensemble dimension; each of its realizations gets members of its
-    own."""
+    own. Without this key, they are those of the dataset of the experiment, for example in years without rain."""
     members: StrictInt = Field(10, ge=1)
     """This many members are drawn for each day, and for each realization of the input."""
     seed: StrictInt | None = Field(None, ge=0)
     """This is the seed of the members. Without it, the seed of the experiment is used."""
+    adjust: Literal["none", "delta", "quantile"] = "none"
+    """A climate model has a climate of its own, which the trained model takes for weather. `quantile` brings each
+    quantile of each cell and month to the climate of the training days, and keeps the change from the `reference`.
+    `delta` does so for the means alone. `none` is the default, because an adjustment needs a reference run, and because
+    predictors from the source of the training, such as a later year of the same reanalysis, need no adjustment."""
+    reference: Reference | None = None
+    """`adjust` compares this run with the training days."""
     out_of_range: Literal["refuse", "accept"] = "refuse"
     """Where too many values of a predictor lie beyond the range of the training days, `refuse` stops before anything is
     drawn. `accept` goes on, and a table and a map say where they lie."""
@@ -590,6 +607,9 @@ class Application(Section):
     """The indices are compared with those of this application, for example of a historical run with the same model."""
     shards: StrictInt = Field(1, ge=1, le=366)
     """This many jobs share the days of a year. The members do not depend on it."""
+    zarr: StrictBool = False
+    """The rain of all years is written into one zarr store, too. This needs the package zarr:
+    `pip install "rainshaft[zarr]"`."""
     citation: str = ""
     """Whom to cite for these predictors. It stands in each file of rain, beside the citation of the model."""
 
@@ -598,6 +618,20 @@ class Application(Section):
         if (self.experiment is None) == (self.model is None):
             found = "both" if self.model else "neither"
             raise ValueError(f"model: found {found} of `experiment` and `model`, expected one of them; write one")
+        if self.adjust != "none" and self.reference is None:
+            raise ValueError(
+                f"reference: found none with `adjust: {self.adjust}`, expected years and predictors of the same "
+                "climate model over the period of the training; add them"
+            )
+        if self.adjust == "none" and self.reference is not None:
+            raise ValueError("adjust: found `none` with a reference; write `adjust: quantile`, or remove `reference`")
+        span = max(self.years) - min(self.years) + 1
+        if self.adjust == "quantile" and span > MOST_YEARS_OF_A_CLIMATE:
+            raise ValueError(
+                f"years: found {span} years from {min(self.years)} to {max(self.years)} with `adjust: quantile`, "
+                f"expected at most {MOST_YEARS_OF_A_CLIMATE}: all years of an application count as one climate, and a "
+                "trend within them would be taken for weather; make one application for each period of some 30 years"
+            )
         return self
 
 

@@ -124,9 +124,15 @@ class TrialSettings(Section):
 
 
 class PredictorSettings(Section):
-    """What the predictors of an application depend on."""
+    """What the predictors of an application, or of its reference, depend on."""
 
     predictors: tuple[PredictorFiles, ...]
+
+
+class AdjustSettings(Section):
+    """How the predictors of an application are brought to the climate of the training days."""
+
+    adjust: Literal["delta", "quantile"]
 
 
 class RangeSettings(Section):
@@ -185,6 +191,11 @@ def application_slice(config: Config, name: str, stage: str, temperature: float,
     match stage:
         case "predictors":
             return _picked(PredictorSettings, application)
+        case "reference":
+            assert application.reference is not None  # only an application with a reference has this stage
+            return _picked(PredictorSettings, application.reference)
+        case "adjust":
+            return _picked(AdjustSettings, application)
         case "range":
             return _picked(RangeSettings, application)
         case "draw":

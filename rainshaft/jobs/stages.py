@@ -14,7 +14,9 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rainshaft import __version__
 from rainshaft.config.sections import Section
+from rainshaft.config.slices import DrawSettings
 
 AnySection = TypeVar("AnySection", bound=Section)
 
@@ -45,3 +47,30 @@ def read_slice(path: str | Path, settings: type[AnySection]) -> AnySection:
 def digest(*texts: str) -> str:
     """Give sixteen hexadecimal digits that change when a text changes."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+
+
+def provenance_of_members(
+    drawn_for: str, info: Path, frozen: Path, settings: DrawSettings, code: str
+) -> dict[str, Any]:
+    """Give the attributes of a file of members: what drew them, and how.
+
+    Parameters
+    ----------
+    drawn_for
+        The experiment or the application, in words.
+    info
+        `model.json` of the model.
+    frozen, settings
+        The frozen slice, and what it says.
+    code
+        The fingerprint of the code that draws.
+    """
+    return {
+        "source": f"rainshaft {__version__}, {drawn_for}",
+        "rainshaft_version": __version__,
+        "config_fingerprint": digest(frozen.read_text(encoding="utf-8"), code),
+        "model_sha256": json.loads(info.read_text(encoding="utf-8"))["weights_sha256"],
+        "seed": settings.seed,
+        "temperature": float(settings.temperature),
+        "memory": float(settings.memory),
+    }

@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 from rainshaft.config.slices import ThresholdSettings
 from rainshaft.data.conventions import VALIDATION
 from rainshaft.data.fields import Fields, dates_of
-from rainshaft.files import write_ensemble
+from rainshaft.files import DAYS_AT_ONCE, write_ensemble
 
 log = logging.getLogger("rainshaft")
 
 BIN_EDGES = np.concatenate([[0.0], np.geomspace(1e-3, 1e3, 2001)])  # mm/day, 0.7 % wide
-DAYS_AT_ONCE = 16
 
 
 def matching_threshold(shards: Sequence[xr.Dataset], paths: Sequence[Path], wet_threshold: float) -> float:

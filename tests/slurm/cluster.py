@@ -22,13 +22,13 @@ from pathlib import Path
 PORT = 17170  # of slurmctld; slurmdbd, the database and the nodes follow
 CONFIG = Path("/etc/slurm/slurm.conf")
 IMPATIENT = (sys.executable, str(Path(__file__).parent / "impatient.py"))
-THROUGH_SLURM = (  # arguments of Snakemake, after the targets; two processors here
+THROUGH_SLURM = (  # arguments of Snakemake, after the targets; one processor here, since other tests run meanwhile
     "--profile=profiles/slurm",
     "--slurm-init-seconds-before-status-checks=1",
     "--set-threads",
-    "train_model=2",
-    "sample_fields=2",
-    "trace_tradeoff=2",
+    "train_model=1",
+    "sample_fields=1",
+    "trace_tradeoff=1",
 )
 GPUS, CPUS = 1, 2  # of a node: one training at a time, since two side by side are many times slower
 NEEDED = ("slurmctld", "slurmd", "squeue", "munged")

@@ -61,9 +61,9 @@ def test_each_job_asks_for_what_its_rule_says(through_slurm):
         "prepare": ("2", "8000M", "90"),  # two years side by side, after the files are made
         "fit_normalisation": ("1", "4000M", "60"),
         "baselines": ("2", "8000M", "120"),  # two baselines side by side, then the scores
-        "train_model": ("2", "16000M", "240"),
+        "train_model": ("1", "16000M", "240"),
         "export_model": ("1", "4000M", "60"),
-        "sample_fields": ("2", "8000M", "120"),
+        "sample_fields": ("1", "8000M", "120"),
         "judge": ("2", "8000M", "150"),
         **dict.fromkeys(COMPARISON, ("1", "4000M", "30")),
     }

@@ -157,7 +157,7 @@ def test_members_of_the_workflow_rules_are_those_of_sampling(made, tmp_path):
     shards = [tmp_path / f"{i}.nc" for i in (1, 2)]
     for i, path in enumerate(shards, start=1):
         downscale_year(chain, domain, tmp_path / "predictors.nc", SETTINGS, path, {}, i, 2)
-    finish_year(shards, home / parts.CARD, tmp_path / "rain.nc", citation="Roe 2021", files=["a.nc"])
+    finish_year(shards, home / parts.CARD, tmp_path / "rain.nc", {"citation": "Roe 2021", "input_files": "a.nc"})
     with xr.open_dataset(tmp_path / "rain.nc") as rain:
         assert like(rain, made[1])
         assert rain.attrs["references"] == "Doe et al. 2020 Roe 2021"

@@ -89,7 +89,9 @@ def test_apptainer_definition_installs_all_requirements() -> None:
 def test_conda_environment_has_the_names_and_bounds_of_pyproject() -> None:
     environment = yaml.safe_load((ROOT / "workflow/envs/rainshaft.yaml").read_text(encoding="utf-8"))
     conda = requirements(environment["dependencies"])
-    wanted = {k: v for k, v in (NEEDED | EXTRAS["rainfarm"]).items() if k not in WORKFLOW_ONLY | NOT_ON_CONDA}
+    wanted = {
+        k: v for k, v in (NEEDED | EXTRAS["rainfarm"] | EXTRAS["zarr"]).items() if k not in WORKFLOW_ONLY | NOT_ON_CONDA
+    }
     wanted = {CONDA_NAMES.get(k, k): v for k, v in wanted.items()} | {
         "python": SpecifierSet(PROJECT["requires-python"])
     }

@@ -16,10 +16,18 @@ applications:
     years: [2002]
     members: 3
     shards: 2
-    predictors: &files
-      - {files: ["results/data/tiny/raw/pr_day_coarse_{year}.nc"], variable: pr}
-      - {files: ["results/data/tiny/raw/tas_day_coarse_{year}.nc"], variable: tas}
-  later: {experiment: calibrated, years: [2002], members: 2, change_from: again, predictors: *files}
+    zarr: true
+  later:
+    experiment: calibrated
+    years: [2002]
+    members: 2
+    change_from: again
+    adjust: quantile
+    reference:
+      years: [2002]
+      predictors:
+        - {files: ["results/data/tiny/raw/pr_day_coarse_{year}.nc"], variable: pr}
+        - {files: ["results/data/tiny/raw/tas_day_coarse_{year}.nc"], variable: tas}
 """
 ELSEWHERE = """
 results: results
@@ -56,7 +64,10 @@ def test_an_application_draws_the_members_of_the_experiment(applied):
         np.testing.assert_array_equal(rain.pr.sel(time=drawn.time).values, drawn.pr.values)
         assert rain.attrs["pixel_threshold"] == synth.attrs["pixel_threshold"]
         assert rain.attrs["model_sha256"] == synth.attrs["model_sha256"]
-        assert rain.attrs["input_files"].count("coarse_2002.nc") == 2
+        assert rain.attrs["input_files"] == "synthetic"
+        with xr.open_zarr(applied.results / "applications/again/rain.zarr") as store:
+            xr.testing.assert_equal(store.pr.load(), rain.pr.load())
+            assert store.attrs["model_sha256"] == rain.attrs["model_sha256"]
 
 
 def test_a_folder_that_travelled_draws_the_same_without_a_dataset(applied):
@@ -66,10 +77,31 @@ def test_a_folder_that_travelled_draws_the_same_without_a_dataset(applied):
     assert "tiny" in model.card["dataset"]["name"]
 
 
+def test_predictors_are_adjusted_to_the_climate_of_the_training(applied):
+    folder = applied.results / "applications/later"
+    before, after, trained = (
+        xr.load_dataset(path)
+        for path in (
+            folder / "predictors/2002.nc",
+            folder / "adjusted/2002.nc",
+            applied.results / "calibrated/model/climate.nc",
+        )
+    )
+    january = before.time.dt.month == 1
+    for channel in (0, 1):
+        error = [
+            abs(one.predictors.isel(channel=channel)[january].mean() - trained["mean"].isel(channel=channel)[0].mean())
+            for one in (before, after)
+        ]
+        assert error[1] < 0.2 * error[0]
+    with xr.open_dataset(folder / "rain/2002.nc") as rain:
+        assert rain.attrs["adjustment"].startswith("quantile, to the climate of the training days; reference run of 20")
+
+
 def test_indices_and_changes_are_tabulated_and_drawn(applied):
     folder = applied.results / "applications"
     table = (folder / "again/table.md").read_text(encoding="utf-8")
-    assert "| downscaled | coarse input |" in table
+    assert "| downscaled | coarse input | observed |" in table
     with (
         xr.open_dataset(folder / "again/rain/2002.nc") as rain,
         xr.open_dataset(folder / "again/indices/2002.nc") as year,
@@ -85,17 +117,18 @@ def test_indices_and_changes_are_tabulated_and_drawn(applied):
 def test_an_edit_reruns_what_it_touches(applied, tmp_path):
     assert applied.planned().rules == set()
     edits = {
-        "shards: 2\n    predictors": ("shards: 1\n    predictors", {"downscale_year", "finish_year"}),
+        "shards: 2\n    zarr": ("shards: 1\n    zarr", {"downscale_year", "finish_year"}),
+        "adjust: quantile": ("adjust: delta", {"adjust_predictors", "downscale_year", "finish_year"}),
         "pixel_threshold: auto": ("pixel_threshold: 0.3", {"finish_year"}),
     }
     for number, (old, (new, expected)) in enumerate(edits.items()):
         project = applied.copy(tmp_path / str(number))
         project.edit("tiny.yaml", old, new)
         rules = project.planned().rules
-        mine = {"prepare_application", "downscale_year", "finish_year", "export_model", "train_model"}
+        mine = {"prepare_application", "adjust_predictors", "downscale_year", "finish_year", "train_model"}
         assert rules & mine == expected
     project = applied.copy(tmp_path / "year")
-    project.edit("tiny.yaml", "years: [2002]\n    members", "years: [2001, 2002]\n    members")
+    project.edit("tiny.yaml", "years: [2002]\n    members: 3", "years: [2001, 2002]\n    members: 3")
     drawn = {message for message in project.planned().messages if message.startswith("Downscaling")}
     assert drawn == {f"Downscaling 2001 of again, part {i}-of-2" for i in (1, 2)}, "no old year is drawn anew"
 

@@ -41,7 +41,7 @@ def clone(tmp_path):
 
 
 def snakemake(*arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", "snakemake", "--cores", "2", *arguments)
+    return (sys.executable, "-m", "snakemake", "--cores", "1", *arguments)
 
 
 def test_a_clone_is_used_from_another_folder_and_stays_as_it_is(clone, tmp_path):

@@ -1,63 +1,9 @@
-# From a trained model to its folder, which travels, and to the rain of days that nobody observed.
+# From the files of an application to rain for days that nobody observed.
 
 
 localrules:
     freeze_application_config,
-    describe_model,
     judge_range,
-
-
-rule export_model:
-    input:
-        weights=rules.train_model.output.weights,
-        info=rules.train_model.output.info,
-        fields=fields,
-        normalisation=normalisation,
-    output:
-        weights="<results>/{experiment}/model/weights.safetensors",
-        info="<results>/{experiment}/model/model.json",
-        domain="<results>/{experiment}/model/domain.nc",
-        climate="<results>/{experiment}/model/climate.nc",
-    log:
-        "<logs>/export_model/{experiment}.log",
-    benchmark:
-        "<benchmarks>/export_model/{experiment}.jsonl"
-    conda:
-        "../envs/rainshaft.yaml"
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
-    params:
-        code=code_of("export_model"),
-    message:
-        "Exporting the model {wildcards.experiment}"
-    script:
-        "../scripts/export_model.py"
-
-
-rule describe_model:
-    input:
-        folder=[rules.export_model.output[name] for name in ("weights", "info", "domain", "climate")],
-        normalisation=normalisation,
-        thresholded=thresholded_of_model,
-        scores=scores_of_model,
-    output:
-        card="<results>/{experiment}/model/card.json",
-        readme="<results>/{experiment}/model/README.md",
-        manifest="<results>/{experiment}/model/manifest.json",
-    log:
-        "<logs>/describe_model/{experiment}.log",
-    benchmark:
-        "<benchmarks>/describe_model/{experiment}.jsonl"
-    conda:
-        "../envs/rainshaft.yaml"
-    params:
-        code=code_of("describe_model"),
-        facts=lambda wildcards: facts_of(wildcards.experiment),
-    message:
-        "Describing the model {wildcards.experiment}"
-    script:
-        "../scripts/describe_model.py"
 
 
 rule freeze_application_config:
@@ -79,15 +25,15 @@ rule freeze_application_config:
 
 rule prepare_application:
     input:
-        config="<results>/applications/{application}/config/predictors.json",
+        config="<results>/applications/{application}/config/{run}.json",
         domain=of_model(model_folder.DOMAIN),
-        raw=lambda wildcards: plain_files(files_of_application(wildcards.application, wildcards.year)),
+        raw=raw_of_run,
     output:
-        predictors="<results>/applications/{application}/predictors/{year}.nc",
+        predictors="<results>/applications/{application}/{run}/{year}.nc",
     log:
-        "<logs>/prepare_application/{application}/predictors/{year}.log",
+        "<logs>/prepare_application/{application}/{run}/{year}.log",
     benchmark:
-        "<benchmarks>/prepare_application/{application}/predictors/{year}.jsonl"
+        "<benchmarks>/prepare_application/{application}/{run}/{year}.jsonl"
     conda:
         "../envs/rainshaft.yaml"
     resources:
@@ -95,17 +41,69 @@ rule prepare_application:
         runtime=growing(60),
     params:
         code=code_of("prepare_application"),
-        stamps=lambda wildcards: stamps_of(files_of_application(wildcards.application, wildcards.year)),
+        key=lambda wildcards: key_of_run(wildcards.application, wildcards.run),
+        stamps=stamps_of_run,
     message:
-        "Preparing {wildcards.year} of {wildcards.application}"
+        "Preparing the {wildcards.run} of {wildcards.application}, {wildcards.year}"
     script:
         "../scripts/prepare_application.py"
+
+
+rule find_climate:
+    input:
+        years=lambda wildcards: years_of_run(wildcards.application, wildcards.run),
+    output:
+        climate="<results>/applications/{application}/climate/{run}.nc",
+    log:
+        "<logs>/find_climate/{application}/{run}.log",
+    benchmark:
+        "<benchmarks>/find_climate/{application}/{run}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        code=code_of("find_climate"),
+    message:
+        "Describing the climate of the {wildcards.run} of {wildcards.application}"
+    script:
+        "../scripts/find_climate.py"
+
+
+rule adjust_predictors:
+    input:
+        config="<results>/applications/{application}/config/adjust.json",
+        predictors="<results>/applications/{application}/predictors/{year}.nc",
+        trained=of_model(model_folder.CLIMATE),
+        reference="<results>/applications/{application}/climate/reference.nc",
+        own=own_climate,
+    output:
+        predictors="<results>/applications/{application}/adjusted/{year}.nc",
+    log:
+        "<logs>/adjust_predictors/{application}/{year}.log",
+    benchmark:
+        "<benchmarks>/adjust_predictors/{application}/{year}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        code=code_of("adjust_predictors"),
+    message:
+        "Adjusting {wildcards.year} of {wildcards.application} to the climate of the training days"
+    script:
+        "../scripts/adjust_predictors.py"
 
 
 rule measure_range:
     input:
         climate=of_model(model_folder.CLIMATE),
-        years=years_of("predictors"),
+        years=lambda wildcards: [
+            seen_by_model(wildcards.application, year)
+            for year in sorted(CONFIG.applications[wildcards.application].years)
+        ],
     output:
         sums="<results>/applications/{application}/range.nc",
         table=report(
@@ -163,7 +161,7 @@ rule downscale_year:
         weights=of_model(model_folder.WEIGHTS),
         info=of_model(model_folder.INFO),
         domain=of_model(model_folder.DOMAIN),
-        predictors=rules.prepare_application.output.predictors,
+        predictors=lambda wildcards: seen_by_model(wildcards.application, wildcards.year),
         # a new year of an application draws no old year anew
         in_range=ancient(rules.judge_range.output.judged),
     output:
@@ -204,159 +202,30 @@ rule finish_year:
         runtime=growing(60),
     params:
         code=code_of("finish_year"),
-        citation=lambda wildcards: CONFIG.applications[wildcards.application].citation,
-        files=lambda wildcards: [str(path) for path in files_of_application(wildcards.application, wildcards.year)],
+        attributes=lambda wildcards: origin_of_predictors(wildcards.application, wildcards.year),
     message:
         "Applying the pixel threshold to {wildcards.year} of {wildcards.application}"
     script:
         "../scripts/finish_year.py"
 
 
-rule find_indices:
+rule join_years:
     input:
-        rain=rules.finish_year.output.rain,
+        years=lambda wildcards: rain_of_years(wildcards.application),
     output:
-        indices="<results>/applications/{application}/indices/{year}.nc",
+        store=directory("<results>/applications/{application}/rain.zarr"),
     log:
-        "<logs>/find_indices/{application}/{year}.log",
+        "<logs>/join_years/{application}.log",
     benchmark:
-        "<benchmarks>/find_indices/{application}/{year}.jsonl"
+        "<benchmarks>/join_years/{application}.jsonl"
     conda:
         "../envs/rainshaft.yaml"
     resources:
         mem_mb=growing(4000),
-        runtime=growing(60),
+        runtime=growing(120),
     params:
-        code=code_of("find_indices"),
+        code=code_of("join_years"),
     message:
-        "Computing indices of {wildcards.year} of {wildcards.application}"
+        "Joining the years of {wildcards.application} in a zarr store"
     script:
-        "../scripts/find_indices.py"
-
-
-use rule find_indices as find_coarse_indices with:
-    input:
-        predictors=rules.prepare_application.output.predictors,
-    output:
-        indices="<results>/applications/{application}/coarse_indices/{year}.nc",
-    log:
-        "<logs>/find_coarse_indices/{application}/{year}.log",
-    benchmark:
-        "<benchmarks>/find_coarse_indices/{application}/{year}.jsonl"
-    message:
-        "Computing indices of the coarse rain of {wildcards.year} of {wildcards.application}"
-
-
-rule average_indices:
-    input:
-        years=years_of("indices"),
-    output:
-        summary="<results>/applications/{application}/indices.nc",
-    log:
-        "<logs>/average_indices/{application}.log",
-    benchmark:
-        "<benchmarks>/average_indices/{application}.jsonl"
-    conda:
-        "../envs/rainshaft.yaml"
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
-    params:
-        code=code_of("average_indices"),
-    message:
-        "Averaging the indices of {wildcards.application} over its years"
-    script:
-        "../scripts/average_indices.py"
-
-
-use rule average_indices as average_coarse_indices with:
-    input:
-        years=years_of("coarse_indices"),
-        like=rules.average_indices.output.summary,
-    output:
-        summary="<results>/applications/{application}/coarse_indices.nc",
-    log:
-        "<logs>/average_coarse_indices/{application}.log",
-    benchmark:
-        "<benchmarks>/average_coarse_indices/{application}.jsonl"
-    message:
-        "Averaging the indices of the coarse rain of {wildcards.application} over its years"
-
-
-localrules:
-    tabulate_application,
-
-
-rule tabulate_application:
-    input:
-        summaries=lambda wildcards: summaries(wildcards.application),
-    output:
-        table=report(
-            "<results>/applications/{application}/table.md",
-            caption="../report/application_table.rst",
-            category="Applications",
-            labels={"application": "{application}"},
-        ),
-        rows="<results>/applications/{application}/table.json",
-    log:
-        "<logs>/tabulate_application/{application}.log",
-    benchmark:
-        "<benchmarks>/tabulate_application/{application}.jsonl"
-    conda:
-        "../envs/rainshaft.yaml"
-    params:
-        code=code_of("tabulate_application"),
-        description=lambda wildcards: CONFIG.applications[wildcards.application].description,
-    message:
-        "Tabulating the indices of {wildcards.application}"
-    script:
-        "../scripts/tabulate_application.py"
-
-
-rule compare_applications:
-    input:
-        base=lambda wildcards: summaries(CONFIG.applications[wildcards.application].change_from),
-        future=lambda wildcards: summaries(wildcards.application),
-    output:
-        change="<results>/applications/{application}/change.nc",
-        table=report(
-            "<results>/applications/{application}/change.md",
-            caption="../report/change_table.rst",
-            category="Applications",
-            labels={"application": "{application}"},
-        ),
-        rows="<results>/applications/{application}/change.json",
-        maps=report(
-            "<results>/applications/{application}/change_maps.png",
-            caption="../report/change_maps.rst",
-            category="Applications",
-            labels={"application": "{application}"},
-        ),
-        area=report(
-            "<results>/applications/{application}/change_of_area.png",
-            caption="../report/change_of_area.rst",
-            category="Applications",
-            labels={"application": "{application}"},
-        ),
-    log:
-        "<logs>/compare_applications/{application}.log",
-    benchmark:
-        "<benchmarks>/compare_applications/{application}.jsonl"
-    conda:
-        "../envs/rainshaft.yaml"
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
-    params:
-        code=code_of("compare_applications"),
-        names=lambda wildcards: [CONFIG.applications[wildcards.application].change_from, wildcards.application],
-    message:
-        "Comparing {wildcards.application} with the application from which it changes"
-    script:
-        "../scripts/compare_applications.py"
-
-
-APPLICATIONS = [f"<results>/applications/{name}/table.md" for name in CONFIG.applications]
-APPLICATIONS += [
-    f"<results>/applications/{name}/change.md" for name, entry in CONFIG.applications.items() if entry.change_from
-]
+        "../scripts/join_years.py"

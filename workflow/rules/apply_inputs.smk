@@ -71,17 +71,97 @@ def drawing_of(application):
     return CONFIG.experiments[experiment].sampling.temperature, CONFIG.experiments[experiment].sampling.memory
 
 
+def runs_of(application):
+    """What an application reads: its predictors, and those of its reference if it has one."""
+    entry = CONFIG.applications[application]
+    return {"predictors": entry} | ({"reference": entry.reference} if entry.reference else {})
+
+
+def dataset_of_run(application, run):
+    """The dataset whose predictors an application takes; None where it names files of its own."""
+    experiment = CONFIG.model_of(application)
+    if run == "reference" or experiment is None:
+        return None
+    name = CONFIG.experiments[experiment].dataset
+    return name if CONFIG.applications[application].predictors == CONFIG.datasets[name].predictors else None
+
+
+def made_here(application, run):
+    """Whether the predictors of a run are synthetic, so that the workflow makes them."""
+    dataset = dataset_of_run(application, run)
+    return dataset is not None and CONFIG.datasets[dataset].synthetic is not None
+
+
+def key_of_run(application, run):
+    """Where the files of a run of an application stand in the configuration."""
+    if dataset := dataset_of_run(application, run):
+        return f"datasets.{dataset}.predictors"
+    return f"applications.{application}.{'' if run == 'predictors' else 'reference.'}predictors"
+
+
 @cache
-def files_of_application(application, year):
+def files_of_run(application, run, year):
     """The user's files of a year of an application. The folders are searched once, though several functions ask."""
     try:
         return [
             path
-            for i, files in enumerate(CONFIG.applications[application].predictors)
-            for path in files_of(predictor_source(files, f"applications.{application}.predictors.{i}"), int(year))
+            for i, files in enumerate(runs_of(application)[run].predictors)
+            for path in files_of(predictor_source(files, f"{key_of_run(application, run)}.{i}"), int(year))
         ]
     except UserError as error:
         sys.exit(f"The input cannot be used:\n{error}")
+
+
+def raw_of_run(wildcards):
+    """The files from which a year of an application is prepared: the user's, or the folder of the synthetic ones."""
+    name, run = wildcards.application, wildcards.run
+    if made_here(name, run):
+        return [f"<results>/data/{dataset_of_run(name, run)}/raw"]
+    return plain_files(files_of_run(name, run, wildcards.year))
+
+
+def stamps_of_run(wildcards):
+    """Digits that change when a raw file of the user is replaced; none for synthetic files."""
+    name, run = wildcards.application, wildcards.run
+    return "" if made_here(name, run) else stamps_of(files_of_run(name, run, wildcards.year))
+
+
+def years_of_run(application, run):
+    """The predictors of every year of a run of an application, as its files have them."""
+    years = sorted(runs_of(application)[run].years)
+    return [f"<results>/applications/{application}/{run}/{year}.nc" for year in years]
+
+
+def own_climate(wildcards):
+    """The climate of an application itself. The method `delta` does not need it."""
+    if CONFIG.applications[wildcards.application].adjust == "delta":
+        return []
+    return f"<results>/applications/{wildcards.application}/climate/predictors.nc"
+
+
+def seen_by_model(application, year):
+    """The predictors of a year as the model gets them."""
+    folder = "predictors" if CONFIG.applications[application].adjust == "none" else "adjusted"
+    return f"<results>/applications/{application}/{folder}/{year}.nc"
+
+
+def origin_of_predictors(application, year):
+    """What a file of rain says about its predictors: whom to cite, the files, and how they were adjusted."""
+    entry, synthetic = CONFIG.applications[application], made_here(application, "predictors")
+    found = {
+        "citation": entry.citation,
+        "input_files": "synthetic" if synthetic else "\n".join(map(str, files_of_run(application, "predictors", year))),
+    }
+    if entry.reference:
+        years = f"{min(entry.reference.years)} to {max(entry.reference.years)}"
+        found["adjustment"] = f"{entry.adjust}, to the climate of the training days; reference run of {years}"
+    return found
+
+
+def rain_of_years(application):
+    """The rain of every year of an application."""
+    years = sorted(CONFIG.applications[application].years)
+    return [f"<results>/applications/{application}/rain/{year}.nc" for year in years]
 
 
 def shards_of_year(wildcards):
@@ -93,6 +173,15 @@ def shards_of_year(wildcards):
     ]
 
 
+def years_of_training(application):
+    """The years of the record that the model of an application was trained on."""
+    experiment = CONFIG.model_of(application)
+    if experiment is None:
+        days = card_of_folder(application)["dataset"]["days"]["train"]
+        return [int(days[end][:4]) for end in ("first", "last")]
+    return CONFIG.datasets[CONFIG.experiments[experiment].dataset].years
+
+
 def has_coarse_rain(application):
     """Whether a predictor of the model of an application is coarse rain."""
     experiment = CONFIG.model_of(application)
@@ -101,15 +190,17 @@ def has_coarse_rain(application):
     return CONFIG.datasets[CONFIG.experiments[experiment].dataset].has_coarse_rain
 
 
-def years_of(folder):
-    """An input function: a path for every year of an application."""
-    return lambda wildcards: [
-        f"<results>/applications/{wildcards.application}/{folder}/{year}.nc"
-        for year in sorted(CONFIG.applications[wildcards.application].years)
-    ]
-
-
 def summaries(application):
     """The indices of an application over all years, and those of its coarse rain where it has some."""
-    names = ["indices", *(["coarse_indices"] if has_coarse_rain(application) else [])]
-    return [f"<results>/applications/{application}/{name}.nc" for name in names]
+    found = {"downscaled": f"<results>/applications/{application}/indices.nc"}
+    if has_coarse_rain(application):
+        found["coarse input"] = f"<results>/applications/{application}/coarse_indices.nc"
+    return found
+
+
+def summaries_to_tabulate(application):
+    """The indices of an application, and those of the observed rain of its model where this workflow has it."""
+    found = summaries(application)
+    if experiment := CONFIG.model_of(application):
+        found["observed"] = f"<results>/data/{CONFIG.experiments[experiment].dataset}/indices.nc"
+    return found

@@ -62,18 +62,27 @@ def check_applications():
     if not CONFIG.applications:
         return
     import xarray as xr
+    from rainshaft.application.adjust import require_period
     from rainshaft.application.predictors import Input, sources_of
     from rainshaft.data.domain import Domain
     from rainshaft.data.rawfile import OpenFiles
 
-    for name, entry in CONFIG.applications.items():
+    for name in CONFIG.applications:
         path = Path(model_file(name, model_folder.DOMAIN).replace("<results>", CONFIG.results))
-        if path.exists():
-            domain = Domain(xr.load_dataset(path))
-            sources = sources_of(domain, entry.predictors, f"applications.{name}.predictors")
-            with OpenFiles() as files:
-                for sentence in Input(domain, sources, files).check(sorted(entry.years)):
-                    print(f"{name}: {sentence}", file=sys.stderr)
+        if CONFIG.applications[name].zarr and not find_spec("zarr"):
+            raise UserError(
+                f"applications.{name}.zarr: found true, but the package zarr is not installed; install it where "
+                'Snakemake is (`pip install "rainshaft[zarr]"`), or write false'
+            )
+        for run, entry in runs_of(name).items():
+            if run == "reference":
+                require_period(entry.years, years_of_training(name), f"applications.{name}.reference.years")
+            if path.exists() and not made_here(name, run):
+                domain = Domain(xr.load_dataset(path))
+                sources = sources_of(domain, entry.predictors, key_of_run(name, run))
+                with OpenFiles() as files:
+                    for sentence in Input(domain, sources, files).check(sorted(entry.years)):
+                        print(f"{name}{' (reference)' if run == 'reference' else ''}: {sentence}", file=sys.stderr)
 
 
 def show_verdicts():

@@ -1,14 +1,12 @@
-import json
 from pathlib import Path
 
 import xarray as xr
 
-from rainshaft import __version__
 from rainshaft.application.downscale import downscale_year
 from rainshaft.config.slices import DrawSettings
 from rainshaft.data.domain import Domain
 from rainshaft.jobs.runtime import job
-from rainshaft.jobs.stages import digest, read_slice
+from rainshaft.jobs.stages import provenance_of_members, read_slice
 from rainshaft.models.device import choose_device
 from rainshaft.models.store import load_model
 
@@ -24,11 +22,9 @@ with job(snakemake.log[0], snakemake.threads):
         Path(snakemake.output.samples),
         attributes={
             "title": f"rain of {snakemake.wildcards.application}, {snakemake.wildcards.year}",
-            "source": f"rainshaft {__version__}, application {snakemake.wildcards.application}",
-            "rainshaft_version": __version__,
-            "config_fingerprint": digest(frozen.read_text(encoding="utf-8"), snakemake.params.code),
-            "model_sha256": json.loads(info.read_text(encoding="utf-8"))["weights_sha256"],
-            "seed": settings.seed,
+            **provenance_of_members(
+                f"application {snakemake.wildcards.application}", info, frozen, settings, snakemake.params.code
+            ),
         },
         shard=int(shard),
         shards=int(shards),

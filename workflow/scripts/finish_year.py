@@ -8,6 +8,5 @@ with job(snakemake.log[0], snakemake.threads):
         [Path(path) for path in snakemake.input.samples],
         Path(snakemake.input.card),
         Path(snakemake.output.rain),
-        citation=snakemake.params.citation,
-        files=snakemake.params.files,
+        snakemake.params.attributes,
     )

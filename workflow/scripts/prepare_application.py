@@ -12,7 +12,7 @@ with job(snakemake.log[0], snakemake.threads):
     prepare_predictors(
         Domain(xr.load_dataset(snakemake.input.domain)),
         read_slice(snakemake.input.config, PredictorSettings).predictors,
-        f"applications.{snakemake.wildcards.application}.predictors",
+        snakemake.params.key,
         int(snakemake.wildcards.year),
         Path(snakemake.output.predictors),
     )

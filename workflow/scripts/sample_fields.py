@@ -1,12 +1,10 @@
-import json
 from pathlib import Path
 
 import xarray as xr
 
-from rainshaft import __version__
 from rainshaft.config.slices import SampleSettings
 from rainshaft.jobs.runtime import job
-from rainshaft.jobs.stages import digest, read_slice
+from rainshaft.jobs.stages import provenance_of_members, read_slice
 from rainshaft.models.device import choose_device
 from rainshaft.models.store import load_model
 from rainshaft.sampling.sample import sample
@@ -22,12 +20,9 @@ with job(snakemake.log[0], snakemake.threads):
         paths=[Path(path) for path in snakemake.input.fields],
         normalisation=xr.load_dataset(snakemake.input.normalisation),
         path=Path(snakemake.output.samples),
-        attributes={
-            "source": f"rainshaft {__version__}, experiment {snakemake.wildcards.experiment}",
-            "rainshaft_version": __version__,
-            "config_fingerprint": digest(frozen.read_text(encoding="utf-8"), snakemake.params.code),
-            "model_sha256": json.loads(info.read_text(encoding="utf-8"))["weights_sha256"],
-        },
+        attributes=provenance_of_members(
+            f"experiment {snakemake.wildcards.experiment}", info, frozen, settings, snakemake.params.code
+        ),
         shard=int(shard),
         shards=int(shards),
     )

@@ -1,0 +1,6 @@
+from rainshaft.data.climate import climate_of
+from rainshaft.files import write_netcdf
+from rainshaft.jobs.runtime import job
+
+with job(snakemake.log[0], snakemake.threads):
+    write_netcdf(climate_of(snakemake.input.years), snakemake.output.climate)
