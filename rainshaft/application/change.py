@@ -23,8 +23,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from rainshaft.application.indices import (
-    INDICES,
+from rainshaft.application.indices import INDICES
+from rainshaft.application.summary import (
     SAME_DAYS,
     Row,
     grid_in_words,

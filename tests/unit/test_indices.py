@@ -17,10 +17,8 @@ from rainshaft.application.indices import (
     indices_of_coarse_year,
     indices_of_observed_year,
     indices_of_year,
-    markdown,
-    summary_of,
-    table_of,
 )
+from rainshaft.application.summary import markdown, of_season, summary_of, table_of
 from rainshaft.errors import UserError
 from rainshaft.files import write_netcdf
 
@@ -391,3 +389,15 @@ def test_markdown_lays_the_records_side_by_side(tmp_path: Path) -> None:
     assert lines[4].endswith("| – |"), "without a wet day there is no rain of wet days"
     assert "downscaled: 2 years, 730 days, 4 members, 6 cells" in text
     assert "In brackets" in text
+
+
+def test_a_record_of_another_season_is_left_out_of_the_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    year, winter = (
+        summary_of([indices_of_year(write_rain(tmp_path / f"{count}.nc", days("2001-01-01", count), np.ones(count)))])
+        for count in (365, 90)
+    )
+    assert list(of_season({"downscaled": year, "coarse input": year, "observed": winter})) == [
+        "downscaled",
+        "coarse input",
+    ]
+    assert "observed: left out of the table" in caplog.text

@@ -1,4 +1,4 @@
-from rainshaft.application.indices import summary_of
+from rainshaft.application.summary import summary_of
 from rainshaft.files import write_netcdf
 from rainshaft.jobs.runtime import job
 

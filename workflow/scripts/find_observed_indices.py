@@ -1,4 +1,5 @@
-from rainshaft.application.indices import indices_of_observed_year, summary_of
+from rainshaft.application.indices import indices_of_observed_year
+from rainshaft.application.summary import summary_of
 from rainshaft.files import write_netcdf
 from rainshaft.jobs.runtime import job
 

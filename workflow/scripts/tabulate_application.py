@@ -2,7 +2,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from rainshaft.application.indices import markdown, of_season, table_of
+from rainshaft.application.summary import markdown, of_season, table_of
 from rainshaft.files import atomic, write_json
 from rainshaft.jobs.runtime import job
 
