@@ -221,7 +221,7 @@ tests() {
     # Tests run side by side, each process with one thread: together they would slow each other down.
     export OMP_NUM_THREADS=1
     python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal tests/unit
-    exec python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup tests/real tests/workflow tests/slurm
+    exec python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile tests/real tests/workflow tests/slurm
 }
 
 word=${1:-help}

@@ -8,14 +8,6 @@ from project import Project, copy_project, recording
 from rainshaft.locks import Lock
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this step
-def pytest_collection_modifyitems(items):
-    """Keep the tests of a file in one process, which shares what they set up. There is one Slurm cluster at a time."""
-    for item in items:
-        group = "slurm" if item.path.parent.name == "slurm" else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Project:
     """The tiny workflow, run to its end. Do not edit it: use `project`."""
