@@ -16,26 +16,31 @@ from typing import Any
 
 import numpy as np
 import torch
+import xarray as xr
 import yaml
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from rainshaft.application.predictors import Input, sources_of
 from rainshaft.baselines import table as baselines
 from rainshaft.config.load import ConfigError, check_files, load
-from rainshaft.config.sections import Config, Dataset
+from rainshaft.config.sections import Application, Config, Dataset, Reference
 from rainshaft.config.slices import PrepareSettings
 from rainshaft.data.conventions import SPLITS
+from rainshaft.data.domain import Domain
 from rainshaft.data.prepare import YearPlan, days_as_written, plan_year
 from rainshaft.data.rawfile import OpenFiles
-from rainshaft.data.sources import InputError
+from rainshaft.data.sources import InputError, files_of, predictor_source
 from rainshaft.data.split import require_days, split_days
 from rainshaft.data.year import VariableYear
 from rainshaft.errors import UserError
+from rainshaft.models import folder as model_folder
 from rainshaft.survey.cost import Cost, Sizes, cost_of
 
 SAMPLED_YEARS = 3
 SAMPLED_DAYS = 8  # of each of these years
 DOUBTFUL_RATIO = 3.0  # between the means of coarse and fine rain
+TIMES_SMALLER = 3  # members on the disk than in memory; the more dry cells, the more  # ASSUME
 METHODS = {"nest": "means over whole cells", "linear": "interpolation", "conservative": "means by area"}
 USUAL_MISTAKES = {24.0: "hourly means taken for daily sums", 1000.0: "m for mm", 86400.0: "per second for per day"}
 
@@ -74,6 +79,9 @@ def check(path: Path) -> Report:
             report.lines += [f"dataset {name}: made from a seed; there is nothing to check", ""]
         else:
             _check_dataset(report, name, dataset, config)
+    if config:
+        for name in config.applications:
+            _check_application(report, name, config)
     return report
 
 
@@ -218,6 +226,54 @@ def _split(report: Report, survey: Survey, dataset: Dataset) -> dict[str, int]:
     words = ", ".join(f"{name} {count} days ({count / len(part):.0%})" for name, count in counts.items())
     report.lines += [f"split: {words}" + (f", {unused} days unused" if unused else ""), ""]
     return counts
+
+
+# ------------------------------------------------------------------------------------------ an application
+
+
+def _check_application(report: Report, name: str, config: Config) -> None:
+    """Look at the files of an application, and relate them to the grid of its model where the model is there."""
+    application, experiment = config.applications[name], config.model_of(name)
+    folder = Path(application.model or Path(config.results) / str(experiment) / "model")
+    if experiment is not None:
+        dataset = config.datasets[config.experiments[experiment].dataset]
+        if dataset.synthetic and application.predictors == dataset.predictors:
+            report.lines += [f"application {name}: made from a seed; there is nothing to check", ""]
+            return
+    domain = None
+    try:
+        if application.model or (folder / model_folder.DOMAIN).exists():
+            model_folder.require_whole(folder)
+            domain = Domain(xr.load_dataset(folder / model_folder.DOMAIN))
+    except UserError as error:
+        report.add_problems(error)
+        return
+    sentences: list[str] = []
+    runs: dict[str, Application | Reference] = {"predictors": application}
+    if application.reference is not None:
+        runs["reference.predictors"] = application.reference
+    for part, run in runs.items():
+        key = f"applications.{name}.{part}"
+        about = "reference: " if part.startswith("reference") else ""
+        try:
+            if domain is None:
+                for i, predictor in enumerate(run.predictors):
+                    source = predictor_source(predictor, f"{key}.{i}")
+                    for year in run.years:
+                        files_of(source, year)
+                sentences.append(f"{about}files of {len(run.years)} years are there; more is known when the model is")
+            else:
+                with OpenFiles() as files:
+                    found = Input(domain, sources_of(domain, run.predictors, key), files).check(sorted(run.years))
+                sentences += [about + sentence for sentence in found]
+        except UserError as error:
+            report.add_problems(error)
+    if domain is not None:
+        values = len(application.years) * 365 * application.members * domain.valid.size
+        sentences.append(
+            f"{application.members} members a day, some {size(4 * values / TIMES_SMALLER)} of rain for each realization"
+        )
+    report.lines += [f"application {name}:", *(f"  {sentence}" for sentence in sentences), ""]
 
 
 # ------------------------------------------------------------------------------------------ values of a few days

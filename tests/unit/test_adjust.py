@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from predictor_files import predictors_of
 
-from rainshaft.application.adjust import adjust
+from rainshaft.application.adjust import adjust, require_period
 from rainshaft.data.climate import climate_of
 from rainshaft.errors import UserError
 from rainshaft.files import write_netcdf
@@ -176,3 +176,11 @@ def test_missing_months_and_other_cells_are_refused(climate):
     moved = summer.assign_coords(y=summer["y"] + 1)
     with pytest.raises(UserError, match="axis y differs from that in the climate of the training"):
         adjust(moved, "delta", climate(summer), climate(summer), climate(summer))
+
+
+def test_a_reference_of_another_time_is_refused():
+    require_period(range(1995, 2015), range(2015, 2024), "applications.a.reference.years")
+    with pytest.raises(UserError, match=r"applications\.a\.reference\.years: found 2071 to 2100, expected years near"):
+        require_period(range(2071, 2101), range(1981, 2011), "applications.a.reference.years")
+    with pytest.raises(UserError, match="found 1850 to 1879"):
+        require_period(range(1850, 1880), range(1981, 2011), "applications.a.reference.years")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+import yaml
 from fields import normalisation_of
 from rawmakers import FACTOR, HEIGHT, WIDTH, YEAR, axis, coarse_file, days_of, rain_file, settings
 
@@ -27,6 +28,7 @@ from rainshaft.models.kinds import build_model
 from rainshaft.models.noise import seeded
 from rainshaft.models.store import TrainedNetwork, load_model, save_model
 from rainshaft.sampling.sample import sample
+from rainshaft.survey.report import check
 
 SETTINGS = SampleSettings(seed=4, members=3, days="split:train", temperature=0.8, memory=0.4, tile=512, device="cpu")
 THRESHOLD = 0.2
@@ -378,3 +380,21 @@ def test_axes_of_another_kind_travel_with_the_folder(tmp_path):
     prepare_predictors(domain, files, "p", YEAR, tmp_path / "p.nc")
     with xr.open_dataset(tmp_path / "p.nc") as found:
         np.testing.assert_array_equal(found.predictors.values[:, 0], expected)
+
+
+def test_check_looks_at_the_files_of_an_application_and_of_its_reference(made, tmp_path):
+    for name, (ds, _) in PREDICTORS.items():
+        ds.to_netcdf(tmp_path / f"{name}.nc")
+    predictors = [{"files": [str(tmp_path / f"{name}.nc")], "variable": name} for name in PREDICTORS]
+    application = {"model": str(made[0]), "years": [YEAR], "members": 4, "predictors": predictors}
+    config = tmp_path / "mine.yaml"
+    config.write_text(yaml.safe_dump({"applications": {"later": application}}), encoding="utf-8")
+    report = check(config)
+    assert not report.problems
+    assert any("365 days" in line for line in report.lines)
+    assert any("4 members a day" in line for line in report.lines)
+    missing = [{**predictors[0], "files": ["nowhere.nc"]}, *predictors[1:]]
+    application |= {"adjust": "delta", "reference": {"years": [YEAR], "predictors": missing}}
+    config.write_text(yaml.safe_dump({"applications": {"later": application}}), encoding="utf-8")
+    (problem,) = check(config).problems
+    assert problem.startswith("applications.later.reference.predictors.0.files: found no file for 'nowhere.nc'")

@@ -235,3 +235,43 @@ def test_free_mass_may_be_said_once_for_all_experiments(raw):
     raw["datasets"]["demo"]["predictors"][0]["quantity"] = "other"
     raw["model"] = {"conserve": "none"}
     assert all(experiment.model.conserve == "none" for experiment in load(raw, BASELINES).experiments.values())
+
+
+RUN = {"years": [2002], "predictors": [{"files": ["a.nc"], "variable": name} for name in ("pr", "tas")]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": None}, "model: found neither of `experiment` and `model`, expected one of them; write one"),
+        ({"experiment": "calibratd"}, "experiment: no experiment is called 'calibratd'; did you mean calibrated?"),
+        ({"model": "folder"}, "predictors: found none, expected the files of the predictors; add them"),
+        ({"change_from": "mine"}, "change_from: no other application is called 'mine'; the others are other"),
+        ({"change_from": "other"}, "expected an application of the model calibrated; the change would be that of"),
+        ({"experiment": "calibrated", "adjust": "delta"}, "reference: found none with `adjust: delta`, expected years"),
+        ({"experiment": "calibrated", "reference": RUN}, "adjust: found `none` with a reference; write"),
+        (
+            {"experiment": "calibrated", "adjust": "delta", "reference": RUN},
+            "reference.predictors: found pr, tas, expected the predictors of the model, each once: pr, tas, huss, ",
+        ),
+        (
+            {"experiment": "calibrated", "adjust": "quantile", "reference": RUN, "years": [2006, 2100]},
+            "years: found 95 years from 2006 to 2100 with `adjust: quantile`, expected at most 40",
+        ),
+    ],
+)
+def test_a_fault_of_an_application_is_named(raw, changes, message):
+    mine = {"experiment": "calibrated"} if "change_from" in changes else {}
+    other = {"model": "folder", "years": [2002], "predictors": RUN["predictors"]}
+    found = faults(raw, applications={"mine": {"years": [2002], **mine, **changes}, "other": other})
+    assert f"applications.mine.{message}" in found or message in found
+    assert len(found.splitlines()) == 1
+
+
+def test_predictors_of_an_application_are_those_of_its_dataset(raw):
+    raw["applications"] = {"later": {"experiment": "calibrated", "years": [2004]}}
+    loaded = load(raw, BASELINES)
+    assert loaded.applications["later"].predictors == loaded.datasets["demo"].predictors
+    raw["datasets"]["demo"]["predictors"] = "coarsened"
+    del raw["experiments"]["smooth-background"], raw["experiments"]["gradient-loss"]
+    assert "which needs observed rain; add the files of coarse rain" in faults(raw)
