@@ -12,8 +12,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +127,14 @@ def write_netcdf(dataset: xr.Dataset, path: str | Path) -> None:
         dataset.to_netcdf(temporary, engine="netcdf4", encoding=netcdf_encoding(dataset))
 
 
+def member_axis(members: int) -> xr.Variable:
+    """Give the coordinate that numbers the members of an ensemble."""
+    import numpy as np
+    import xarray as xr
+
+    return xr.Variable("member", np.arange(members, dtype="i4"), {"standard_name": "realization", "units": "1"})
+
+
 def write_ensemble(
     path: str | Path,
     days: xr.Dataset,
@@ -156,15 +165,21 @@ def write_ensemble(
     import numpy as np
     import xarray as xr
 
-    number = np.arange(members, dtype="i4")
-    coordinates = {"member": ("member", number, {"standard_name": "realization"})}
     axes, labels = ("time", "lat", "lon"), [name for name in ENSEMBLE_LABELS if name in days.variables]
-    header = xr.Dataset(coords={**{name: days[name] for name in (*axes, *labels)}, **coordinates})
+    if "realization" in labels and len(np.unique(days["realization"].values)) == 1:
+        labels.remove("realization")  # all members belong to it
+    coordinates = {**{name: days[name] for name in (*axes, *labels)}, "member": member_axis(members)}
+    header = xr.Dataset(coords=coordinates).reset_coords(labels)  # else they become an attribute of the file
+    begins = header["time"].dt.floor("D").to_index()
+    header["time_bnds"] = ("time", "bnds"), np.stack([begins, begins + timedelta(days=1)], axis=1)
+    header["time"].attrs["bounds"] = "time_bnds"
+    if header["time"].dtype != object:  # only a calendar of the real world can have leap seconds
+        header["time"].attrs["units_metadata"] = "leap_seconds: unknown"
     if "crs" in days.variables:
         header["crs"] = days["crs"]
     if beside is not None:
         header = header.merge(beside)
-    header.attrs = {"Conventions": "CF-1.11", **attributes}
+    header.attrs = {"Conventions": "CF-1.11", **{name: value for name, value in attributes.items() if value != ""}}
     header = header.drop_encoding()
     shape = (header.sizes["time"], members, header.sizes["lat"], header.sizes["lon"])
     with atomic(path) as temporary:
@@ -180,7 +195,7 @@ def write_ensemble(
                 chunksizes=(1, *shape[1:]),
                 fill_value=np.float32("nan"),
             )
-            rain.setncatts(RAIN_ATTRIBUTES | {"coordinates": " ".join(labels)})
+            rain.setncatts(RAIN_ATTRIBUTES | ({"coordinates": " ".join(labels)} if labels else {}))
             if "crs" in header:
                 rain.setncattr("grid_mapping", "crs")
             written = 0
@@ -190,16 +205,17 @@ def write_ensemble(
                 raise RuntimeError(f"{path}: {written} fields for {shape[0]} days")
 
 
-def write_zarr(parts: Iterable[xr.Dataset], path: str | Path) -> None:
+def write_zarr(parts: Iterable[xr.Dataset], path: str | Path, attributes: Mapping[str, Any]) -> None:
     """Write an ensemble as a zarr store, one part of its days after the other; the store is whole or absent.
 
     Parameters
     ----------
     parts
-        Rain `pr` (time, member, lat, lon), in the order of its days. Lazy rain is computed a few days at a time. The
-        attributes are those of the first part.
+        Rain `pr` (time, member, lat, lon), in the order of its days. Lazy rain is computed a few days at a time.
     path
         The store to write, a folder. One that is there is replaced.
+    attributes
+        Of the whole store.
     """
     import dask
 
@@ -209,7 +225,8 @@ def write_zarr(parts: Iterable[xr.Dataset], path: str | Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         for number, part in enumerate(parts):
-            days = part.drop_encoding().chunk(time=DAYS_AT_ONCE)
+            days = part.drop_encoding().drop_vars("pr").load().drop_attrs(deep=False).assign_attrs(attributes)
+            days["pr"] = part["pr"].drop_encoding().chunk(time=DAYS_AT_ONCE)
             # format 2, because all tools read it
             how: Any = {"append_dim": "time"} if number else {"zarr_format": 2, "encoding": _zarr_encoding(days)}
             with dask.config.set(scheduler="single-threaded"):  # a network that draws them uses all cores itself

@@ -1,6 +1,7 @@
 """The tiny workflow, run once for all tests."""
 
 import os
+import shutil
 
 import pytest
 from project import Project, copy_project, recording
@@ -29,6 +30,8 @@ def finished(tmp_path_factory) -> Project:
         (folder / "whole").touch()
         return project
     finally:
+        if not (folder / "whole").exists():  # so that each test tells what went wrong
+            shutil.rmtree(folder)
         lock.release()
 
 

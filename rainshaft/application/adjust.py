@@ -31,6 +31,7 @@ MOST_CHANGE = 2.0  # factor between reference run and application, where the ref
 LITTLE_RAIN = 10 * TRACE  # less rain than this; the bounds of R package MBC by the author of the method
 MOST_FACTOR = 10.0  # of the means of rain in the method `delta`; larger ones come from deserts of one climate  # ASSUME
 MOST_YEARS_BETWEEN = 10  # reference and training days are then of one climate  # ASSUME
+LEAST_DAYS = 20  # of a month in a climate; the mean and the quantiles of fewer days are weather  # ASSUME
 TINY = 1e-6  # mm/day; keeps a quotient finite
 FULL = {"%": 100.0, "percent": 100.0, "1": 1.0}
 """units of a share to its largest value"""
@@ -71,7 +72,7 @@ def adjust(
     Raises
     ------
     UserError
-        If cells or channels differ, or a climate has no days of a month that the predictors have.
+        If cells or channels differ, or a climate has fewer than 20 days of a month that the predictors have.
 
     Notes
     -----
@@ -113,22 +114,23 @@ def require_period(years: Sequence[int], trained: Sequence[int], key: str) -> No
     key
         Where the years of the reference stand in the configuration, for the message.
     """
-    gap = max(min(years) - max(trained), min(trained) - max(years))
-    if gap > MOST_YEARS_BETWEEN:
+    far = [year for year in years if not min(trained) - MOST_YEARS_BETWEEN <= year <= max(trained) + MOST_YEARS_BETWEEN]
+    if far:
         raise UserError(
             f"{key}: found {min(years)} to {max(years)}, expected years near those of the training, {min(trained)} to "
-            f"{max(trained)}: the reference shall have the climate that the training days had. Take these years from "
-            "the historical run of the climate model"
+            f"{max(trained)}: the reference shall have the climate that the training days had. Take years from "
+            f"{min(trained) - MOST_YEARS_BETWEEN} to {max(trained) + MOST_YEARS_BETWEEN} of the same climate model"
         )
 
 
 def _require_months(predictors: xr.Dataset, climates: dict[str, xr.Dataset]) -> None:
     for name, climate in climates.items():
         for month, places in month_blocks(predictors):
-            if not climate["days"].sel(month=month):
+            if (days := int(climate["days"].sel(month=month))) < LEAST_DAYS:
                 raise UserError(
-                    f"adjust: found {len(places)} days in {MONTH_NAMES[month - 1]}, but {name} has no day in this "
-                    "month, expected days to compare with; leave this month out of the predictors, or set adjust: none"
+                    f"adjust: found {len(places)} days in {MONTH_NAMES[month - 1]} to adjust, but {name} has {days} "
+                    f"days in this month, expected at least {LEAST_DAYS} to know its climate; leave this month out of "
+                    "the predictors, give more years, or set adjust: none"
                 )
 
 

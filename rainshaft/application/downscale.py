@@ -127,7 +127,7 @@ def coordinates(domain: Domain, days: xr.Dataset, settings: DrawSettings) -> xr.
     """Give the coordinates of the rain of some days: days, fine cells, and to which realization a member belongs."""
     belongs = np.repeat(days.realization.values, settings.members)
     found = xr.Dataset(coords={"time": days.time, "lat": domain.content.lat, "lon": domain.content.lon})
-    words = {"long_name": "realization of the input to which a member belongs"}
+    words = {"long_name": "realization of the input to which a member belongs", "units": "1"}
     found = found.assign_coords(realization=("member", belongs, words))
     return found.assign(crs=domain.content.crs) if "crs" in domain.content else found
 

@@ -122,13 +122,15 @@ def indices_of_year(rain_file: str | Path) -> xr.Dataset:
         return _of_year(rain, rain_file, {name: file.attrs[name] for name in CARRIED if name in file.attrs})
 
 
-def indices_of_observed_year(fields_file: str | Path) -> xr.Dataset:
+def indices_of_observed_year(fields_file: str | Path, valid: xr.DataArray) -> xr.Dataset:
     """Compute the indices of one year of observed rain, as `indices_of_year` does for members.
 
     Parameters
     ----------
     fields_file
         Canonical fields with pr(time, lat, lon) in mm/day.
+    valid
+        True for the cells (lat, lon) that take part, such as those of a model.
 
     Returns
     -------
@@ -137,7 +139,11 @@ def indices_of_observed_year(fields_file: str | Path) -> xr.Dataset:
     with xr.open_dataset(fields_file) as file:
         rain = _variable(file, "pr", ("time", "lat", "lon"), fields_file)
         _require_units(rain.attrs.get("units"), fields_file)
-        return _of_year(rain, fields_file, {"grid_kind": file.attrs["grid_kind"]})
+        return _of_year(
+            rain.where(xr.DataArray(valid.values, dims=("lat", "lon"))),
+            fields_file,
+            {"grid_kind": file.attrs["grid_kind"]},
+        )
 
 
 def indices_of_coarse_year(predictors_file: str | Path) -> xr.Dataset:

@@ -18,6 +18,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from rainshaft import __version__
 from rainshaft.application.downscale import coordinates, draw_days
 from rainshaft.application.extrapolation import beyond, judge
 from rainshaft.application.predictors import VALUES, Input
@@ -27,7 +28,7 @@ from rainshaft.data.domain import Channel, Domain
 from rainshaft.data.rawfile import OpenFiles
 from rainshaft.data.sources import InMemory, Source, predictor_source
 from rainshaft.errors import UserError, nearest
-from rainshaft.files import RAIN_ATTRIBUTES
+from rainshaft.files import RAIN_ATTRIBUTES, member_axis
 from rainshaft.models import folder as files
 from rainshaft.models.chain import Chain
 from rainshaft.models.device import choose_device
@@ -176,7 +177,7 @@ class TrainedModel:
         )
         found = coordinates(self.domain, days, settings)
         found["pr"] = pr.transpose("time", "member", "lat", "lon").assign_attrs(RAIN_ATTRIBUTES)
-        found = found.assign_coords(member=("member", np.arange(members, dtype="i4"), {"standard_name": "realization"}))
+        found = found.assign_coords(member=member_axis(members))
         found.attrs = {"Conventions": "CF-1.11", **provenance(self.card), "seed": settings.seed}
         return found
 
@@ -209,6 +210,7 @@ def provenance(card: Mapping[str, Any]) -> dict[str, Any]:
     """Give the attributes of a file that was made with a model: what made it, and whom to cite."""
     return {
         "source": f"rainshaft {card['rainshaft_version']}, model {card['name']}",
+        "history": f"rainshaft {__version__} drew members with the model {card['name']}",
         "model_sha256": str(card["weights_sha256"]),
         "references": str(card["citation"]),
         "license": str(card["licence"]),

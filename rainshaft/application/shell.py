@@ -70,7 +70,8 @@ def downscale_files(
         days = Input(model.domain, sources, files, _holders(sources, inputs)).read_all()
         doubt = model.out_of_range(days)
         if output.suffix == ".zarr":
-            write_zarr([model.rain_of(days, settings)], output)
+            rain = model.rain_of(days, settings)
+            write_zarr([rain], output, rain.attrs | {"input_files": "\n".join(map(str, inputs))})
         else:
             attributes = {"title": "downscaled rain", **provenance(model.card), "seed": seed}
             attributes["input_files"] = "\n".join(map(str, inputs))

@@ -282,15 +282,18 @@ def _over_years(
 
 
 def of_season(summaries: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
-    """Keep the records that cover the season of the first one: indices of other months would not compare."""
+    """Keep the records that cover the season of the first one: indices of other days would not compare.
+
+    A record without indices is left out, too.
+    """
     (_, first), *_ = summaries.items()
     season = usual_days(first["days"].values)
     found = {}
     for name, summary in summaries.items():
-        if overlap(usual_days(summary["days"].values), season) >= SAME_DAYS:
+        if "days" in summary and overlap(usual_days(summary["days"].values), season) >= SAME_DAYS:
             found[name] = summary
         else:
-            log.warning(f"{name}: left out of the table, because it has other months than the application")
+            log.warning(f"{name}: left out of the table, because its years have other days than the application")
     return found
 
 

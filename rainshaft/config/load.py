@@ -158,6 +158,12 @@ def _require_known_models(config: Config) -> None:
                     f"{key}.change_from: found {base!r}, which uses the model {other}, expected an application of the "
                     f"model {mine}; the change would be that of the models"
                 )
+            adjusted = [(one.adjust, one.reference) for one in (application, config.applications[base])]
+            if adjusted[0] != adjusted[1]:
+                raise ConfigError(
+                    f"{key}.change_from: found {base!r} with `adjust: {adjusted[1][0]}`, expected the `adjust` and the "
+                    f"`reference` of {name!r}, `adjust: {adjusted[0][0]}`; the change would be that of the adjustment"
+                )
         if application.experiment is None:
             if not application.predictors:
                 raise ConfigError(f"{key}.predictors: found none, expected the files of the predictors; add them")

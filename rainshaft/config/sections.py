@@ -262,8 +262,7 @@ class Dataset(Section):
 
     @model_validator(mode="after")
     def _years_fit(self) -> Dataset:
-        if len(set(self.years)) != len(self.years):
-            raise ValueError(f"years: found a year twice in {list(self.years)}; write each year once")
+        _require_each_year_once(self.years)
         if self.split.by == "years":
             used = {*self.split.train, *self.split.validation, *self.split.test}
             begun = {year + 1 for year in self.years} if self.split.year_begins > 1 else set()
@@ -565,6 +564,22 @@ class Plots(Section):
     """The figures have this many dots per inch."""
 
 
+def _require_each_year_once(years: tuple[int, ...]) -> None:
+    if len(set(years)) != len(years):
+        raise ValueError(f"years: found a year twice in {list(years)}; write each year once")
+
+
+def _require_years_of_a_climate(years: tuple[int, ...]) -> None:
+    """Refuse a period with a trend: all its years count as one climate."""
+    _require_each_year_once(years)
+    if (span := max(years) - min(years) + 1) > MOST_YEARS_OF_A_CLIMATE:
+        raise ValueError(
+            f"years: found {span} years from {min(years)} to {max(years)}, expected at most {MOST_YEARS_OF_A_CLIMATE}: "
+            "`adjust` takes all of them for one climate, and their trend for weather; take a period of some 30 years. "
+            "For a century, make one application for each period"
+        )
+
+
 class Reference(Section):
     """The reference is the run of the same climate model over the period of the training, or one near it."""
 
@@ -572,6 +587,11 @@ class Reference(Section):
     """The climate of these years is compared with that of the training days. Thirty years are usual."""
     predictors: tuple[PredictorFiles, ...] = Field(min_length=1)
     """These files hold the predictors of that run, as in `predictors` of the application."""
+
+    @model_validator(mode="after")
+    def _years_fit(self) -> Reference:
+        _require_years_of_a_climate(self.years)
+        return self
 
 
 class Application(Section):
@@ -625,13 +645,9 @@ class Application(Section):
             )
         if self.adjust == "none" and self.reference is not None:
             raise ValueError("adjust: found `none` with a reference; write `adjust: quantile`, or remove `reference`")
-        span = max(self.years) - min(self.years) + 1
-        if self.adjust == "quantile" and span > MOST_YEARS_OF_A_CLIMATE:
-            raise ValueError(
-                f"years: found {span} years from {min(self.years)} to {max(self.years)} with `adjust: quantile`, "
-                f"expected at most {MOST_YEARS_OF_A_CLIMATE}: all years of an application count as one climate, and a "
-                "trend within them would be taken for weather; make one application for each period of some 30 years"
-            )
+        _require_each_year_once(self.years)
+        if self.adjust == "quantile":
+            _require_years_of_a_climate(self.years)
         return self
 
 

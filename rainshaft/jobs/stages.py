@@ -67,6 +67,7 @@ def provenance_of_members(
     """
     return {
         "source": f"rainshaft {__version__}, {drawn_for}",
+        "history": f"rainshaft {__version__} drew members for {drawn_for}",
         "rainshaft_version": __version__,
         "config_fingerprint": digest(frozen.read_text(encoding="utf-8"), code),
         "model_sha256": json.loads(info.read_text(encoding="utf-8"))["weights_sha256"],

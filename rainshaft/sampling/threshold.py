@@ -86,6 +86,8 @@ def write_above(
 
     days = xr.concat([shard.drop_vars("pr") for shard in shards], "time", coords="minimal", compat="override")
     attributes = {**shards[0].attrs, "pixel_threshold": float(threshold), **(attributes or {})}
+    done = [shards[0].attrs.get("history", ""), f"rain below {threshold:.3g} mm/day set to 0"]
+    attributes["history"] = "; ".join(filter(None, done))
     write_ensemble(path, days, shards[0].sizes["member"], thresholded(), attributes)
 
 

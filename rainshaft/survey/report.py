@@ -16,25 +16,22 @@ from typing import Any
 
 import numpy as np
 import torch
-import xarray as xr
 import yaml
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from rainshaft.application.predictors import Input, sources_of
+from rainshaft.application.checks import check_application
 from rainshaft.baselines import table as baselines
 from rainshaft.config.load import ConfigError, check_files, load
-from rainshaft.config.sections import Application, Config, Dataset, Reference
+from rainshaft.config.sections import Config, Dataset
 from rainshaft.config.slices import PrepareSettings
 from rainshaft.data.conventions import SPLITS
-from rainshaft.data.domain import Domain
 from rainshaft.data.prepare import YearPlan, days_as_written, plan_year
 from rainshaft.data.rawfile import OpenFiles
-from rainshaft.data.sources import InputError, files_of, predictor_source
+from rainshaft.data.sources import InputError
 from rainshaft.data.split import require_days, split_days
 from rainshaft.data.year import VariableYear
 from rainshaft.errors import UserError
-from rainshaft.models import folder as model_folder
 from rainshaft.survey.cost import Cost, Sizes, cost_of
 
 SAMPLED_YEARS = 3
@@ -233,41 +230,12 @@ def _split(report: Report, survey: Survey, dataset: Dataset) -> dict[str, int]:
 
 def _check_application(report: Report, name: str, config: Config) -> None:
     """Look at the files of an application, and relate them to the grid of its model where the model is there."""
-    application, experiment = config.applications[name], config.model_of(name)
-    folder = Path(application.model or Path(config.results) / str(experiment) / "model")
-    if experiment is not None:
-        dataset = config.datasets[config.experiments[experiment].dataset]
-        if dataset.synthetic and application.predictors == dataset.predictors:
-            report.lines += [f"application {name}: made from a seed; there is nothing to check", ""]
-            return
-    domain = None
+    application = config.applications[name]
     try:
-        if application.model or (folder / model_folder.DOMAIN).exists():
-            model_folder.require_whole(folder)
-            domain = Domain(xr.load_dataset(folder / model_folder.DOMAIN))
+        domain, sentences = check_application(config, name)
     except UserError as error:
         report.add_problems(error)
         return
-    sentences: list[str] = []
-    runs: dict[str, Application | Reference] = {"predictors": application}
-    if application.reference is not None:
-        runs["reference.predictors"] = application.reference
-    for part, run in runs.items():
-        key = f"applications.{name}.{part}"
-        about = "reference: " if part.startswith("reference") else ""
-        try:
-            if domain is None:
-                for i, predictor in enumerate(run.predictors):
-                    source = predictor_source(predictor, f"{key}.{i}")
-                    for year in run.years:
-                        files_of(source, year)
-                sentences.append(f"{about}files of {len(run.years)} years are there; more is known when the model is")
-            else:
-                with OpenFiles() as files:
-                    found = Input(domain, sources_of(domain, run.predictors, key), files).check(sorted(run.years))
-                sentences += [about + sentence for sentence in found]
-        except UserError as error:
-            report.add_problems(error)
     if domain is not None:
         values = len(application.years) * 365 * application.members * domain.valid.size
         sentences.append(

@@ -169,10 +169,14 @@ def test_realizations_and_years_are_adjusted_alike(climate):
 def test_missing_months_and_other_cells_are_refused(climate):
     summer = predictors_of({name: field[:30] for name, field in weather().items()}, start="2081-06-01")
     winter = climate(predictors_of(weather()))
-    with pytest.raises(UserError, match="30 days in June, but the training has no day in this month"):
+    with pytest.raises(UserError, match="30 days in June to adjust, but the training has 0 days in this month"):
         adjust(summer, "delta", winter, climate(summer), winter)
-    with pytest.raises(UserError, match="30 days in June, but the reference run has no day in this month"):
+    with pytest.raises(UserError, match="30 days in June to adjust, but the reference run has 0 days in this month"):
         adjust(summer, "quantile", climate(summer), winter, climate(summer))
+    short = climate(predictors_of({name: field[:9] for name, field in weather().items()}, start="2081-06-01"))
+    for climates in ((short, climate(summer)), (climate(summer), short)):
+        with pytest.raises(UserError, match="has 9 days in this month, expected at least 20 to know its climate"):
+            adjust(summer, "delta", *climates)
     moved = summer.assign_coords(y=summer["y"] + 1)
     with pytest.raises(UserError, match="axis y differs from that in the climate of the training"):
         adjust(moved, "delta", climate(summer), climate(summer), climate(summer))
@@ -182,5 +186,7 @@ def test_a_reference_of_another_time_is_refused():
     require_period(range(1995, 2015), range(2015, 2024), "applications.a.reference.years")
     with pytest.raises(UserError, match=r"applications\.a\.reference\.years: found 2071 to 2100, expected years near"):
         require_period(range(2071, 2101), range(1981, 2011), "applications.a.reference.years")
+    with pytest.raises(UserError, match="Take years from 1971 to 2020 of the same climate model"):
+        require_period([1990, 2021], range(1981, 2011), "applications.a.reference.years")
     with pytest.raises(UserError, match="found 1850 to 1879"):
         require_period(range(1850, 1880), range(1981, 2011), "applications.a.reference.years")

@@ -256,8 +256,13 @@ RUN = {"years": [2002], "predictors": [{"files": ["a.nc"], "variable": name} for
         ),
         (
             {"experiment": "calibrated", "adjust": "quantile", "reference": RUN, "years": [2006, 2100]},
-            "years: found 95 years from 2006 to 2100 with `adjust: quantile`, expected at most 40",
+            "years: found 95 years from 2006 to 2100, expected at most 40: `adjust` takes all of them for one climate",
         ),
+        (
+            {"experiment": "calibrated", "adjust": "delta", "reference": RUN | {"years": [1850, 2001]}},
+            "reference.years: found 152 years from 1850 to 2001, expected at most 40",
+        ),
+        ({"experiment": "calibrated", "years": [2002, 2002]}, "years: found a year twice in [2002, 2002]; write each"),
     ],
 )
 def test_a_fault_of_an_application_is_named(raw, changes, message):
@@ -275,3 +280,13 @@ def test_predictors_of_an_application_are_those_of_its_dataset(raw):
     raw["datasets"]["demo"]["predictors"] = "coarsened"
     del raw["experiments"]["smooth-background"], raw["experiments"]["gradient-loss"]
     assert "which needs observed rain; add the files of coarse rain" in faults(raw)
+
+
+def test_a_change_of_the_adjustment_is_no_change_of_the_climate(raw):
+    files = [one | {"files": ["a.nc"]} for one in raw["datasets"]["demo"]["predictors"]]
+    then, later = ({"experiment": "calibrated", "years": [year]} for year in (2002, 2003))
+    later |= {"adjust": "delta", "reference": {"years": [2002], "predictors": files}, "change_from": "then"}
+    message = faults(raw, applications={"then": then, "later": later})
+    assert message.startswith("applications.later.change_from: found 'then' with `adjust: none`, expected the `adjust`")
+    then |= {name: later[name] for name in ("adjust", "reference")}
+    assert load(raw | {"applications": {"then": then, "later": later}}, BASELINES).applications["later"].change_from

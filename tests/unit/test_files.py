@@ -87,3 +87,25 @@ def test_an_ensemble_with_too_few_days_is_not_left_behind(tmp_path):
     with pytest.raises(RuntimeError, match="2 fields for 3 days"):
         files.write_ensemble(tmp_path / "a.nc", ensemble_days(3), 2, iter(np.zeros((2, 2, 2, 3))), {})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("calendar", ["standard", "noleap", "360_day"])
+def test_years_of_any_calendar_are_joined_in_a_zarr_store(tmp_path, calendar):
+    lat, lon = ("lat", [1.0, 0.0], {"units": "degrees_north"}), ("lon", [5.0, 6.0, 7.0], {"units": "degrees_east"})
+    rng = np.random.default_rng(0)
+    for year, count in ((2003, 40), (2004, 25)):
+        time = xr.date_range(f"{year}-01-01", periods=count, calendar=calendar, use_cftime=calendar != "standard")
+        days = xr.Dataset(coords={"time": time, "lat": lat, "lon": lon})
+        fields = rng.gamma(1, 2, (count, 2, 2, 3)).astype("f4")
+        files.write_ensemble(tmp_path / f"{year}.nc", days, 2, fields, {"title": f"rain of {year}", "references": ""})
+    paths = [tmp_path / "2003.nc", tmp_path / "2004.nc"]
+    files.write_zarr((xr.open_dataset(path, chunks={}) for path in paths), tmp_path / "rain.zarr", {"title": "both"})
+    expected = xr.concat([xr.load_dataset(path) for path in paths], "time")
+    with xr.open_zarr(tmp_path / "rain.zarr") as store:
+        xr.testing.assert_equal(store.pr.load(), expected.pr)
+        assert store.time.dt.calendar == expected.time.dt.calendar
+        assert (store.time_bnds[:, 1] - store.time_bnds[:, 0] == np.timedelta64(1, "D")).all()
+        assert (store.time_bnds[:, 0] == store.time).all()
+        assert store.attrs["title"] == "both"
+    assert "references" not in expected.attrs
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

@@ -229,10 +229,13 @@ def test_predictors_without_rain_are_refused(tmp_path: Path) -> None:
 def test_observed_rain(tmp_path: Path) -> None:
     rain = np.broadcast_to(SERIES[:, None, None], (365, 4, 4))
     path = make_fields(tmp_path / "f.nc", rain, "2001-01-01", calendar="noleap")
-    observed = indices_of_observed_year(path)
+    everywhere = xr.DataArray(np.full((4, 4), True))
+    observed = indices_of_observed_year(path, everywhere)
     members = year_of(tmp_path / "r.nc", 2081, SERIES)
     assert observed.sizes["member"] == 1
     assert one_cell(observed) == one_cell(members)
+    everywhere[0, 0] = False
+    assert indices_of_observed_year(path, everywhere)["mean"].isnull().sum() == 1
 
 
 # --------------------------------------------------------------------------------- over the years
@@ -334,9 +337,8 @@ def test_coarse_rain_is_averaged_over_the_valid_cells(tmp_path: Path) -> None:
     valid = np.ones((4, 4))
     valid[:, 2:] = 0
     valid[0, 2] = 1
-    fine = indices_of_observed_year(
-        make_fields(tmp_path / "f.nc", rain + 2, "2081-01-01", calendar="noleap", valid=valid)
-    )
+    fields = make_fields(tmp_path / "f.nc", rain + 2, "2081-01-01", calendar="noleap", valid=valid)
+    fine = indices_of_observed_year(fields, xr.DataArray(valid == 1))
     summary = summary_of([fine])
     blocks = np.zeros((365, 1, 2, 2))
     blocks[..., 0], blocks[..., 0, 1], blocks[..., 1, 1] = 2, 8, 1000

@@ -17,18 +17,22 @@ applications:
     members: 3
     shards: 2
     zarr: true
-  later:
+  later: {experiment: calibrated, years: [2002], members: 2, change_from: again}
+  adjusted:
     experiment: calibrated
     years: [2002]
     members: 2
-    change_from: again
     adjust: quantile
     reference:
-      years: [2002]
+      years: [2001, 2002]
       predictors:
-        - {files: ["results/data/tiny/raw/pr_day_coarse_{year}.nc"], variable: pr}
-        - {files: ["results/data/tiny/raw/tas_day_coarse_{year}.nc"], variable: tas}
+        - {files: ["results/data/tiny/raw/pr_day_coarse_{year}.nc"], variable: pr, quantity: rain}
+        - {files: ["results/data/tiny/raw/tas_day_coarse_{year}.nc"], variable: tas, quantity: temperature}
 """
+MADE = [  # the other files of the applications would only take time
+    f"results/applications/{path}"
+    for path in ("again/rain.zarr", "again/table.md", "later/change.md", "adjusted/rain/2002.nc")
+]
 ELSEWHERE = """
 results: results
 applications:
@@ -48,7 +52,7 @@ def applied(finished, tmp_path_factory):
     project = finished.copy(tmp_path_factory.mktemp("applied") / "project")
     with open(project.folder / "tiny.yaml", "a", encoding="utf-8") as file:
         file.write(APPLICATIONS)
-    project.run()
+    project.run(*MADE)
     shutil.copytree(project.results / "calibrated/model", project.folder / "travelled")
     (project.folder / "elsewhere.yaml").write_text(ELSEWHERE, encoding="utf-8")
     replace(project, configfile="elsewhere.yaml").run("results/applications/elsewhere/rain/2002.nc")
@@ -78,7 +82,7 @@ def test_a_folder_that_travelled_draws_the_same_without_a_dataset(applied):
 
 
 def test_predictors_are_adjusted_to_the_climate_of_the_training(applied):
-    folder = applied.results / "applications/later"
+    folder = applied.results / "applications/adjusted"
     before, after, trained = (
         xr.load_dataset(path)
         for path in (
@@ -115,7 +119,7 @@ def test_indices_and_changes_are_tabulated_and_drawn(applied):
 
 
 def test_an_edit_reruns_what_it_touches(applied, tmp_path):
-    assert applied.planned().rules == set()
+    assert applied.planned(*MADE).rules == set()
     edits = {
         "shards: 2\n    zarr": ("shards: 1\n    zarr", {"downscale_year", "finish_year"}),
         "adjust: quantile": ("adjust: delta", {"adjust_predictors", "downscale_year", "finish_year"}),
@@ -124,12 +128,12 @@ def test_an_edit_reruns_what_it_touches(applied, tmp_path):
     for number, (old, (new, expected)) in enumerate(edits.items()):
         project = applied.copy(tmp_path / str(number))
         project.edit("tiny.yaml", old, new)
-        rules = project.planned().rules
+        rules = project.planned(*MADE).rules
         mine = {"prepare_application", "adjust_predictors", "downscale_year", "finish_year", "train_model"}
         assert rules & mine == expected
     project = applied.copy(tmp_path / "year")
     project.edit("tiny.yaml", "years: [2002]\n    members: 3", "years: [2001, 2002]\n    members: 3")
-    drawn = {message for message in project.planned().messages if message.startswith("Downscaling")}
+    drawn = {message for message in project.planned(*MADE).messages if message.startswith("Downscaling")}
     assert drawn == {f"Downscaling 2001 of again, part {i}-of-2" for i in (1, 2)}, "no old year is drawn anew"
 
 

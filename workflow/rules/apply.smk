@@ -41,7 +41,8 @@ rule prepare_application:
         runtime=growing(60),
     params:
         code=code_of("prepare_application"),
-        key=lambda wildcards: key_of_run(wildcards.application, wildcards.run),
+        model=lambda wildcards: stamp_of_model(wildcards.application),
+        key=lambda wildcards: key_of_run(CONFIG, wildcards.application, wildcards.run),
         stamps=stamps_of_run,
     message:
         "Preparing the {wildcards.run} of {wildcards.application}, {wildcards.year}"
@@ -91,6 +92,7 @@ rule adjust_predictors:
         runtime=growing(60),
     params:
         code=code_of("adjust_predictors"),
+        model=lambda wildcards: stamp_of_model(wildcards.application),
     message:
         "Adjusting {wildcards.year} of {wildcards.application} to the climate of the training days"
     script:
@@ -129,6 +131,7 @@ rule measure_range:
         runtime=growing(60),
     params:
         code=code_of("measure_range"),
+        model=lambda wildcards: stamp_of_model(wildcards.application),
     message:
         "Comparing the predictors of {wildcards.application} with the range of the training days"
     script:
@@ -179,6 +182,7 @@ rule downscale_year:
         gpu=0 if CONFIG.train.device == "cpu" else 1,
     params:
         code=code_of("downscale_year"),
+        model=lambda wildcards: stamp_of_model(wildcards.application),
     message:
         "Downscaling {wildcards.year} of {wildcards.application}, part {wildcards.shard}"
     script:
@@ -202,6 +206,7 @@ rule finish_year:
         runtime=growing(60),
     params:
         code=code_of("finish_year"),
+        model=lambda wildcards: stamp_of_model(wildcards.application),
         attributes=lambda wildcards: origin_of_predictors(wildcards.application, wildcards.year),
     message:
         "Applying the pixel threshold to {wildcards.year} of {wildcards.application}"

@@ -1,4 +1,5 @@
 # Functions that find the input of the rules of applications.
+from rainshaft.config.applications import key_of_run, made_from_seed, runs_of
 from rainshaft.config.slices import application_slice
 from rainshaft.data.sources import files_of, predictor_source
 from rainshaft.models import folder as model_folder
@@ -52,6 +53,15 @@ def of_model(file):
 
 
 @cache
+def stamp_of_model(application):
+    """Digits that change when the folder of a model is replaced, also by an older one; none for a model made here."""
+    if CONFIG.model_of(application):
+        return ""
+    card_of_folder(application)  # which checks the folder
+    return digest((Path(CONFIG.applications[application].model) / model_folder.MANIFEST).read_text(encoding="utf-8"))
+
+
+@cache
 def card_of_folder(application):
     """The card of a model folder that the workflow did not make."""
     folder = Path(CONFIG.applications[application].model)
@@ -71,42 +81,14 @@ def drawing_of(application):
     return CONFIG.experiments[experiment].sampling.temperature, CONFIG.experiments[experiment].sampling.memory
 
 
-def runs_of(application):
-    """What an application reads: its predictors, and those of its reference if it has one."""
-    entry = CONFIG.applications[application]
-    return {"predictors": entry} | ({"reference": entry.reference} if entry.reference else {})
-
-
-def dataset_of_run(application, run):
-    """The dataset whose predictors an application takes; None where it names files of its own."""
-    experiment = CONFIG.model_of(application)
-    if run == "reference" or experiment is None:
-        return None
-    name = CONFIG.experiments[experiment].dataset
-    return name if CONFIG.applications[application].predictors == CONFIG.datasets[name].predictors else None
-
-
-def made_here(application, run):
-    """Whether the predictors of a run are synthetic, so that the workflow makes them."""
-    dataset = dataset_of_run(application, run)
-    return dataset is not None and CONFIG.datasets[dataset].synthetic is not None
-
-
-def key_of_run(application, run):
-    """Where the files of a run of an application stand in the configuration."""
-    if dataset := dataset_of_run(application, run):
-        return f"datasets.{dataset}.predictors"
-    return f"applications.{application}.{'' if run == 'predictors' else 'reference.'}predictors"
-
-
 @cache
 def files_of_run(application, run, year):
     """The user's files of a year of an application. The folders are searched once, though several functions ask."""
     try:
         return [
             path
-            for i, files in enumerate(runs_of(application)[run].predictors)
-            for path in files_of(predictor_source(files, f"{key_of_run(application, run)}.{i}"), int(year))
+            for i, files in enumerate(runs_of(CONFIG, application)[run].predictors)
+            for path in files_of(predictor_source(files, f"{key_of_run(CONFIG, application, run)}.{i}"), int(year))
         ]
     except UserError as error:
         sys.exit(f"The input cannot be used:\n{error}")
@@ -115,20 +97,20 @@ def files_of_run(application, run, year):
 def raw_of_run(wildcards):
     """The files from which a year of an application is prepared: the user's, or the folder of the synthetic ones."""
     name, run = wildcards.application, wildcards.run
-    if made_here(name, run):
-        return [f"<results>/data/{dataset_of_run(name, run)}/raw"]
+    if dataset := made_from_seed(CONFIG, name, run):
+        return [f"<results>/data/{dataset}/raw"]
     return plain_files(files_of_run(name, run, wildcards.year))
 
 
 def stamps_of_run(wildcards):
     """Digits that change when a raw file of the user is replaced; none for synthetic files."""
     name, run = wildcards.application, wildcards.run
-    return "" if made_here(name, run) else stamps_of(files_of_run(name, run, wildcards.year))
+    return "" if made_from_seed(CONFIG, name, run) else stamps_of(files_of_run(name, run, wildcards.year))
 
 
 def years_of_run(application, run):
     """The predictors of every year of a run of an application, as its files have them."""
-    years = sorted(runs_of(application)[run].years)
+    years = sorted(runs_of(CONFIG, application)[run].years)
     return [f"<results>/applications/{application}/{run}/{year}.nc" for year in years]
 
 
@@ -147,7 +129,7 @@ def seen_by_model(application, year):
 
 def origin_of_predictors(application, year):
     """What a file of rain says about its predictors: whom to cite, the files, and how they were adjusted."""
-    entry, synthetic = CONFIG.applications[application], made_here(application, "predictors")
+    entry, synthetic = CONFIG.applications[application], made_from_seed(CONFIG, application, "predictors")
     found = {
         "citation": entry.citation,
         "input_files": "synthetic" if synthetic else "\n".join(map(str, files_of_run(application, "predictors", year))),
@@ -171,15 +153,6 @@ def shards_of_year(wildcards):
         f"<results>/applications/{wildcards.application}/samples/{wildcards.year}/{i}-of-{count}.nc"
         for i in range(1, count + 1)
     ]
-
-
-def years_of_training(application):
-    """The years of the record that the model of an application was trained on."""
-    experiment = CONFIG.model_of(application)
-    if experiment is None:
-        days = card_of_folder(application)["dataset"]["days"]["train"]
-        return [int(days[end][:4]) for end in ("first", "last")]
-    return CONFIG.datasets[CONFIG.experiments[experiment].dataset].years
 
 
 def has_coarse_rain(application):

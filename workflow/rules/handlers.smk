@@ -58,31 +58,19 @@ def check_input():
 
 
 def check_applications():
-    """Look at the headers of the files of applications. This needs the grid of the model, so the model must be there."""
+    """Look at the headers of the files of applications."""
     if not CONFIG.applications:
         return
-    import xarray as xr
-    from rainshaft.application.adjust import require_period
-    from rainshaft.application.predictors import Input, sources_of
-    from rainshaft.data.domain import Domain
-    from rainshaft.data.rawfile import OpenFiles
+    from rainshaft.application.checks import check_application
 
-    for name in CONFIG.applications:
-        path = Path(model_file(name, model_folder.DOMAIN).replace("<results>", CONFIG.results))
-        if CONFIG.applications[name].zarr and not find_spec("zarr"):
+    for name, entry in CONFIG.applications.items():
+        if entry.zarr and not find_spec("zarr") and not workflow.deployment_settings.deployment_method:
             raise UserError(
                 f"applications.{name}.zarr: found true, but the package zarr is not installed; install it where "
                 'Snakemake is (`pip install "rainshaft[zarr]"`), or write false'
             )
-        for run, entry in runs_of(name).items():
-            if run == "reference":
-                require_period(entry.years, years_of_training(name), f"applications.{name}.reference.years")
-            if path.exists() and not made_here(name, run):
-                domain = Domain(xr.load_dataset(path))
-                sources = sources_of(domain, entry.predictors, key_of_run(name, run))
-                with OpenFiles() as files:
-                    for sentence in Input(domain, sources, files).check(sorted(entry.years)):
-                        print(f"{name}{' (reference)' if run == 'reference' else ''}: {sentence}", file=sys.stderr)
+        for sentence in check_application(CONFIG, name)[1]:
+            print(f"{name}: {sentence}", file=sys.stderr)
 
 
 def show_verdicts():

@@ -74,6 +74,7 @@ rule find_coarse_indices:
 rule find_observed_indices:
     input:
         years=fields,
+        normalisation=normalisation,
     output:
         summary="<results>/data/{dataset}/indices.nc",
     log:
