@@ -170,7 +170,7 @@ def write_ensemble(
         labels.remove("realization")  # all members belong to it
     coordinates = {**{name: days[name] for name in (*axes, *labels)}, "member": member_axis(members)}
     header = xr.Dataset(coords=coordinates).reset_coords(labels)  # else they become an attribute of the file
-    begins = header["time"].dt.floor("D").to_index()
+    begins: Any = header["time"].dt.floor("D").to_index()
     header["time_bnds"] = ("time", "bnds"), np.stack([begins, begins + timedelta(days=1)], axis=1)
     header["time"].attrs["bounds"] = "time_bnds"
     if header["time"].dtype != object:  # only a calendar of the real world can have leap seconds
