@@ -1,6 +1,7 @@
 """A trained model draws the rain of days that nobody observed: from its folder, in Python and from the shell."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -12,10 +13,13 @@ from rawmakers import FACTOR, HEIGHT, WIDTH, YEAR, axis, coarse_file, days_of, r
 
 import rainshaft
 from rainshaft.application.card import Facts, write_card
+from rainshaft.application.checks import check_application
 from rainshaft.application.downscale import downscale_year, finish_year
 from rainshaft.application.predictors import prepare_predictors
 from rainshaft.application.shell import downscale_files
+from rainshaft.baselines.table import names as baselines
 from rainshaft.cli import main
+from rainshaft.config.load import load
 from rainshaft.config.sections import Model, PredictorFiles
 from rainshaft.config.slices import SampleSettings
 from rainshaft.data.climate import climate_of
@@ -398,3 +402,31 @@ def test_check_looks_at_the_files_of_an_application_and_of_its_reference(made, t
     config.write_text(yaml.safe_dump({"applications": {"later": application}}), encoding="utf-8")
     (problem,) = check(config).problems
     assert problem.startswith("applications.later.reference.predictors.0.files: found no file for 'nowhere.nc'")
+
+
+def test_the_grid_of_a_model_that_will_be_made_anew_does_not_count(made, tmp_path):
+    for name, (ds, _) in PREDICTORS.items():
+        ds.to_netcdf(tmp_path / f"{name}.nc")
+    predictors = [{"files": [str(tmp_path / f"{name}.nc")], "variable": name} for name in PREDICTORS]
+    dataset = {
+        "factor": FACTOR,
+        "years": [YEAR],
+        "rain": {"files": ["rain.nc"], "variable": "pr"},
+        "predictors": predictors,
+    }
+    raw = {
+        "results": str(tmp_path / "results"),
+        "datasets": {"valley": dataset | {"split": {"by": "blocks"}}},
+        "experiments": {"small": {"dataset": "valley", "model": {"conserve": "none"}}},
+        "applications": {"later": {"experiment": "small", "years": [YEAR]}},
+    }
+    model = tmp_path / "results/small/model"
+    model.mkdir(parents=True)
+    shutil.copy(made[0] / parts.DOMAIN, model)
+    domain, sentences = check_application(load(raw, baselines()), "later")
+    assert domain is not None
+    assert sentences[0].startswith("365 days from")
+    raw["datasets"]["valley"]["predictors"] = [*predictors, {**predictors[0], "name": "another"}]
+    domain, sentences = check_application(load(raw, baselines()), "later")
+    assert domain is None
+    assert sentences == ["files of 1 years are there; they are looked into when the model is there"]
