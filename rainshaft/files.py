@@ -105,8 +105,8 @@ def netcdf_encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
     """
     encoding: dict[str, dict[str, Any]] = {}
     for name, variable in dataset.variables.items():
-        if name == "time":
-            encoding["time"] = {"dtype": "float64", "units": "days since 1850-01-01", "_FillValue": None}
+        if name in ("time", "time_bnds"):
+            encoding[name] = {"dtype": "float64", "units": "days since 1850-01-01", "_FillValue": None}
         elif variable.dtype.kind == "f" and name in dataset.data_vars:
             encoding[str(name)] = {"dtype": "float32", "_FillValue": float("nan")}
             if variable.ndim:
@@ -240,4 +240,5 @@ def write_zarr(parts: Iterable[xr.Dataset], path: str | Path, attributes: Mappin
 def _zarr_encoding(ensemble: xr.Dataset) -> dict[str, dict[str, Any]]:
     """Give a chunk to each day, since a later part may start on any day."""
     time = {"units": "days since 1850-01-01", "dtype": "float64"}
-    return {"pr": {"chunks": (1, *ensemble["pr"].shape[1:])}, "time": time}
+    encoding = {"pr": {"chunks": (1, *ensemble["pr"].shape[1:])}}
+    return encoding | {name: time for name in ("time", "time_bnds") if name in ensemble.variables}
