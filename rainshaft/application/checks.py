@@ -6,6 +6,7 @@ Input: a configuration and the name of an application. Output: sentences about w
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import xarray as xr
@@ -49,9 +50,22 @@ def check_application(config: Config, name: str) -> tuple[Domain | None, list[st
                 sentences.append(f"{about}predictors are made from a seed")
             else:
                 found = _check_files(run, key_of_run(config, name, part), domain)
-                sentences += [about + sentence for sentence in found]
+                sentences += [about + sentence for sentence in _together(found)]
     faults.throw()
     return domain, sentences
+
+
+def _together(sentences: Iterable[str]) -> Iterator[str]:
+    """Say once what holds for several predictors."""
+    predictors: dict[str, list[str]] = {}
+    for sentence in sentences:
+        name, found, text = sentence.removeprefix("Predictor ").partition(": ")
+        if found and sentence.startswith("Predictor "):
+            predictors.setdefault(text, []).append(name)
+        else:
+            yield sentence
+    for text, names in predictors.items():
+        yield f"{', '.join(names)}: {text}"
 
 
 def _check_files(run: Run, key: str, domain: Domain | None) -> list[str]:

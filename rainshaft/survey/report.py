@@ -239,9 +239,12 @@ def _check_application(report: Report, name: str, config: Config) -> None:
     if domain is not None:
         values = len(application.years) * 365 * application.members * domain.valid.size
         sentences.append(
-            f"{application.members} members a day, some {size(4 * values / TIMES_SMALLER)} of rain for each realization"
+            f"{application.members} members a day, at most some {size(4 * values / TIMES_SMALLER)} of rain for each realization"
         )
-    report.lines += [f"application {name}:", *(f"  {sentence}" for sentence in sentences), ""]
+    lines = [
+        line for text in sentences for line in textwrap.wrap(text, 110, initial_indent="  ", subsequent_indent="    ")
+    ]
+    report.lines += [f"application {name}:", *lines, ""]
 
 
 # ------------------------------------------------------------------------------------------ values of a few days
