@@ -238,9 +238,8 @@ def _check_application(report: Report, name: str, config: Config) -> None:
         return
     if domain is not None:
         values = len(application.years) * 365 * application.members * domain.valid.size
-        sentences.append(
-            f"{application.members} members a day, at most some {size(4 * values / TIMES_SMALLER)} of rain for each realization"
-        )
+        rain = size(4 * values / TIMES_SMALLER)
+        sentences.append(f"{application.members} members a day, at most some {rain} for each realization of the input")
     lines = [
         line for text in sentences for line in textwrap.wrap(text, 110, initial_indent="  ", subsequent_indent="    ")
     ]
