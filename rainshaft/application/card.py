@@ -207,4 +207,4 @@ def _value(score: Mapping[str, float | None] | None) -> str:
     if score is None or score["value"] is None:
         return ""
     low, high = score.get("low"), score.get("high")
-    return f"{score['value']:.3f}" + (f" ({low:.3f} to {high:.3f})" if low is not None and high is not None else "")
+    return f"{score['value']:z.3f}" + (f" ({low:z.3f} to {high:z.3f})" if low is not None and high is not None else "")
