@@ -295,7 +295,7 @@ def markdown(sums: xr.Dataset) -> str:
         "month and cell, the mean over the values beyond.",
         *([f"{DASH}: {_unseen(sums)}."] if _unseen(sums) else []),
     ]
-    return "\n".join(["# Beyond the training range", "", *lines, "", *words, ""])
+    return "\n".join([*lines, "", *words, ""])
 
 
 def _cell(row: Row | None) -> str:
