@@ -35,12 +35,10 @@ def disk_rate(folder: Path) -> float:
 
 def main(results: Path, application: str) -> None:
     """Print the table."""
-    noted = results / "benchmarks"
-    jobs = {
-        rule: [json.loads(path.read_text()) for path in sorted((noted / rule / application).glob("*.jsonl"))]
-        for rule in ("downscale_year", "finish_year")
-        if (noted / rule / application).is_dir()
-    }
+    jobs = {}
+    for rule in ("downscale_year", "finish_year"):
+        notes = sorted((results / "benchmarks" / rule / application).glob("*.jsonl"))
+        jobs[rule] = [json.loads(path.read_text(encoding="utf-8")) for path in notes]
     files = sorted((results / "applications" / application / "rain").glob("*.nc"))
     size = sum(path.stat().st_size for path in files)
     with xr.open_dataset(files[0]) as first:

@@ -30,7 +30,7 @@ TRACE = 0.05  # mm/day; less rain than this is none (Cannon et al. 2015)
 MOST_CHANGE = 2.0  # factor between reference run and application, where the reference run has
 LITTLE_RAIN = 10 * TRACE  # less rain than this; the bounds of R package MBC by the author of the method
 MOST_FACTOR = 10.0  # of the means of rain in the method `delta`; larger ones come from deserts of one climate  # ASSUME
-MOST_YEARS_BETWEEN = 10  # reference and training days are then of one climate  # ASSUME
+MOST_YEARS_APART = 25  # the middles of reference and training; the climate is then nearly the same  # ASSUME
 LEAST_DAYS = 20  # of a month in a climate; the mean and the quantiles of fewer days are weather  # ASSUME
 TINY = 1e-6  # mm/day; keeps a quotient finite
 FULL = {"%": 100.0, "percent": 100.0, "1": 1.0}
@@ -114,12 +114,12 @@ def require_period(years: Sequence[int], trained: Sequence[int], key: str) -> No
     key
         Where the years of the reference stand in the configuration, for the message.
     """
-    far = [year for year in years if not min(trained) - MOST_YEARS_BETWEEN <= year <= max(trained) + MOST_YEARS_BETWEEN]
-    if far:
+    apart = abs(min(years) + max(years) - min(trained) - max(trained)) / 2
+    if apart > MOST_YEARS_APART:
         raise UserError(
-            f"{key}: found {min(years)} to {max(years)}, expected years near those of the training, {min(trained)} to "
-            f"{max(trained)}: the reference shall have the climate that the training days had. Take years from "
-            f"{min(trained) - MOST_YEARS_BETWEEN} to {max(trained) + MOST_YEARS_BETWEEN} of the same climate model"
+            f"{key}: found {min(years)} to {max(years)}, whose middle is {apart:g} years from that of the training, "
+            f"{min(trained)} to {max(trained)}, expected at most {MOST_YEARS_APART}: the reference shall have the "
+            "climate that the training days had. Take years near those of the training from the same climate model"
         )
 
 

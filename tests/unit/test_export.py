@@ -52,7 +52,7 @@ def test_context_leaves_whole_with_its_units(files):
     fields = [make_fields(folder / "c.nc", rain, context={"msl": pressure}, coarse=False)]
     export(folder / "posterior.nc", fields, folder / "out.nc", folder / "out.json")
     with xr.open_dataset(folder / "out.nc") as made:
-        assert set(made.data_vars) == {"pr", "context_msl"}
+        assert set(made.data_vars) == {"pr", "context_msl", "time_bnds"}
         np.testing.assert_array_equal(made.context_msl, pressure[[0, 5]])
         assert made.context_msl.dims == ("time", "v", "u")
         assert made.context_msl.units == "Pa"

@@ -71,7 +71,7 @@ def test_the_synthetic_days_are_exported_and_tried_on_another_model(project):
     folder = project.results / "gradient-loss/augmented"
     with xr.open_dataset(folder / "posterior.nc") as made:
         assert made.sizes["member"] == 3
-        assert {"coarse_pr", "coarse_tas", "pr"} == set(made.data_vars)
+        assert {"coarse_pr", "coarse_tas", "pr", "time_bnds"} == set(made.data_vars)
     assert json.loads((folder / "posterior.json").read_text(encoding="utf-8"))["made_by"]["mode"] == "posterior"
     assert "CSI at P99" in (folder / "posterior.md").read_text(encoding="utf-8")
 
