@@ -219,10 +219,11 @@ tests() {
     check "snakemake --lint" snakemake --lint
     if [ $# -gt 0 ]; then exec python -m pytest "$@"; fi
     # Tests run side by side, each process with one thread: more would slow each other down. Those of the workflow often
-    # wait, so there is one process more than most machines for tests have cores.
+    # wait, so there is one process more than most machines for tests have cores. Those of Slurm wait most, so they start
+    # first.
     export OMP_NUM_THREADS=1
     python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal tests/unit
-    exec python -m pytest --numprocesses 3 --dist loadfile tests/real tests/workflow tests/slurm
+    exec python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/slurm tests/workflow tests/real
 }
 
 word=${1:-help}
