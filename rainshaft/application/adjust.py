@@ -32,6 +32,8 @@ LITTLE_RAIN = 10 * TRACE  # less rain than this; the bounds of R package MBC by 
 MOST_FACTOR = 10.0  # of the means of rain in the method `delta`; larger ones come from deserts of one climate  # ASSUME
 MOST_YEARS_APART = 25  # the middles of reference and training; the climate is then nearly the same  # ASSUME
 LEAST_DAYS = 20  # of a month in a climate; the mean and the quantiles of fewer days are weather  # ASSUME
+MOST_BIAS = 5.0  # standard deviations of the days; a larger bias is another unit or variable  # ASSUME
+MOST_TIMES = 5.0  # the same of the mean rain, as a factor  # ASSUME
 TINY = 1e-6  # mm/day; keeps a quotient finite
 FULL = {"%": 100.0, "percent": 100.0, "1": 1.0}
 """units of a share to its largest value"""
@@ -72,7 +74,8 @@ def adjust(
     Raises
     ------
     UserError
-        If cells or channels differ, or a climate has fewer than 20 days of a month that the predictors have.
+        If cells or channels differ, a climate has fewer than 20 days of a month that the predictors have, or the
+        reference differs so much from the training that it must be another unit or variable.
 
     Notes
     -----
@@ -96,6 +99,7 @@ def adjust(
     for name, climate in climates.items():
         require_same_cells(predictors, climate, "predictors", f"the climate of {name}")
     _require_months(predictors, climates)
+    _require_alike(predictors, trained, reference)
     adjusted = predictors.copy()
     for kind in KINDS:
         adjusted[kind.name] = predictors[kind.name].copy(data=_adjusted(predictors, kind, method, [*climates.values()]))
@@ -131,6 +135,31 @@ def _require_months(predictors: xr.Dataset, climates: dict[str, xr.Dataset]) -> 
                     f"adjust: found {len(places)} days in {MONTH_NAMES[month - 1]} to adjust, but {name} has {days} "
                     f"days in this month, expected at least {LEAST_DAYS} to know its climate; leave this month out of "
                     "the predictors, give more years, or set adjust: none"
+                )
+
+
+def _require_alike(predictors: xr.Dataset, trained: xr.Dataset, reference: xr.Dataset) -> None:
+    """Refuse what no climate model has for a bias. An adjustment would hide it, and the range would look right."""
+    months = [month for month, _ in month_blocks(predictors)]
+    for kind in KINDS:
+        for channel, name in enumerate(predictors[kind.channel].values):
+            mean, other, std = (
+                climate[f"{kind.prefix}{part}"].sel(month=months).isel({kind.channel: channel}).values.astype("f8")
+                for climate, part in ((trained, "mean"), (reference, "mean"), (trained, "std"))
+            )
+            if name == predictors.attrs["rain_channel"] and kind.channel == "channel":
+                times = max(float(other.mean()), TRACE) / max(float(mean.mean()), TRACE)
+                is_far, words = not 1 / MOST_TIMES <= times <= MOST_TIMES, f"{times:.3g} times the mean rain"
+            else:
+                usual = float(np.sqrt(np.square(std).mean()))
+                bias = float(np.abs(other - mean).mean())
+                is_far = bias > MOST_BIAS * usual > 0
+                words = f"means that are {bias:.3g} {predictors[kind.units].values[channel]} away from those"
+            if is_far:
+                raise UserError(
+                    f"adjust: found {name} of the reference run with {words} of the training, expected the bias of a "
+                    f"climate model (at most {MOST_BIAS:g} standard deviations of the days, or {MOST_TIMES:g} times "
+                    "the rain); it must be another variable or unit: correct it, an adjustment would hide it"
                 )
 
 

@@ -113,23 +113,26 @@ def test_drizzle_becomes_dry_and_dry_days_stay_dry(climate):
     assert values(too_dry, "pr").max() < 2 * model["pr"].max()
 
 
+DESERT = np.array([True, False, False])  # the first column of cells
+
+
 def test_rain_that_comes_to_a_desert_is_bounded(climate):
     now = {"pr": weather()["pr"]}
-    desert, rainy = {"pr": 0.005 * now["pr"]}, {"pr": 5 * now["pr"]}
+    desert, rainy = {"pr": np.where(DESERT, 0.005, 1) * now["pr"]}, {"pr": 5 * now["pr"]}
     climates = climate(predictors_of(now)), climate(predictors_of(desert)), climate(predictors_of(rainy))
-    adjusted = values(adjust(predictors_of(rainy), "quantile", *climates), "pr")
-    assert (adjusted <= 2.001 * now["pr"]).all()
-    assert adjusted.mean() > 1.9 * now["pr"].mean()
+    adjusted = values(adjust(predictors_of(rainy), "quantile", *climates), "pr")[..., DESERT]
+    assert (adjusted <= 2.001 * now["pr"][..., DESERT]).all()
+    assert adjusted.mean() > 1.9 * now["pr"][..., DESERT].mean()
 
 
 def test_rain_of_a_desert_is_scaled_by_no_more_than_ten(climate):
     now = weather()
-    desert = now | {"pr": 0.001 * now["pr"]}
+    desert = now | {"pr": np.where(DESERT, 0.001, 1) * now["pr"]}
     climates = climate(predictors_of(now)), climate(predictors_of(desert)), climate(predictors_of(desert))
     adjusted = adjust(predictors_of(desert), "delta", *climates)
-    np.testing.assert_allclose(values(adjusted, "pr"), 10 * desert["pr"], rtol=1e-5)
+    np.testing.assert_allclose(values(adjusted, "pr"), np.where(DESERT, 10, 1) * desert["pr"], rtol=1e-5)
     dried = adjust(predictors_of(now), "delta", climates[1], climates[0], climates[0])
-    assert (values(dried, "pr") >= 0.1 * now["pr"] * 0.999).all()
+    assert (values(dried, "pr") >= np.where(DESERT, 0.1, 1) * now["pr"] * 0.999).all()
 
 
 @pytest.mark.parametrize("method", ["delta", "quantile"])
@@ -188,3 +191,17 @@ def test_a_reference_of_another_time_is_refused():
         require_period(range(2071, 2101), range(1981, 2011), "applications.a.reference.years")
     with pytest.raises(UserError, match="found 1861 to 1900, whose middle is 115 years"):
         require_period(range(1861, 1901), range(1981, 2011), "applications.a.reference.years")
+
+
+@pytest.mark.parametrize(
+    ("name", "lie", "words"),
+    [
+        ("tas", lambda tas: tas - 273.15, "found tas of the reference run with means that are 273 K away from those"),
+        ("pr", lambda rain: rain / 24, "found pr of the reference run with 0.0417 times the mean rain of the training"),
+    ],
+)
+def test_another_unit_or_variable_is_no_bias(climate, name, lie, words):
+    now = weather()
+    wrong = predictors_of(now | {name: lie(now[name])})
+    with pytest.raises(UserError, match=words):
+        adjust(wrong, "quantile", climate(predictors_of(now)), climate(wrong), climate(wrong))
