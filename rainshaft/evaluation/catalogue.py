@@ -1,274 +1,59 @@
-"""Every score: what each day adds to it, its formula, how it is shown, and which values are good.
+"""The one table of scores: key, formula, unit, ideal, band of good values, and all words about it.
 
-A new score is an addition to this file:
+`scores.json`, the tables, the figures and the verdict follow from it. A new score is an entry in `SCORES`; if the
+quantities of `quantities` do not suffice, it is a function there, too. To judge a score in the verdict takes one thing
+more: a check with its advice in `evaluation.verdict`.
 
-1. `QUANTITIES`: what each day adds, if the quantities below do not suffice.
-2. `FORMULAS`: the score from the sums and means of these quantities. It is in `scores.json` then.
-3. `SCORES`: its column in the tables and, where wanted, its place in the terminal and in the figure, and its band of
-   good values. The verdict and the figure share the band.
-
-To judge it in the verdict takes one thing more: a check with its advice in `evaluation.verdict`.
-
-Formulas and words stand apart for a reason: the jobs that compute scores shall not run again when a heading changes.
-
-Rain in mm/day. A *wet cell* has more than `evaluation.wet_threshold`. A *wet day* of a cell has 1 mm/day or more
-(ETCCDI).
-
-Shapes: M members, N valid cells of a day, H W fine grid, B resamplings of the days.
+Rain in mm/day. R rows: the record, its resamples, and the record without each of its parts, see `resampling`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
 from rainshaft import histogram
 from rainshaft.config.sections import Evaluation
-from rainshaft.data.conventions import WET_DAY_MM
-from rainshaft.evaluation.scores import (
-    Array,
-    BoolArray,
-    correlations,
-    cosine_distance,
-    fair_crps,
-    fair_energy_score,
-    fractions_errors,
-    gradient_sum,
-    radial_spectrum,
-    ranks_of_truth,
-    spectral_distance,
-)
+from rainshaft.evaluation.record import Record, each
+from rainshaft.evaluation.scores import Array, spectral_distance
 
-# ---------------------------------------------------------------------------- 1. what each day adds
-
-
-@dataclass(frozen=True)
-class Day:
-    """One day to score: the members that are left, the truth, and what the quantities need to know."""
-
-    members: Array
-    """(M, H, W); NaN only where `cells` is false"""
-    truth: Array
-    """(H, W); NaN only where `cells` is false"""
-    cells: BoolArray
-    """(H, W): true at the cells to score"""
-    is_dry: bool
-    """whether its category is `dry`"""
-    rng: np.random.Generator
-    """breaks ties"""
-    ensemble_size: int
-    """members of the ensemble; more than M where some were dropped on this day"""
-    factor: int
-    """fine cells along the side of a coarse cell"""
-    settings: Evaluation
-
-    @cached_property
-    def members_MHW(self) -> Array:
-        """The members with 0 at the cells that are not scored."""
-        return np.where(self.cells, self.members, 0)  # ASSUME a cell that is not valid is dry, for the spectra only
-
-    @cached_property
-    def truth_HW(self) -> Array:
-        """The truth with 0 at the cells that are not scored."""
-        return np.where(self.cells, self.truth, 0)
-
-    @cached_property
-    def members_MN(self) -> Array:
-        """The members at the cells to score, in double precision."""
-        return self.members_MHW[:, self.cells].astype(np.float64)
-
-    @cached_property
-    def truth_N(self) -> Array:
-        """The truth at the cells to score, in double precision."""
-        return self.truth_HW[self.cells].astype(np.float64)
-
-    @property
-    def has_pairs(self) -> bool:
-        """Tell whether two members are left to compare."""
-        return len(self.members) > 1
-
-
-def _counts(day: Day) -> dict[str, Any]:
-    return {"members": len(day.members), "cells": day.truth_N.size}
-
-
-def _correlations(day: Day) -> dict[str, Any]:
-    """Correlate members, ensemble mean and truth in space."""
-    names = ("correlation_member_truth", "correlation_member_member", "correlation_mean_truth", "calibration_gap")
-    # ASSUME the spatial correlation with a dry or even field says nothing. Such days take no part in it.
-    if day.is_dry or day.truth_N.std() <= 1e-6:
-        return dict.fromkeys(names, np.nan)
-    count = len(day.members_MN)
-    table = correlations(np.vstack([day.members_MN, day.members_MN.mean(axis=0), day.truth_N]))
-    with_truth = table[:count, -1].mean()
-    with_another = table[:count, :count][np.triu_indices(count, 1)].mean() if day.has_pairs else np.nan
-    return dict(zip(names, (with_truth, with_another, table[count, -1], with_truth - with_another), strict=True))
-
-
-def _errors_and_spread(day: Day) -> dict[str, Any]:
-    """Measure the errors of the ensemble and the differences of its members, at the cells and of the domain mean.
-
-    The variance is multiplied by (M + 1) / M. Then it equals the squared error in a calibrated ensemble of any size
-    (Fortin et al. 2014).
-    """
-    m, y, count = day.members_MN, day.truth_N, len(day.members_MN)
-    mean = m.mean(axis=0)
-    return {
-        "fair_crps": fair_crps(m, y).mean(),
-        "energy_score": fair_energy_score(m, y),
-        "variance": m.var(axis=0, ddof=1).sum() * (count + 1) / count if day.has_pairs else np.nan,
-        "squared_error": ((mean - y) ** 2).sum(),
-        "domain_crps": fair_crps(m.mean(axis=1, keepdims=True), y.mean(keepdims=True))[0],
-        "domain_variance": m.mean(axis=1).var(ddof=1) * (count + 1) / count if day.has_pairs else np.nan,
-        "domain_squared_error": (mean.mean() - y.mean()) ** 2,
-        "diversity": cosine_distance(m) if day.has_pairs else np.nan,
-    }
-
-
-def _ranks(day: Day) -> dict[str, Any]:
-    """Count the ranks of the truth among the members, over wet cells and over all."""
-    bins = day.ensemble_size + 1
-    if len(day.members) < day.ensemble_size:  # fewer members have other ranks, which cannot be added to the others
-        unknown = np.full(bins, np.nan)
-        return {"rank_histogram": unknown, "rank_histogram_all": unknown}
-    rank = ranks_of_truth(day.members_MN, day.truth_N, day.rng)
-    wet = np.maximum(day.members_MN.max(axis=0), day.truth_N) > day.settings.wet_threshold
-    return {
-        "rank_histogram": np.bincount(rank[wet], minlength=bins),
-        "rank_histogram_all": np.bincount(rank, minlength=bins),
-    }
-
-
-def _rain(day: Day) -> dict[str, Any]:
-    """Sum and count the rain over the cells.
-
-    The values of the samples are means over the members. So a day has the weight of one day, however many members are
-    left.
-    """
-    found: dict[str, Any] = {}
-    for side, rain, share in (("observed", day.truth_N, 1), ("samples", day.members_MN, len(day.members_MN))):
-        on_wet_day = rain >= WET_DAY_MM
-        found[f"sum_{side}"] = rain.sum() / share
-        found[f"wet_cells_{side}"] = (rain > day.settings.wet_threshold).sum() / share
-        found[f"cells_above_1mm_{side}"] = (rain > 1).sum() / share
-        found[f"wet_days_{side}"] = on_wet_day.sum() / share
-        found[f"wet_day_sum_{side}"] = rain.sum(where=on_wet_day) / share
-        found[f"max_{side}"] = rain.max()
-        found[f"intensity_{side}"] = (histogram.histogram(rain) / share).astype(np.float32)
-    return found
-
-
-def _texture(day: Day) -> dict[str, Any]:
-    """Sum the differences of neighbours, also across the edges of coarse cells, and take the power spectra."""
-    gradient_observed, pairs = gradient_sum(day.truth_HW, day.cells)
-    return {
-        "gradient_observed": gradient_observed,
-        "gradient_pairs": pairs,
-        "gradient_samples": gradient_sum(day.members_MHW, day.cells)[0].mean(),
-        "edge_gradient_observed": gradient_sum(day.truth_HW, day.cells, day.factor)[0],
-        "edge_gradient_samples": gradient_sum(day.members_MHW, day.cells, day.factor)[0].mean(),
-        "spectrum_observed": radial_spectrum(day.truth_HW),
-        "spectrum_samples": radial_spectrum(day.members_MHW).mean(axis=0),
-    }
-
-
-def _neighbourhoods(day: Day) -> dict[str, Any]:
-    """Compute the two sums of the fractions skill score."""
-    settings = day.settings
-    names = ("fss_error", "fss_reference")
-    sums = fractions_errors(day.members_MHW, day.truth_HW, day.cells, settings.fss_thresholds, settings.fss_scales)
-    return dict(zip(names, sums, strict=True))
-
-
-QUANTITIES: tuple[Callable[[Day], dict[str, Any]], ...] = (
-    _counts,
-    _correlations,
-    _errors_and_spread,
-    _ranks,
-    _rain,
-    _texture,
-    _neighbourhoods,
-)
-"""Functions that give quantities of a day by name. A quantity is NaN where the day takes no part in it."""
-
-DIMS: dict[str, tuple[str, ...]] = {
-    "rank_histogram": ("rank",),
-    "rank_histogram_all": ("rank",),
-    "intensity_observed": ("bin",),
-    "intensity_samples": ("bin",),
-    "spectrum_observed": ("wavenumber",),
-    "spectrum_samples": ("wavenumber",),
-    "fss_error": ("threshold", "scale"),
-    "fss_reference": ("threshold", "scale"),
-}
-"""The dimensions of the quantities that are arrays."""
-
-
-# ------------------------------------------------------------------ 2. the scores from all days
-
+Formula = Callable[[Record], Array]
+Block = Mapping[str, Any]
+"""The scores of some days in `scores.json`, for example of all validation days."""
 
 # share of the mean rain: where the error of the domain mean is smaller, the coarse rain gives this mean up to rounding
 GIVEN_DOMAIN_MEAN = 0.01
 
-QUANTILES = {"p95": 0.95, "p99": 0.99, "p999": 0.999}
+# ----------------------------------------------------------------------------------------- formulas
 
 
-@dataclass(frozen=True)
-class Record:
-    """The quantities of a record summed over its days: the record first, then B resamplings of its days."""
-
-    totals: Mapping[str, Array]
-    """sums over the days (B + 1, ...); a day on which a quantity is NaN adds nothing"""
-    means: Mapping[str, Array]
-    """means over the days on which a quantity is known (B + 1,)"""
-    members: int
-
-    @cached_property
-    def observed(self) -> dict[str, Array]:
-        """The climate of the observed rain, each value (B + 1,)."""
-        return climate(self.totals, "observed")
-
-    @cached_property
-    def samples(self) -> dict[str, Array]:
-        """The climate of the members, each value (B + 1,)."""
-        return climate(self.totals, "samples")
-
-
-def climate(totals: Mapping[str, Array], side: str) -> dict[str, Array]:
-    """Describe the rain of one side, `observed` or `samples`: how often, how much, how sharp; each value (B + 1,)."""
-    counts = totals[f"intensity_{side}"]
-    # R95p: the share of the rain above the P95 of the observed wet days
-    observed = np.where(histogram.EDGES[:-1] >= WET_DAY_MM, totals["intensity_observed"], 0)
-    very_wet = _each(lambda c: float(histogram.quantile(c, 0.95)) if c.any() else np.nan, observed)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found: dict[str, Array] = {
-            "wet_fraction": totals[f"wet_cells_{side}"] / totals["cells"],
-            "wet_fraction_1mm": totals[f"cells_above_1mm_{side}"] / totals["cells"],
-            "mean": totals[f"sum_{side}"] / totals["cells"],
-            "sdii": totals[f"wet_day_sum_{side}"] / totals[f"wet_days_{side}"],
-            "mean_gradient": totals[f"gradient_{side}"] / totals["gradient_pairs"],
-            "r95p": _each(histogram.total_above, counts, very_wet)
-            / _each(lambda c: histogram.total_above(c, 0), counts),
-        }
-    for name, share in QUANTILES.items():
-        found[name] = _each(lambda c, s=share: float(histogram.quantile(c, s)), counts)
-    return found
-
-
-def _each(function: Callable[..., float], *rows: Array) -> Array:
-    return np.array([function(*row) for row in zip(*rows, strict=True)])
-
-
-def _mean_over_days(name: str, record: Record) -> Array:
+def _mean(name: str, record: Record) -> Array:
     return record.means[name]
+
+
+def _observed(name: str, record: Record) -> Array:
+    return record.observed[name]
+
+
+def _samples(name: str, record: Record) -> Array:
+    return record.samples[name]
+
+
+def _difference(name: str, record: Record) -> Array:
+    return record.samples[name] - record.observed[name]
 
 
 def _ratio(name: str, record: Record) -> Array:
     return record.samples[name] / record.observed[name]
+
+
+def _of_ensemble(formula: Formula, record: Record) -> Array:
+    """Apply a formula that needs several members; NaN for a method with one."""
+    return formula(record) if record.members > 1 else np.full(record.rows, np.nan)
 
 
 def _spread_skill(record: Record) -> Array:
@@ -287,17 +72,8 @@ def _rank_histogram_deviation(record: Record) -> Array:
     return np.abs(ranks / ranks.mean(axis=1, keepdims=True) - 1).max(axis=1)
 
 
-def _of_ensemble(formula: Formula, record: Record) -> Array:
-    """Apply a formula that needs several members; NaN for a method with one."""
-    return formula(record) if record.members > 1 else np.full(len(record.totals["cells"]), np.nan)
-
-
 def _mass_bias(record: Record) -> Array:
     return record.totals["sum_samples"] / record.totals["sum_observed"] - 1
-
-
-def _wet_fraction_bias_1mm(record: Record) -> Array:
-    return record.samples["wet_fraction_1mm"] - record.observed["wet_fraction_1mm"]
 
 
 def _gradient_ratio(record: Record) -> Array:
@@ -313,11 +89,25 @@ def _edge_ratio(record: Record) -> Array:
 
 def _ks_above_p95(record: Record) -> Array:
     totals = record.totals
-    return _each(histogram.ks_above, totals["intensity_observed"], totals["intensity_samples"], record.observed["p95"])
+    return each(histogram.ks_above, totals["intensity_observed"], totals["intensity_samples"], record.observed["p95"])
 
 
 def _ralsd_db(record: Record) -> Array:
-    return _each(spectral_distance, record.totals["spectrum_samples"], record.totals["spectrum_observed"])
+    return each(spectral_distance, record.totals["spectrum_samples"], record.totals["spectrum_observed"])
+
+
+def _max_samples(record: Record) -> Array:
+    """Take the largest rain of each member, and the mean of it over the members: fair to their number."""
+    with np.errstate(invalid="ignore"):
+        return np.nanmean(record.largest["max_members"], axis=1)
+
+
+def _max_observed(record: Record) -> Array:
+    return record.largest["max_observed"]
+
+
+def _max_ratio(record: Record) -> Array:
+    return _max_samples(record) / _max_observed(record)
 
 
 def _fss(threshold: int, scale: int, record: Record) -> Array:
@@ -326,64 +116,23 @@ def _fss(threshold: int, scale: int, record: Record) -> Array:
     return 1 - error / reference
 
 
-Formula = Callable[[Record], Array]
-
-FORMULAS: dict[str, Formula] = {
-    "correlation_member_truth": partial(_mean_over_days, "correlation_member_truth"),
-    "correlation_member_member": partial(_mean_over_days, "correlation_member_member"),
-    "correlation_mean_truth": partial(_mean_over_days, "correlation_mean_truth"),
-    "calibration_gap": partial(_mean_over_days, "calibration_gap"),
-    "fair_crps": partial(_mean_over_days, "fair_crps"),
-    "domain_crps": partial(_mean_over_days, "domain_crps"),
-    "energy_score": partial(_mean_over_days, "energy_score"),
-    "diversity": partial(_mean_over_days, "diversity"),
-    "spread_skill": partial(_of_ensemble, _spread_skill),
-    "domain_spread_skill": partial(_of_ensemble, _domain_spread_skill),
-    "rank_histogram_deviation": partial(_of_ensemble, _rank_histogram_deviation),
-    "mass_bias": _mass_bias,
-    "wet_fraction_bias_1mm": _wet_fraction_bias_1mm,
-    "gradient_ratio": _gradient_ratio,
-    "edge_ratio": _edge_ratio,
-    "ks_above_p95": _ks_above_p95,
-    "ralsd_db": _ralsd_db,
-    "p95_ratio": partial(_ratio, "p95"),
-    "p99_ratio": partial(_ratio, "p99"),
-    "p999_ratio": partial(_ratio, "p999"),
-}
-"""Key in `scores.json` to the formula. The fractions skill scores depend on the settings: `formulas` adds them."""
-
-
-def formulas(settings: Evaluation) -> dict[str, Formula]:
-    """List every score: those of `FORMULAS`, and the fractions skill score at each threshold and scale."""
-    fractions = {
-        f"fss_{threshold:g}mm_{scale}": partial(_fss, i, j)
-        for i, threshold in enumerate(settings.fss_thresholds)
-        for j, scale in enumerate(settings.fss_scales)
-    }
-    return FORMULAS | fractions
-
-
-# ------------------------------------------------------------- 3. how scores are shown and judged
-
-Block = Mapping[str, Any]
-"""The content of `all_days` or `heavy_days` in `scores.json`."""
+# ------------------------------------------------------------------------------------------ the table
 
 
 @dataclass(frozen=True)
 class Score:
-    """One column of the tables, and all that is said about it elsewhere."""
+    """One score, and all that is said about it."""
 
     key: str
-    """column of `table.csv`"""
-    heading: str
-    """column of `table.md`; `{wet_threshold}` is filled in"""
-    meaning: str
+    """its name in `scores.json` and its column in `table.csv`"""
+    formula: Formula
+    """takes the record; gives the score in each of its rows"""
+    heading: str = ""
+    """column of `table.md`; `{wet_threshold}` is filled in. Without it, the score has no column there."""
+    meaning: str = ""
     """what it is, and which values are good; for users, below the table"""
-    source: Literal["score", "samples", "samples - observed", "change"] = "score"
-    """where its value is: among the scores, among the values of the members, the difference of these to the observed
-    values, or the change of the fair CRPS against a baseline"""
-    name: str = ""
-    """what it is called there, or the baseline; `key` if empty"""
+    observed: Formula | None = None
+    """the same of the observed rain, where it has one"""
     unit: str = ""
     factor: float = 1.0
     """from the unit in `scores.json` to `unit`"""
@@ -393,6 +142,8 @@ class Score:
     ideal: float | Literal["observed"] | None = None
     good: tuple[float, float] | None = None
     """band of good values in the unit of `scores.json`; measured from the observed value where that is the ideal"""
+    is_distance: bool = False
+    """whether noise alone keeps it above its ideal; then what perfect members reach is good, too"""
     label: str = ""
     """its name in the figure and in the verdict; `heading` if empty"""
     aim: str = ""
@@ -405,30 +156,25 @@ class Score:
     @property
     def title(self) -> str:
         """Its name in the figure and in the verdict, without the unit."""
-        return self.label or self.heading
+        return self.label or self.heading or self.key
 
-    def found(self, block: Block) -> dict[str, float | None]:
+    def found(self, block: Block) -> dict[str, Any]:
         """Take its `value`, `low` and `high` from a block, in the unit of `scores.json`; None where there is none."""
-        nothing: dict[str, float | None] = {"value": None, "low": None, "high": None}
-        name = self.name or self.key
-        if self.source == "score":
-            return nothing | (block["scores"].get(name) or {})
-        if self.source == "change":  # against another row of the table, which knows it
-            return nothing
-        value = block["samples"].get(name)
-        if self.source == "samples - observed":
-            observed = block["observed"].get(name)
-            value = None if value is None or observed is None else value - observed
-        return nothing | {"value": value}
+        return {"value": None, "low": None, "high": None} | (block["scores"].get(self.key) or {})
 
     def band(self, block: Block) -> tuple[float, float, float] | None:
         """Give the lowest good value, the ideal and the highest good value, in the unit of `scores.json`."""
         if self.good is None or self.ideal is None:
             return None
         low, high = self.good
+        found = self.found(block)
         if self.ideal == "observed":  # of fractions, which lie between 0 and 1
-            observed = block["observed"][self.name or self.key]
+            observed = found.get("observed")
+            if observed is None:
+                return None
             return max(0.0, observed + low), observed, min(1.0, observed + high)
+        if self.is_distance and (floor := found.get("floor")):
+            high = max(high, floor["high"])
         return low, self.ideal, high
 
 
@@ -437,6 +183,7 @@ RATIO = (0.9, 1.1)  # of extremes and gradients: what a user of the tail would s
 SCORES: tuple[Score, ...] = (
     Score(
         "fair_crps",
+        partial(_mean, "fair_crps"),
         "fair CRPS",
         "Error of the ensemble as a whole. Low is good.",
         unit="mm/day",
@@ -444,39 +191,8 @@ SCORES: tuple[Score, ...] = (
         console="CRPS",
     ),
     Score(
-        "crps_change",
-        "vs bilinear %",
-        "Fair CRPS compared with that of bilinear interpolation. Below 0 is better than bilinear.",
-        source="change",
-        name="bilinear",
-        unit="%",
-        digits=0,
-        signed=True,
-        console="vs bil %",
-    ),
-    Score(
-        "crps_change_rainfarm",
-        "vs RainFARM %",
-        "Fair CRPS compared with that of RainFARM. Below 0 is better than RainFARM.",
-        source="change",
-        name="rainfarm",
-        unit="%",
-        digits=0,
-        signed=True,
-    ),
-    Score(
-        "crps_change_climatology",
-        "vs climatology %",
-        "Fair CRPS compared with that of observed days of the same season. A model at or above 0 tells no more than "
-        "the season does.",
-        source="change",
-        name="climatology",
-        unit="%",
-        digits=0,
-        signed=True,
-    ),
-    Score(
         "correlation_member_truth",
+        partial(_mean, "correlation_member_truth"),
         "r member–truth",
         "Spatial correlation of a member with the truth.",
         label="correlation with the truth",
@@ -486,6 +202,7 @@ SCORES: tuple[Score, ...] = (
     ),
     Score(
         "correlation_member_member",
+        partial(_mean, "correlation_member_member"),
         "r member–member",
         "Spatial correlation of two members. In a calibrated ensemble it equals r member–truth. It is higher where "
         "members are too alike.",
@@ -493,6 +210,7 @@ SCORES: tuple[Score, ...] = (
     ),
     Score(
         "calibration_gap",
+        partial(_mean, "calibration_gap"),
         "gap",
         "r member–truth minus r member–member, day by day. 0 is calibrated. Below 0 the members are too alike.",
         signed=True,
@@ -502,14 +220,16 @@ SCORES: tuple[Score, ...] = (
     ),
     Score(
         "correlation_mean_truth",
+        partial(_mean, "correlation_mean_truth"),
         "r mean–truth",
         "Spatial correlation of the ensemble mean with the truth. High is good.",
     ),
     Score(
         "wet_fraction",
+        partial(_samples, "wet_fraction"),
         "wet > {wet_threshold:g} mm %",
         "Share of wet cells. The observed share is good.",
-        source="samples",
+        observed=partial(_observed, "wet_fraction"),
         unit="%",
         factor=100,
         digits=1,
@@ -521,30 +241,32 @@ SCORES: tuple[Score, ...] = (
     ),
     Score(
         "wet_difference",
+        partial(_difference, "wet_fraction"),
         "wet, points off",
         "Share of wet cells minus the observed share, in points. 0 is good.",
-        source="samples - observed",
-        name="wet_fraction",
         unit="points",
         factor=100,
         digits=1,
         signed=True,
+        ideal=0.0,
+        good=(-0.03, 0.03),
+        label="wet fraction minus that of the truth",
     ),
     Score(
         "wet_fraction_1mm",
+        partial(_samples, "wet_fraction_1mm"),
         "wet > 1 mm %",
         "Share of cells with more than 1 mm/day. The observed share is good.",
-        source="samples",
+        observed=partial(_observed, "wet_fraction_1mm"),
         unit="%",
         factor=100,
         digits=1,
     ),
     Score(
         "wet_difference_1mm",
+        partial(_difference, "wet_fraction_1mm"),
         "wet > 1 mm, points off",
         "Share of cells with more than 1 mm/day minus the observed share, in points. 0 is good.",
-        source="samples - observed",
-        name="wet_fraction_1mm",
         unit="points",
         factor=100,
         digits=1,
@@ -552,6 +274,7 @@ SCORES: tuple[Score, ...] = (
     ),
     Score(
         "mass_bias",
+        _mass_bias,
         "mass bias %",
         "Total rain compared with the observed total. 0 is good.",
         unit="%",
@@ -565,6 +288,7 @@ SCORES: tuple[Score, ...] = (
     ),
     Score(
         "spread_skill",
+        partial(_of_ensemble, _spread_skill),
         "spread/skill",
         "Spread of the members divided by the error of their mean. 1 is calibrated. Below 1 the members are too alike.",
         ideal=1.0,
@@ -575,12 +299,14 @@ SCORES: tuple[Score, ...] = (
     ),
     Score(
         "domain_crps",
+        partial(_mean, "domain_crps"),
         "domain CRPS",
         "Fair CRPS of the mean over the domain. Low is good.",
         unit="mm/day",
     ),
     Score(
         "domain_spread_skill",
+        partial(_of_ensemble, _domain_spread_skill),
         "domain spread/skill",
         "Spread/skill of the mean over the domain. 1 where whole days differ as they should. Not defined where the "
         "coarse rain gives this mean.",
@@ -590,17 +316,20 @@ SCORES: tuple[Score, ...] = (
     ),
     Score(
         "rank_histogram_deviation",
+        partial(_of_ensemble, _rank_histogram_deviation),
         "ranks off",
         "Largest deviation of the rank histogram from flat, relative to flat. 0 is calibrated.",
     ),
     Score(
         "diversity",
+        partial(_mean, "diversity"),
         "diversity",
         "Mean cosine distance of two members. At 0 all members are alike. The right diversity is the one that keeps "
         "spread/skill at 1.",
     ),
     Score(
         "gradient_ratio",
+        _gradient_ratio,
         "gradient ratio",
         "Differences of neighbouring cells compared with the observed ones. 1 is as sharp as the truth.",
         ideal=1.0,
@@ -610,12 +339,14 @@ SCORES: tuple[Score, ...] = (
     ),
     Score(
         "edge_ratio",
+        _edge_ratio,
         "edge ratio",
         "Share of these differences that lies at the edges of coarse cells, compared with the observed share. At 1 the "
         "coarse cells cannot be seen.",
     ),
     Score(
         "p99_ratio",
+        partial(_ratio, "p99"),
         "P99 ratio",
         "99th percentile of the rain compared with the observed one. 1 is good.",
         ideal=1.0,
@@ -623,6 +354,7 @@ SCORES: tuple[Score, ...] = (
     ),
     Score(
         "p999_ratio",
+        partial(_ratio, "p999"),
         "P99.9 ratio",
         "99.9th percentile of the rain compared with the observed one. 1 is good.",
         ideal=1.0,
@@ -632,24 +364,69 @@ SCORES: tuple[Score, ...] = (
     ),
     Score(
         "ralsd_db",
+        _ralsd_db,
         "RALSD dB",
         "Distance of the power spectrum to the observed one. Low is good.",
         unit="dB",
         ideal=0.0,
+        is_distance=True,
         good=(0.0, 1.5),  # the mean power at a scale is within a factor of 1.4
         label="RALSD",
         aim="of the power spectrum; low is good",
         console="RALSD",
     ),
+    Score("energy_score", partial(_mean, "energy_score"), unit="mm/day"),
+    Score("p95_ratio", partial(_ratio, "p95"), ideal=1.0),
+    Score("max_ratio", _max_ratio, ideal=1.0),
+    Score("ks_above_p95", _ks_above_p95, ideal=0.0, is_distance=True),
+    *(
+        Score(name, partial(_samples, name), observed=partial(_observed, name), unit=unit, ideal="observed")
+        for name, unit in {
+            "mean": "mm/day",
+            "mean_of_wet_days": "mm/day",
+            "very_wet_share": "1",
+            "mean_gradient": "mm/day",
+            "p95": "mm/day",
+            "p99": "mm/day",
+            "p999": "mm/day",
+        }.items()
+    ),
+    Score("max", _max_samples, observed=_max_observed, unit="mm/day", ideal="observed"),
 )
-"""The columns of the tables in their order. `FSS` follows them."""
+"""All scores but those that depend on the settings, which `scores_of` adds. Those with a heading are the columns of
+`table.md`, in this order."""
 
 FSS = Score(
-    "fss",
+    "fss_{threshold:g}mm_{scale}",
+    _max_ratio,  # `scores_of` fills in its own formula
     "FSS {threshold:g} mm",
     "Fractions skill score at {threshold:g} mm/day in windows of {scale} x {scale} cells. 1 is perfect.",
+    ideal=1.0,
 )
-"""The last column. The table fills in threshold and scale."""
+
+
+def scores_of(settings: Evaluation) -> tuple[Score, ...]:
+    """List every score for these settings: `SCORES`, and the fractions skill score at each threshold and scale.
+
+    Of the fractions skill scores, the one with the threshold nearest to 10 mm/day at the middle scale has a column.
+    """
+    shown = min(settings.fss_thresholds, key=lambda rain: abs(rain - 10), default=None)
+    middle = sorted(settings.fss_scales)[len(settings.fss_scales) // 2] if settings.fss_scales else None
+    fractions = []
+    for i, threshold in enumerate(settings.fss_thresholds):
+        for j, scale in enumerate(settings.fss_scales):
+            words = {"threshold": threshold, "scale": scale}
+            fractions.append(
+                replace(
+                    FSS,
+                    key=FSS.key.format(**words),
+                    formula=partial(_fss, i, j),
+                    heading=FSS.heading.format(**words) if (threshold, scale) == (shown, middle) else "",
+                    meaning=FSS.meaning.format(**words),
+                )
+            )
+    fixed = (replace(s, heading=s.heading.format(wet_threshold=settings.wet_threshold)) for s in SCORES)
+    return (*fixed, *fractions)
 
 
 def score_of(key: str) -> Score:

@@ -1,11 +1,13 @@
-"""Score an ensemble file against the canonical fields.
+"""Score ensemble files against the canonical fields.
 
-Inputs: an ensemble and the canonical fields, as files. Outputs: the contents of `scores.json` and `scores_by_day.nc`.
+Inputs: ensembles and the canonical fields, as files. Outputs: the contents of `scores.json` and `scores_by_day.nc`.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +17,19 @@ from numpy.typing import NDArray
 
 from rainshaft import histogram
 from rainshaft.config.sections import Evaluation
-from rainshaft.data.conventions import TEST, is_heavy
+from rainshaft.data.conventions import TEST, VALIDATION
 from rainshaft.data.fields import Fields, dates_of
 from rainshaft.data.units import length_in
 from rainshaft.errors import UserError
-from rainshaft.evaluation.catalogue import DIMS
-from rainshaft.evaluation.days import MAPS, merge, score_days
+from rainshaft.evaluation.days import Setting
+from rainshaft.evaluation.quantities import DIMS, LARGEST
 from rainshaft.evaluation.scores import wavenumbers
-from rainshaft.evaluation.summary import summarise
+from rainshaft.evaluation.scoring import OneDay, Part, Scored, score
 
 MEMBERS_BYTES = 2**25  # members in memory at a time
+TRUTH_DAYS = 64  # of observed rain in memory at a time, when its area mean is taken
+PARTS = (VALIDATION, TEST)
+CURVES = tuple(name for name in DIMS if name not in LARGEST)
 
 # EARTH_RADIUS_KM gives 111.19493. The rounded value stays, since another one would change all known wavelengths.
 EARTH_KM_PER_DEGREE = 111.195
@@ -34,20 +39,20 @@ LONG_NAMES = {
     "rank_histogram_all": "rank of the truth among the members, over all valid cells, ties broken at random",
     "intensity_observed": "number of observed values in each bin; the first bin counts as dry",
     "intensity_samples": "number of values of the samples in each bin, mean over the members",
-    "spectrum_observed": "radially averaged power of the observed rain, mean over the days",
-    "spectrum_samples": "radially averaged power of the members, mean over members and days",
+    "spectrum_observed": "radially averaged power of the observed rain, sum over the days",
+    "spectrum_samples": "radially averaged power of the members, mean over the members, sum over the days",
     "fair_crps": "fair CRPS, mean over the valid cells",
     "domain_crps": "fair CRPS of the mean over the valid cells",
     "energy_score": "fair energy score over the square root of the number of cells",
 }
 """Variables of `scores_by_day.nc` that are described in it."""
 
-RAIN = ("fair_crps", "domain_crps", "energy_score", "mean_observed", "mean_samples", "max_observed", "max_samples")
+RAIN = ("fair_crps", "domain_crps", "energy_score", "mean_observed", "mean_samples", "max_observed")
 """Variables of `scores_by_day.nc` in mm/day."""
 
 
 def evaluate(
-    ensemble: str | Path,
+    ensembles: Sequence[str | Path],
     paths: Sequence[str | Path],
     settings: Evaluation,
     *,
@@ -56,82 +61,111 @@ def evaluate(
     dataset: str = "",
     seed: int = 1,
 ) -> tuple[dict[str, Any], xr.Dataset]:
-    """Score an ensemble file on its test days, a few days in memory at a time.
+    """Score ensemble files on their validation days and, apart, on their test days, a few days in memory at a time.
 
     Parameters
     ----------
-    ensemble
-        netCDF with pr(time, member, lat, lon) in mm/day and the coordinates `split` and `category` on time.
+    ensembles
+        netCDF with pr(time, member, lat, lon) in mm/day and the coordinates `split` and `category` on time. Several
+        files are the folds of a cross-validation: each gives its own validation and test days.
     paths
-        Canonical fields on the grid of the ensemble, in any order. They must hold all test days.
+        Canonical fields on the grid of the ensembles, in any order. They must hold all these days.
     settings
-        Thresholds, scales and the number of resamplings.
+        Thresholds, scales and the number of resamples.
     name, mode, dataset
-        Written into the result. Without `mode` it is taken from the attributes of the ensemble.
+        Written into the result. Without `mode` it is taken from the attributes of the first ensemble.
     seed
-        Breaks ties in the rank histogram and draws the resamplings.
+        Breaks ties in the rank histogram and draws the resamples.
 
     Returns
     -------
     scores
-        For `scores.json`.
+        For `scores.json`: under `validation` and `test` a block for all days and for kinds of days.
     by_day
-        For `scores_by_day.nc`: the scores of each day, and the curves for the figures.
+        For `scores_by_day.nc`: the values of each day, the curves for the figures, and the scores in each resample.
 
     Raises
     ------
     UserError
-        There is no test day, the fields lack one, or they are on another grid.
+        There is no test day, a day is in two folds, the fields lack a day, or they are on another grid.
     """
-    with xr.open_dataset(ensemble) as opened, Fields(paths) as fields:
-        pr = opened["pr"].transpose("time", "member", "lat", "lon")
-        test = np.flatnonzero(opened["split"].values.astype(str) == TEST)
-        _check(ensemble, pr, test, fields)
-        heavy = is_heavy(opened["category"].values[test])
-        # The heavy days and the others are scored apart and joined to all days. So no day is scored twice.
-        groups = [
-            merge(_scored(ensemble, pr, days, fields, settings, seed))
-            for days in (test[heavy], test[~heavy])
-            if days.size
-        ]
-        all_days = merge(groups) if len(groups) > 1 else groups[0]
-        scores = {
+    with ExitStack() as stack:
+        fields = stack.enter_context(Fields(paths))
+        opened = [stack.enter_context(xr.open_dataset(path)) for path in ensembles]
+        rain = [one["pr"].transpose("time", "member", "lat", "lon") for one in opened]
+        for path, one in zip(ensembles, rain, strict=True):
+            _check_grid(path, one, fields)
+        setting = Setting(rain[0].sizes["member"], fields.valid, fields.factor, settings, seed)
+        content: dict[str, Any] = {
             "name": name,
-            "mode": mode or opened.attrs.get("mode", ""),
+            "mode": mode or opened[0].attrs.get("mode", ""),
             "dataset": dataset,
-            "members": pr.sizes["member"],
-            "wet_threshold": settings.wet_threshold,
-            "all_days": summarise(all_days, settings, seed),
-            "heavy_days": summarise(groups[0], settings, seed) if heavy.any() else None,
+            "members": setting.size,
+            "settings": settings.model_dump(mode="json", include=set(Evaluation.model_fields)),
         }
-        return scores, _by_day(all_days, settings, fields)
+        by_part = {}
+        for split in PARTS:
+            days = _days_of(opened, split)
+            if not days:
+                content[split] = None
+                continue
+            fields.require([date for date, *_ in days], f"{ensembles[0]}, {split} days")
+            part = _part(days, fields)
+            scored = score(_read(ensembles, rain, days, fields), part, setting)
+            content[split] = scored.blocks | {"first_day": str(part.dates[0]), "last_day": str(part.dates[-1])}
+            by_part[split] = part, scored
+        if content[TEST] is None:
+            raise UserError(f"{ensembles[0]}: no day with `split` = test; scores are reported on test days")
+        return content, _by_day(by_part, settings, fields)
 
 
-def _scored(
-    ensemble: str | Path,
-    pr: xr.DataArray,
-    days: NDArray[np.int64],
-    fields: Fields,
-    settings: Evaluation,
-    seed: int,
-) -> Iterator[xr.Dataset]:
-    """Score some days of the ensemble, as many at a time as fit into memory."""
-    valid = xr.DataArray(fields.valid, dims=("lat", "lon"))
-    length = max(1, MEMBERS_BYTES // (4 * pr[0].size))
-    for start in range(0, len(days), length):
-        members = _members(pr, days[start : start + length])
-        rain = fields.rain(dates_of(members).tolist())
-        truth = xr.DataArray(rain, dims=("time", "lat", "lon"), coords={"time": members["time"]})
-        try:
-            yield score_days(members, truth, valid, fields.factor, settings, seed)
-        except UserError as error:
-            raise UserError(f"{ensemble}: {error}") from None
+Place = tuple[str, str, int, int]
+"""the date and the category of a day, the ensemble that holds it, and its place in the time of this ensemble"""
 
 
-def _check(ensemble: str | Path, pr: xr.DataArray, test: NDArray[np.int64], fields: Fields) -> None:
-    if not test.size:
-        raise UserError(f"{ensemble}: no day with `split` = test; scores are taken on test days only")
-    fields.require(dates_of(pr)[test], f"{ensemble}, test days")
+def _days_of(opened: Sequence[xr.Dataset], split: str) -> list[Place]:
+    """Find the days of a split over all ensembles, in the order of time."""
+    days: list[Place] = []
+    for number, one in enumerate(opened):
+        chosen = np.flatnonzero(one["split"].values.astype(str) == split)
+        dates, category = dates_of(one)[chosen].tolist(), one["category"].values[chosen].astype(str).tolist()
+        days += zip(dates, category, [number] * len(chosen), chosen.tolist(), strict=True)
+    days.sort()
+    for (date, *_), (following, *_) in itertools.pairwise(days):
+        if date == following:
+            raise UserError(f"the {split} day {date} is in two folds; expected each day in one of them")
+    return days
+
+
+def _part(days: Sequence[Place], fields: Fields) -> Part:
+    """Take the observed area rain of these days."""
+    dates = [date for date, *_ in days]
+    means: list[NDArray[np.floating]] = []
+    for start in range(0, len(dates), TRUTH_DAYS):
+        rain = fields.rain(dates[start : start + TRUTH_DAYS])[:, fields.valid]
+        with np.errstate(invalid="ignore"):
+            means.append(np.nansum(rain, axis=1, dtype=np.float64) / np.maximum(1, np.isfinite(rain).sum(axis=1)))
+    return Part(np.array(dates), np.array([category for _, category, *_ in days]), np.concatenate(means))
+
+
+def _read(
+    ensembles: Sequence[str | Path], rain: Sequence[xr.DataArray], days: Sequence[Place], fields: Fields
+) -> Iterator[OneDay]:
+    """Read day after day, as many at a time as fit into memory."""
+    length = max(1, MEMBERS_BYTES // (4 * rain[0][0].size))
+    start = 0
+    while start < len(days):
+        number, stop = days[start][2], start + 1
+        while stop < len(days) and stop - start < length and days[stop][2] == number:
+            stop += 1
+        chunk = days[start:stop]
+        members = np.concatenate([rain[number][run].values for run in _runs(np.array([day[3] for day in chunk]))])
+        truth = fields.rain([date for date, *_ in chunk])
+        yield from zip(members, truth, strict=True)
+        start = stop
+
+
+def _check_grid(ensemble: str | Path, pr: xr.DataArray, fields: Fields) -> None:
     for axis in ("lat", "lon"):
         ours, theirs = pr[axis].values, fields.ground[axis].values
         if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-6, atol=1e-6):
@@ -148,45 +182,40 @@ def _runs(index: NDArray[np.int64]) -> Iterator[slice]:
         yield slice(int(run[0]), int(run[-1]) + 1)
 
 
-def _members(pr: xr.DataArray, days: NDArray[np.int64]) -> xr.DataArray:
-    values = np.concatenate([pr[run].values for run in _runs(days)])
-    coords = {name: ("time", pr[name].values[days]) for name in ("time", "category")}
-    return xr.DataArray(values, dims=pr.dims, coords=coords)
-
-
-def _by_day(days: xr.Dataset, settings: Evaluation, fields: Fields) -> xr.Dataset:
-    """Make the dataset of `scores_by_day.nc`: scores of each day, and curves pooled over the days."""
-    height, width = days["wettest_observed"].shape
+def _by_day(by_part: dict[str, tuple[Part, Scored]], settings: Evaluation, fields: Fields) -> xr.Dataset:
+    """Make the dataset of `scores_by_day.nc`: the values of each day, curves over the days, and the resamples."""
+    height, width = fields.valid.shape
     wavenumber = wavenumbers(height, width)
-    pooled = days.drop_vars(MAPS)[list(DIMS)].sum("time")
-    spectra = {name: days[name].mean("time") for name in ("spectrum_observed", "spectrum_samples")}
-    fss = 1 - pooled["fss_error"] / pooled["fss_reference"].where(pooled["fss_reference"] > 0)
-    cells = days["cells"]
-    made = xr.Dataset(
-        {name: days[name] for name in days.data_vars if name not in DIMS and days[name].dims == ("time",)}
-        | {name: pooled[name] for name in DIMS if name not in spectra and not name.startswith("fss")}
-        | spectra
-        | {
-            "mean_observed": days["sum_observed"] / cells,
-            "mean_samples": days["sum_samples"] / cells,
-            "intensity_edges": (
-                "edge",
-                histogram.EDGES,
-                {"long_name": "edges of the bins of intensity", "units": "mm day-1"},
-            ),
-            "wavelength_km": ("wavenumber", _cell_km(fields) / wavenumber, {"units": "km"}),
-            "fss": fss.assign_attrs(long_name="fractions skill score of the ensemble", units="1"),
-        },
-        coords={
-            "time": days["time"],
-            "category": days["category"],
-            "wavenumber": ("wavenumber", wavenumber, {"long_name": "wavenumber", "units": "cycles per cell"}),
-            "rank": ("rank", np.arange(days.sizes["rank"]), {"long_name": "members below the truth"}),
-            "threshold": ("threshold", np.array(settings.fss_thresholds, float), {"units": "mm day-1"}),
-            "scale": ("scale", np.array(settings.fss_scales), {"long_name": "side of the window", "units": "cells"}),
-        },
-        attrs={"Conventions": "CF-1.11", "title": "scores by day, and curves pooled over the days"},
+    days, curves, resampled = [], [], []
+    for split, (part, scored) in by_part.items():
+        time = fields.times([str(date) for date in part.dates])
+        days.append(scored.by_day.assign_coords(time=time, split=("time", [split] * len(part.dates))))
+        curves.append(xr.Dataset({name: (DIMS[name], scored.sums[name]) for name in CURVES}).expand_dims(part=[split]))
+        resampled.append(scored.resampled.expand_dims(part=[split]))
+    made = xr.concat(days, "time").sortby("time")
+    made = made.merge(xr.concat(curves, "part"))
+    made["resampled"] = xr.concat(resampled, "part", join="outer")
+    made["fss"] = 1 - made["fss_error"] / made["fss_reference"].where(made["fss_reference"] > 0)
+    made = made.drop_vars(["fss_error", "fss_reference"])
+    made["mean_observed"] = made["sum_observed"] / made["cells"]
+    made["mean_samples"] = made["sum_samples"] / made["cells"]
+    made["intensity_edges"] = (
+        "edge",
+        histogram.EDGES,
+        {"long_name": "edges of the bins of intensity", "units": "mm day-1"},
     )
+    made["wavelength_km"] = ("wavenumber", _cell_km(fields) / wavenumber, {"units": "km"})
+    made["fss"].attrs |= {"long_name": "fractions skill score of the ensemble", "units": "1"}
+    made["resampled"].attrs["long_name"] = (
+        "scores of the record, of its resamples, and of the record without each of its parts"
+    )
+    made = made.assign_coords(
+        wavenumber=("wavenumber", wavenumber, {"long_name": "wavenumber", "units": "cycles per cell"}),
+        rank=("rank", np.arange(made.sizes["rank"]), {"long_name": "members below the truth"}),
+        threshold=("threshold", np.array(settings.fss_thresholds, float), {"units": "mm day-1"}),
+        scale=("scale", np.array(settings.fss_scales), {"long_name": "side of the window", "units": "cells"}),
+    )
+    made.attrs = {"Conventions": "CF-1.11", "title": "scores by day, and curves over the days"}
     for name, words in LONG_NAMES.items():
         made[name].attrs["long_name"] = words
     for name in RAIN:

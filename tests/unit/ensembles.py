@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import scipy.ndimage
-import xarray as xr
 
 from rainshaft.config.sections import Evaluation
-from rainshaft.evaluation.days import score_days
-from rainshaft.evaluation.summary import summarise
+from rainshaft.evaluation.days import Setting
+from rainshaft.evaluation.scoring import Part, Scored, score
 
 FACTOR = 4
 SETTINGS = Evaluation(fss_thresholds=(1.0, 10.0), fss_scales=(1, 5), bootstrap=20)
@@ -30,22 +29,20 @@ def exchangeable(days=60, members=8, height=24, width=30, seed=3):
     return fields[:, 1:], fields[:, 0]
 
 
-def arrays(members, truth, valid=None, category=None, start="2001-01-01"):
+def scored(members, truth, valid=None, category=None, start="2001-01-01", settings=SETTINGS, seed=1) -> Scored:
+    """Score arrays: members (T, M, H, W) and truth (T, H, W)."""
     members, truth = np.asarray(members, "f4"), np.asarray(truth, "f4")
-    time = pd.date_range(start, periods=len(truth))
-    coords = {"time": time}
-    if category is not None:
-        coords["category"] = ("time", np.asarray(category))
-    valid = np.ones(truth.shape[1:]) if valid is None else valid
-    return (
-        xr.DataArray(members, dims=("time", "member", "lat", "lon"), coords=coords),
-        xr.DataArray(truth, dims=("time", "lat", "lon"), coords=coords),
-        xr.DataArray(valid, dims=("lat", "lon")),
-    )
+    valid = np.ones(truth.shape[1:], bool) if valid is None else np.asarray(valid, bool)
+    dates = pd.date_range(start, periods=len(truth)).strftime("%Y-%m-%d").to_numpy(str)
+    category = np.array(["moderate"] * len(truth) if category is None else category)
+    rain = np.array([np.nanmean(day[valid]) if np.isfinite(day[valid]).any() else 0.0 for day in truth])
+    setting = Setting(members.shape[1], valid, FACTOR, settings, seed)
+    return score(zip(members, truth, strict=True), Part(dates, category, rain), setting)
 
 
 def block(members, truth, valid=None, category=None, settings=SETTINGS):
-    return summarise(score_days(*arrays(members, truth, valid, category), FACTOR, settings), settings)
+    """The block of all days in `scores.json`."""
+    return scored(members, truth, valid, category, settings=settings).blocks["all_days"]
 
 
 def value(found, name):

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import cftime
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from ensembles import FACTOR, SETTINGS, arrays, block, exchangeable, value
+from ensembles import FACTOR, SETTINGS, block, exchangeable, scored, value
 from fields import make_fields
 
 from rainshaft.errors import UserError
 from rainshaft.evaluation import evaluate as evaluation
-from rainshaft.evaluation.days import score_days
 from rainshaft.evaluation.evaluate import evaluate
-from rainshaft.evaluation.summary import summarise
 from rainshaft.files import write_json, write_netcdf
 
 
@@ -23,16 +20,17 @@ def test_dropped_members():
     fewer = members.copy()
     fewer[2, 1] = np.nan  # this member is left out of the day
     fewer[4, :3] = np.nan  # one member left: the day is left out
-    days = score_days(*arrays(fewer, truth), FACTOR, SETTINGS)
-    found = summarise(days, SETTINGS)
-    assert (found["days"], found["days_left_out"]) == (5, 1)
-    assert days["members"].values.tolist() == [4, 4, 3, 4, 1, 4]
-    alone = score_days(*arrays(members[2:3, [0, 2, 3]], truth[2:3], start="2001-01-03"), FACTOR, SETTINGS)
-    for name in ("fair_crps", "variance", "diversity", "intensity_samples", "gradient_samples", "fss_error"):
-        np.testing.assert_array_equal(days[name].values[2], alone[name].values[0])
-    assert np.isnan(days["rank_histogram"].values[2]).all()
-    assert found["observed"]["mean"] == pytest.approx(np.delete(truth, 4, 0).mean(), rel=1e-6)
-    assert summarise(days.isel(time=[4]), SETTINGS) is None
+    found = scored(fewer, truth)
+    whole, by_day = found.blocks["all_days"], found.by_day
+    assert (whole["days"], whole["days_left_out"]) == (5, 1)
+    alone = scored(members[2:3, [0, 2, 3]], truth[2:3], start="2001-01-03")
+    for name in ("fair_crps", "variance", "diversity", "gradient_samples"):
+        assert by_day[name].values[2] == alone.by_day[name].values[0]
+    assert np.isnan(by_day["fair_crps"].values[4])
+    # the ranks among fewer members cannot be added to the others
+    assert found.sums["rank_histogram_all"].sum() == 4 * 14 * 14
+    assert whole["scores"]["mean"]["observed"] == pytest.approx(np.delete(truth, 4, 0).mean(), rel=1e-6)
+    assert scored(fewer[4:5], truth[4:5]).blocks == {}
 
 
 def test_member_with_some_nan_is_refused():
@@ -74,37 +72,64 @@ def test_evaluate_files_in_chunks_of_any_size(tmp_path, monkeypatch, calendar):
     fields = write_fields(tmp_path, truth, times, valid)
     split = np.array(["test"] * 20, object)
     split[[3, 4, 11]] = "train"
+    split[[0, 1, 2, 8, 9]] = "validation"
     category = np.array(["heavy-coast", "moderate", "dry", "heavy-interior", "moderate"] * 4, object)
     broken = members.copy()
     broken[3] = 1e3  # not a test day: must not matter
     path = write_ensemble(tmp_path / "e.nc", broken, times, split, category, fields[0])
 
-    scores, found = evaluate(path, fields, SETTINGS, name="x", dataset="d")
+    scores, found = evaluate([path], fields, SETTINGS, name="x", dataset="d")
     monkeypatch.setattr(evaluation, "MEMBERS_BYTES", 1)
-    again, found_again = evaluate(path, fields, SETTINGS, name="x", dataset="d")
+    again, found_again = evaluate([path], fields, SETTINGS, name="x", dataset="d")
     assert scores == again
     xr.testing.assert_identical(found, found_again)
     write_json(scores, tmp_path / "scores.json")
     write_netcdf(found, tmp_path / "scores_by_day.nc")
 
     assert (scores["mode"], scores["members"], scores["name"]) == ("prior", 3, "x")
+    for part in ("validation", "test"):
+        days = split == part
+        heavy = days & np.char.startswith(category.astype(str), "heavy")
+        blocks = scores[part]
+        assert (blocks["all_days"]["days"], blocks["heavy_days"]["days"]) == (days.sum(), heavy.sum())
+        for kind, chosen in (("all_days", days), ("heavy_days", heavy)):
+            expected = np.abs(members[chosen].astype("f8") - truth[chosen][:, None])[..., valid].mean()
+            pairs = [
+                np.abs(members[chosen, i] - members[chosen, j])[..., valid].mean() for i, j in ((0, 1), (0, 2), (1, 2))
+            ]
+            assert value(blocks[kind], "fair_crps") == pytest.approx(expected - 0.5 * np.mean(pairs), rel=1e-5)
     test = split == "test"
-    heavy = test & np.char.startswith(category.astype(str), "heavy")
-    assert (scores["all_days"]["days"], scores["heavy_days"]["days"]) == (test.sum(), heavy.sum())
-    for part, chosen in (("all_days", test), ("heavy_days", heavy)):
-        expected = np.abs(members[chosen].astype("f8") - truth[chosen][:, None])[..., valid].mean()
-        pairs = [
-            np.abs(members[chosen, i] - members[chosen, j])[..., valid].mean() for i, j in ((0, 1), (0, 2), (1, 2))
-        ]
-        assert value(scores[part], "fair_crps") == pytest.approx(expected - 0.5 * np.mean(pairs), rel=1e-5)
     with xr.open_dataset(tmp_path / "scores_by_day.nc") as stored:
         assert stored["fair_crps"].dims == ("time",)
-        assert stored.sizes["time"] == test.sum()
-        assert stored["rank_histogram"].dims == ("rank",)
-        assert stored["fss"].dims == ("threshold", "scale")
-        assert stored["intensity_observed"].sum() == pytest.approx(test.sum() * valid.sum())
+        assert stored["split"].values.astype(str).tolist() == [s for s in split if s != "train"]
+        assert stored["rank_histogram"].dims == ("part", "rank")
+        assert stored["fss"].dims == ("part", "threshold", "scale")
+        assert stored["intensity_observed"].sel(part="test").sum() == pytest.approx(test.sum() * valid.sum())
+        resampled = stored["resampled"].sel(part="test", kind="all_days", score="fair_crps")
+        assert float(resampled[0]) == pytest.approx(value(scores["test"]["all_days"], "fair_crps"), rel=1e-6)
         centre = np.deg2rad(30 - 0.05 * 7.5)  # cells of 0.05 degrees
         assert stored["wavelength_km"].values[-1] == pytest.approx(2 * 0.05 * 111.195 * np.cos(centre) ** 0.5, rel=1e-6)
+
+
+def test_the_folds_of_a_cross_validation_are_scored_together(tmp_path):
+    members, truth = exchangeable(days=12, members=3, height=16, width=20)
+    times = pd.date_range("2001-01-01", periods=12)
+    fields = write_fields(tmp_path, truth, times)
+    category = np.array(["moderate"] * 12, object)
+    splits = [np.array(["test", "validation", "train"] * 4, object), np.array(["train", "train", "test"] * 4, object)]
+    paths = []
+    for number, split in enumerate(splits):
+        broken = members.copy()
+        broken[split == "train"] = 1e3  # must not matter
+        paths.append(write_ensemble(tmp_path / f"{number}.nc", broken, times, split, category, fields[0]))
+    pooled, _ = evaluate(paths, fields, SETTINGS)
+    whole = np.array(["test", "validation", "test"] * 4, object)
+    one = write_ensemble(tmp_path / "one.nc", members, times, whole, category, fields[0])
+    alone, _ = evaluate([one], fields, SETTINGS)
+    assert pooled["test"] == alone["test"]
+    assert pooled["validation"] == alone["validation"]
+    with pytest.raises(UserError, match="is in two folds"):
+        evaluate([paths[0], paths[0]], fields, SETTINGS)
 
 
 def test_evaluate_names_what_is_missing(tmp_path):
@@ -115,20 +140,25 @@ def test_evaluate_names_what_is_missing(tmp_path):
     split = np.array(["test"] * 6, object)
     path = write_ensemble(tmp_path / "e.nc", members, times, split, category, fields[0])
     with pytest.raises(UserError, match=r"test days: 2 days are not in the fields .*2000-12-30"):
-        evaluate(path, fields[:1], SETTINGS)
-    assert evaluate(path, fields, SETTINGS)[0]["heavy_days"] is None
+        evaluate([path], fields[:1], SETTINGS)
+    found = evaluate([path], fields, SETTINGS)[0]
+    assert found["validation"] is None
+    assert "heavy_days" not in found["test"]
     path = write_ensemble(tmp_path / "e.nc", members, times, np.array(["train"] * 6, object), category, fields[0])
     with pytest.raises(UserError, match="no day with `split` = test"):
-        evaluate(path, fields, SETTINGS)
+        evaluate([path], fields, SETTINGS)
     (tmp_path / "other").mkdir()
     other = write_fields(tmp_path / "other", np.zeros((6, 12, 16), "f4"), times)
     path = write_ensemble(tmp_path / "e.nc", members, times, split, category, fields[0])
     with pytest.raises(UserError, match="lon has 12 cells"):
-        evaluate(path, other, SETTINGS)
+        evaluate([path], other, SETTINGS)
 
 
-def test_360_day_calendar_has_a_30th_of_february():
-    members, truth, valid = arrays(*exchangeable(days=2, members=2, height=10, width=10))
-    times = [cftime.Datetime360Day(2000, 2, 29), cftime.Datetime360Day(2000, 2, 30)]
-    days = score_days(members.assign_coords(time=times), truth.assign_coords(time=times), valid, FACTOR, SETTINGS)
-    assert days.sizes["time"] == 2
+def test_360_day_calendar_has_a_30th_of_february(tmp_path):
+    members, truth = exchangeable(days=2, members=2, height=12, width=12)
+    times = xr.date_range("2000-02-29", periods=2, calendar="360_day", use_cftime=True)
+    fields = write_fields(tmp_path, truth, times)
+    test, category = np.array(["test"] * 2, object), np.array(["moderate"] * 2, object)
+    path = write_ensemble(tmp_path / "e.nc", members, times, test, category, fields[0])
+    _, by_day = evaluate([path], fields, SETTINGS)
+    assert by_day["time"].dt.strftime("%m-%d").values.tolist() == ["02-29", "02-30"]

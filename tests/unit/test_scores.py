@@ -8,10 +8,11 @@ import scores.probability
 import scores.spatial
 import scoringrules
 import xarray as xr
-from ensembles import FACTOR, SETTINGS, arrays, block, exchangeable, rain, value
+from ensembles import FACTOR, SETTINGS, block, exchangeable, rain, scored, value
 
-from rainshaft.evaluation.catalogue import QUANTILES
-from rainshaft.evaluation.days import merge, score_days
+from rainshaft.evaluation import scoring
+from rainshaft.evaluation.record import QUANTILES
+from rainshaft.evaluation.resampling import Resamples
 from rainshaft.evaluation.scores import (
     correlations,
     cosine_distance,
@@ -25,7 +26,6 @@ from rainshaft.evaluation.scores import (
     spectral_distance,
     wavenumbers,
 )
-from rainshaft.evaluation.summary import summarise
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_perfect_forecast():
         "domain_crps",
         "energy_score",
         "mass_bias",
-        "wet_fraction_bias_1mm",
+        "wet_difference_1mm",
         "ks_above_p95",
         "ralsd_db",
         "diversity",
@@ -58,7 +58,9 @@ def test_perfect_forecast():
     one += ("p95_ratio", "p99_ratio", "p999_ratio", "fss_1mm_1", "fss_10mm_5")
     assert {name: value(found, name) for name in zero} == pytest.approx(dict.fromkeys(zero, 0), abs=1e-6)
     assert {name: value(found, name) for name in one} == pytest.approx(dict.fromkeys(one, 1), abs=1e-6)
-    assert found["observed"] == pytest.approx(found["samples"])
+    for name, entry in found["scores"].items():
+        if "observed" in entry:
+            assert entry["value"] == pytest.approx(entry["observed"], rel=1e-5), name
 
 
 def test_crps_of_one_member_is_the_mae_and_ensemble_scores_are_null():
@@ -99,7 +101,7 @@ def test_doubled_members_double_the_gradient_ratio(ensemble, calibrated):
     members, truth = ensemble
     doubled = block(2 * members, truth)
     assert value(doubled, "gradient_ratio") == pytest.approx(2 * value(calibrated, "gradient_ratio"), rel=1e-6)
-    assert doubled["samples"]["mean"] == pytest.approx(2 * calibrated["samples"]["mean"], rel=1e-6)
+    assert value(doubled, "mean") == pytest.approx(2 * value(calibrated, "mean"), rel=1e-6)
     assert value(doubled, "correlation_member_truth") == pytest.approx(value(calibrated, "correlation_member_truth"))
     assert value(doubled, "diversity") == pytest.approx(value(calibrated, "diversity"))
 
@@ -150,8 +152,7 @@ def test_masked_cells_do_not_matter():
     with_nan = block(np.where(valid, members, np.nan), np.where(valid, truth, np.nan), valid)
     with_noise = block(np.where(valid, members, 1e4), np.where(valid, truth, -7), valid)
     assert with_nan == with_noise
-    assert with_nan["observed"]["mean"] == pytest.approx(truth[:, valid].mean(), rel=1e-6)
-    assert with_nan["observed"]["rx1day"] == pytest.approx(truth[:, valid].max(0).mean(), rel=1e-6)
+    assert with_nan["scores"]["mean"]["observed"] == pytest.approx(truth[:, valid].mean(), rel=1e-6)
 
 
 def test_truth_with_gaps_is_scored_on_the_other_cells():
@@ -167,27 +168,32 @@ def test_truth_with_gaps_is_scored_on_the_other_cells():
 # ---------------------------------------------------------------------------------------- streaming
 
 
-def test_two_halves_are_the_whole(ensemble):
-    members, truth, valid = arrays(*ensemble, category=["moderate"] * 60)
-    whole = score_days(members, truth, valid, FACTOR, SETTINGS)
-    parts = (score_days(members[s], truth[s], valid, FACTOR, SETTINGS) for s in (slice(25, 60), slice(0, 25)))
-    merged = merge(parts)
-    xr.testing.assert_identical(merged, whole[list(merged.data_vars)])
-    assert summarise(merged, SETTINGS) == summarise(whole, SETTINGS)
+def test_days_are_summed_a_few_at_a_time(ensemble, monkeypatch):
+    whole = scored(*ensemble)
+    monkeypatch.setattr(scoring, "DAYS_AT_ONCE", 7)
+    parts = scored(*ensemble)
+    for key, entry in whole.blocks["all_days"]["scores"].items():
+        assert parts.blocks["all_days"]["scores"][key]["value"] == pytest.approx(entry["value"], rel=1e-9), key
+    xr.testing.assert_identical(parts.by_day, whole.by_day)
 
 
-def test_bootstrap_interval_matches_resampled_days():
-    """The intervals from weighted sums are those of scoring the resampled days themselves."""
+def test_resamples_are_scores_of_the_resampled_days():
+    """The scores from weighted sums are those of scoring the resampled days themselves."""
     members, truth = exchangeable(days=12, members=3, height=16, width=16)
-    days = score_days(*arrays(members, truth), FACTOR, SETTINGS)
-    settings = SETTINGS.model_copy(update={"bootstrap": 10})
-    found = summarise(days, settings, seed=4)["scores"]
-    draws = np.random.default_rng([4, 12]).multinomial(12, np.full(12, 1 / 12), size=10)
-    for name in ("spread_skill", "p99_ratio", "fair_crps", "fss_1mm_5", "ralsd_db"):
-        resampled = [value(summarise(days.isel(time=np.repeat(np.arange(12), n)), settings), name) for n in draws]
-        low, high = np.percentile(resampled, [5, 95])
-        assert found[name]["low"] == pytest.approx(min(low, found[name]["value"])), name
-        assert found[name]["high"] == pytest.approx(max(high, found[name]["value"])), name
+    found = scored(members, truth, seed=4).resampled.sel(kind="all_days")
+    resamples = Resamples.of(truth.mean((1, 2)), SETTINGS.bootstrap, 4)
+    for row in (1, 5, SETTINGS.bootstrap + 1):
+        days = np.repeat(np.arange(12), resamples.weights[row])
+        again = scored(members[days], truth[days], seed=4).blocks["all_days"]
+        for name in ("spread_skill", "p99_ratio", "fair_crps", "fss_1mm_5", "ralsd_db", "max_ratio"):
+            assert float(found.sel(score=name)[row]) == pytest.approx(value(again, name)), name
+
+
+def test_the_noise_floor_of_a_calibrated_ensemble_is_its_score(calibrated):
+    for name in ("spread_skill", "gradient_ratio", "fair_crps"):
+        entry = calibrated["scores"][name]
+        assert entry["floor"]["low"] <= entry["floor"]["value"] <= entry["floor"]["high"]
+        assert entry["value"] == pytest.approx(entry["floor"]["value"], rel=0.1), name
 
 
 # ---------------------------------------------------------------------------- definitions and libraries
@@ -270,9 +276,9 @@ def test_rank_histogram_is_flat_where_all_is_dry():
 def test_wet_rank_histogram_leaves_out_what_is_dry_everywhere():
     members, truth = np.zeros((1, 2, 10, 10)), np.zeros((1, 10, 10))
     truth[0, 0] = 5
-    days = score_days(*arrays(members, truth), FACTOR, SETTINGS)
-    assert days["rank_histogram"].values.tolist() == [[0, 0, 10]]
-    assert days["rank_histogram_all"].sum() == 100
+    sums = scored(members, truth).sums
+    assert sums["rank_histogram"].tolist() == [0, 0, 10]
+    assert sums["rank_histogram_all"].sum() == 100
 
 
 def test_gradient_by_hand():
@@ -328,16 +334,17 @@ def test_diversity_by_hand():
 
 def test_climate_values_by_hand(ensemble, calibrated):
     members, truth = ensemble
-    observed, samples = calibrated["observed"], calibrated["samples"]
+    observed = {name: entry.get("observed") for name, entry in calibrated["scores"].items()}
+    samples = {name: entry["value"] for name, entry in calibrated["scores"].items()}
     assert observed["wet_fraction"] == pytest.approx((truth > 0.1).mean())
     assert samples["wet_fraction_1mm"] == pytest.approx((members > 1).mean())
-    assert observed["sdii"] == pytest.approx(truth[truth >= 1].mean(), rel=1e-5)
+    assert observed["mean_of_wet_days"] == pytest.approx(truth[truth >= 1].mean(), rel=1e-5)
     assert observed["max"] == pytest.approx(truth.max())
-    assert samples["rx1day"] == pytest.approx(members.max(0).mean(), rel=1e-6)
+    assert samples["max"] == pytest.approx(members.max((0, 2, 3)).mean()), "fair to the number of members"
     for name, share in QUANTILES.items():
         assert observed[name] == pytest.approx(np.quantile(truth, share, method="inverted_cdf"), rel=0.005)
         assert samples[name] == pytest.approx(np.quantile(members, share, method="inverted_cdf"), rel=0.005)
     very_wet = np.quantile(truth[truth >= 1], 0.95)
-    assert observed["r95p"] == pytest.approx(truth[truth > very_wet].sum() / truth.sum(), rel=0.01)
-    assert samples["r95p"] == pytest.approx(members[members > very_wet].sum() / members.sum(), rel=0.01)
+    assert observed["very_wet_share"] == pytest.approx(truth[truth > very_wet].sum() / truth.sum(), rel=0.01)
+    assert samples["very_wet_share"] == pytest.approx(members[members > very_wet].sum() / members.sum(), rel=0.01)
     assert value(calibrated, "mass_bias") == pytest.approx(members.mean() / truth.mean() - 1, rel=1e-4)

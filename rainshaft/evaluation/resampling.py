@@ -1,0 +1,157 @@
+"""Resamples of days, and the intervals that follow from them.
+
+Input: the observed rain of each day. Output: how often each day counts in each resample, and the 90 % interval of a
+score from its values in the resamples.
+
+Weather persists, so a record of days tells less than as many independent days. Three steps take account of it:
+
+1. The days are drawn in runs of random length (stationary bootstrap, Politis and Romano 1994). The mean length follows
+   from the autocorrelation of the observed area rain (Politis and White 2004). It does not depend on the ensemble, so
+   all ensembles are scored on the same resamples, and the differences of two of them are resampled, too.
+2. A resample of few runs varies too little. The interval is widened by the critical value that belongs to the share of
+   a run in the record (Kiefer and Vogelsang 2005).
+3. A few wet days decide most scores. The interval is widened by the quantile of Student's t with as many degrees of
+   freedom as there are parts of the record that matter, from the kurtosis of their influence (Satterthwaite 1946).
+
+`benchmarks/coverage.py` measures how often the intervals hold the true value.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.stats
+from numpy.typing import NDArray
+
+Rows = NDArray[np.floating]
+"""values of a score: of the record, in each resample, and without each of its parts (1 + resamples + parts)"""
+
+TAIL = 0.05  # outside the interval on either side
+RUNS = 3.0  # ASSUME runs of three times the length of Politis and White: see docs/evidence
+LONGEST = 4  # a run is at most this part of the record
+LEAST_DAYS = 8  # fewer days tell nothing of their own uncertainty
+LEAST_PARTS = 4
+NORMAL = float(scipy.stats.norm.ppf(1 - TAIL))
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """How often each day counts."""
+
+    weights: NDArray[np.uint8]
+    """(1 + resamples + parts, days): the record, its resamples, and the record without each of its parts"""
+    draws: int
+    """number of resamples; 0 where there are too few days"""
+    run: float
+    """mean length of a run of days"""
+
+    @classmethod
+    def of(cls, rain: NDArray[np.floating], draws: int, seed: int) -> Resamples:
+        """Draw the resamples of a record.
+
+        Parameters
+        ----------
+        rain
+            Observed area rain of each day in the order of time (days,), mm/day.
+        draws
+            Number of resamples.
+        seed
+            The resamples depend on it and on the rain alone.
+        """
+        days = len(rain)
+        record = np.ones((1, days), np.uint8)
+        if days < LEAST_DAYS:
+            return cls(record, 0, float("nan"))
+        from arch.bootstrap import StationaryBootstrap  # late: it loads slowly
+
+        run = mean_run(rain)
+        rng = np.random.default_rng([seed, days])
+        drawn = StationaryBootstrap(run, np.arange(days), seed=rng).bootstrap(draws)
+        counts = [np.minimum(np.bincount(places[0], minlength=days), 255) for places, _ in drawn]
+        parts = max(LEAST_PARTS, round(days / run))
+        part = np.arange(days) * parts // days
+        without = part[None] != np.arange(parts)[:, None]
+        return cls(np.concatenate([record, counts, without]).astype(np.uint8), draws, run)
+
+    def interval(self, rows: Rows) -> dict[str, float | None]:
+        """Give the `value` of a score and its 90 % interval, from the score in each row of `weights`."""
+        return interval(rows, self.draws, self.run / self.weights.shape[1])
+
+
+def interval(rows: Rows, draws: int, share: float) -> dict[str, float | None]:
+    """Give the `value` of the record and the ends `low` and `high` of its 90 % interval, None where unknown.
+
+    Parameters
+    ----------
+    rows
+        The score, or the difference of two scores on the same days, in each row of `Resamples.weights`.
+    draws
+        How many of the rows are resamples.
+    share
+        Mean length of a run over that of the record.
+    """
+    value, drawn, without = rows[0], rows[1 : 1 + draws], rows[1 + draws :]
+    drawn, without = drawn[np.isfinite(drawn)], without[np.isfinite(without)]
+    if not np.isfinite(value):
+        return {"value": None, "low": None, "high": None}
+    if len(drawn) < 2 or len(without) < LEAST_PARTS:
+        return {"value": float(value), "low": None, "high": None}
+    # A score that is always positive keeps an interval that is positive.
+    positive = value > 0 and drawn.min() > 0
+    centre, moved = (np.log(value), np.log(drawn)) if positive else (value, drawn)
+    ends = np.quantile(moved, [TAIL, 1 - TAIL])
+    low, high = centre + _critical(share) * _student(without) * (ends - centre)
+    if positive:
+        low, high = np.exp([low, high])
+    # Distances grow when days are resampled, so all resamples may lie above the value.
+    return {"value": float(value), "low": float(min(low, value)), "high": float(max(high, value))}
+
+
+def _critical(share: float) -> float:
+    """The critical value over that of the normal distribution (Kiefer and Vogelsang 2005, Table 1, Bartlett, 95 %).
+
+    Runs of random length weigh lags like a Bartlett kernel that reaches twice as far as their mean length.
+    """
+    b = min(1.0, 2 * share)
+    return (1.6449 + 2.1859 * b + 0.3142 * b**2 - 0.3427 * b**3) / NORMAL
+
+
+def mean_run(rain: NDArray[np.floating]) -> float:
+    """Find the mean length of a run of days: `RUNS` times that of Politis and White (2004, corrected 2009)."""
+    from arch.bootstrap import optimal_block_length
+
+    longest = len(rain) / LONGEST
+    if np.ptp(rain) <= 1e-9 * max(1.0, float(np.abs(rain).max())):
+        return 1.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found: Any = optimal_block_length(rain)["stationary"].iloc[0]
+    return float(np.clip(RUNS * found, 1.0, max(1.0, longest))) if np.isfinite(found) else max(1.0, longest)
+
+
+def _student(without: NDArray[np.floating]) -> float:
+    """The quantile of Student's t over that of the normal distribution, for the parts that matter.
+
+    The variance of a sum of k parts has 2 k / (kurtosis - 1) degrees of freedom.
+    """
+    influence = without.mean() - without
+    squares = (influence**2).sum()
+    if squares <= 0:
+        return 1.0
+    count = len(influence)
+    kurtosis = count * (influence**4).sum() / squares**2
+    freedom = max(2.0, 2 * count / max(kurtosis - 1, 1e-9))
+    return float(scipy.stats.t.ppf(1 - TAIL, freedom)) / NORMAL
+
+
+def spread_of_trainings(values: NDArray[np.floating], draws: int, seed: int) -> NDArray[np.floating]:
+    """Draw how far the mean over a few trainings may lie from that over many (draws,).
+
+    Student's t with one degree of freedom less than there are trainings, times the standard error of their mean.
+    """
+    count = len(values)
+    error = values.std(ddof=1) / np.sqrt(count)
+    return error * np.random.default_rng([seed, count]).standard_t(count - 1, draws)

@@ -1,0 +1,214 @@
+"""The scores of one part of a record, day after day in one pass.
+
+Input: the days of the part, one at a time. Output: the blocks of `scores.json` for all its days and for kinds of days,
+the values of each day, and the scores in each resample. A long record needs little more memory than a short one. Rain
+in mm/day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from rainshaft.data.conventions import is_heavy
+from rainshaft.evaluation.catalogue import scores_of
+from rainshaft.evaluation.days import Quantities, Setting, day_of, floor_quantities_of, quantities_of, stacked, unknown
+from rainshaft.evaluation.quantities import DIMS
+from rainshaft.evaluation.record import Record, Sums
+from rainshaft.evaluation.resampling import Resamples
+from rainshaft.evaluation.scores import Array
+
+DAYS_AT_ONCE = 16  # whose quantities are held before they are summed
+FLOORS = 3  # times that the members take turns as the truth
+LEAST_MEMBERS = 3  # for one to be the truth of the others
+ALL_DAYS, HEAVY_DAYS = "all_days", "heavy_days"
+SEASONS = {"DJF": (12, 1, 2), "MAM": (3, 4, 5), "JJA": (6, 7, 8), "SON": (9, 10, 11)}
+
+OneDay = tuple[Array, Array]
+"""the members (M, H, W) and the truth (H, W) of a day"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The days of a part of the record: what is known of them before their members are read."""
+
+    dates: NDArray[np.str_]
+    """YYYY-MM-DD (T,), in the order of time"""
+    category: NDArray[np.str_]
+    """(T,)"""
+    rain: NDArray[np.floating]
+    """observed area rain (T,), mm/day"""
+
+    def groups(self) -> dict[str, NDArray[np.bool_]]:
+        """Tell which days belong to which kind (T,): all, by how much it rains, and by season."""
+        month = np.array([int(date[5:7]) for date in self.dates])
+        kinds = {ALL_DAYS: np.ones(len(month), bool), HEAVY_DAYS: is_heavy(self.category)}
+        kinds |= {f"{kind}_days": self.category == kind for kind in ("moderate", "dry")}
+        kinds |= {season: np.isin(month, months) for season, months in SEASONS.items()}
+        return {name: days for name, days in kinds.items() if days.any()}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What is known of a part after its days were scored."""
+
+    blocks: dict[str, dict[str, Any]]
+    """kind of days to its block in `scores.json`"""
+    by_day: xr.Dataset
+    """the numbers of each day (time)"""
+    sums: dict[str, Array]
+    """the sums of the arrays (`DIMS`) over all days"""
+    resampled: xr.DataArray
+    """(kind, score, row): the scores in the rows of the resamples"""
+
+
+def score(days: Iterable[OneDay], part: Part, setting: Setting) -> Scored:
+    """Score the days of a part.
+
+    Parameters
+    ----------
+    days
+        Members and truth of each day of `part`, in its order.
+    part
+        The days.
+    setting
+        What they share.
+
+    Raises
+    ------
+    UserError
+        A member has NaN at some valid cells of a day but not at all of them.
+    """
+    groups = part.groups()
+    resamples, sums = {}, {}
+    for name, chosen in groups.items():
+        resamples[name] = Resamples.of(part.rain[chosen], setting.settings.bootstrap, setting.seed)
+        weights = np.zeros((len(resamples[name].weights), len(part.dates)), np.uint8)
+        weights[:, chosen] = resamples[name].weights
+        sums[name] = Sums(weights)
+    floors = [Sums(np.ones((1, len(part.dates)), np.uint8)) for _ in range(FLOORS)]
+    by_day: list[dict[str, Array]] = []
+    for places, found, complete, pretended in _chunks(days, part, setting):
+        for each in sums.values():
+            each.add(places, found)
+        for floor, quantities in zip(floors, pretended, strict=False):
+            floor.add(complete, quantities)
+        by_day.append({name: values for name, values in found.items() if values.ndim == 1})
+    scalars = {name: np.concatenate([chunk[name] for chunk in by_day]) for name in by_day[0]}
+    whole = sums[ALL_DAYS].record(setting.size)
+    floor_scores = [
+        _scores(floor.record(setting.size - 1), setting) for floor in floors if setting.size >= LEAST_MEMBERS
+    ]
+    blocks, rows = {}, {}
+    for name, chosen in groups.items():
+        used = np.isfinite(scalars["cells"][chosen])
+        if not used.any():
+            continue
+        record = whole if name == ALL_DAYS else sums[name].record(setting.size)
+        rows[name] = _scores(record, setting)
+        floor_of = _floor(floor_scores) if name == ALL_DAYS else {}
+        blocks[name] = {
+            "days": int(used.sum()),
+            "days_left_out": int((~used).sum()),
+            "run_of_days": None if np.isnan(resamples[name].run) else resamples[name].run,
+            "scores": _entries(record, rows[name], resamples[name], floor_of, setting),
+        }
+    arrays = {name: whole.totals[name][0] for name in DIMS if name in whole.totals}
+    return Scored(blocks, _dataset(scalars, part), arrays, _resampled(rows))
+
+
+def _chunks(
+    days: Iterable[OneDay], part: Part, setting: Setting
+) -> Iterator[tuple[NDArray[np.intp], dict[str, Array], NDArray[np.intp], list[dict[str, Array]]]]:
+    """Give a few days at a time: their places and quantities, and those with a member as the truth in each turn."""
+    numbered = enumerate(days)
+    like: Quantities = {}
+    while chunk := list(islice(numbered, DAYS_AT_ONCE)):
+        found: list[Quantities | None] = []
+        pretended: list[list[Quantities]] = [[] for _ in range(FLOORS)]
+        complete = []
+        for place, (members, truth) in chunk:
+            day = day_of(str(part.dates[place]), str(part.category[place]), members, truth, setting)
+            found.append(None if day is None else quantities_of(day))
+            if day is not None and len(day.members) == setting.size >= LEAST_MEMBERS:
+                complete.append(place)
+                for turn, quantities in enumerate(pretended):
+                    quantities.append(floor_quantities_of(day, place + turn * max(1, setting.size // FLOORS)))
+        like = like or next((one for one in found if one is not None), _blank(chunk[0][1], setting))
+        rows = [unknown(like) if one is None else one for one in found]
+        places = np.array([place for place, _ in chunk])
+        turns = [stacked(turn) for turn in pretended] if complete else []
+        yield places, stacked(rows), np.array(complete, int), turns
+
+
+def _blank(day: OneDay, setting: Setting) -> Quantities:
+    """Give quantities of the right shapes for days of which none takes part."""
+    members, truth = (np.zeros_like(one) for one in day)
+    blank = day_of("2000-01-01", "", members, truth, setting)
+    assert blank is not None
+    return quantities_of(blank)
+
+
+def _scores(record: Record, setting: Setting) -> dict[str, Array]:
+    """Compute every score in every row; those whose quantities are not there are left out."""
+    found = {}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for one in scores_of(setting.settings):
+            try:
+                found[one.key] = np.asarray(one.formula(record), np.float64)
+            except KeyError:  # the noise floor does without some quantities
+                continue
+    return found
+
+
+def _floor(turns: list[dict[str, Array]]) -> dict[str, dict[str, float]]:
+    """Give for each score the mean and the range of its values with a member as the truth."""
+    found = {}
+    for key in turns[0] if turns else ():
+        values = np.array([turn[key][0] for turn in turns])
+        if np.isfinite(values).all():
+            found[key] = {"value": float(values.mean()), "low": float(values.min()), "high": float(values.max())}
+    return found
+
+
+def _entries(
+    record: Record,
+    rows: Mapping[str, Array],
+    resamples: Resamples,
+    floor: Mapping[str, dict[str, float]],
+    setting: Setting,
+) -> dict[str, dict[str, Any]]:
+    """Make the entries of `scores.json`: value, interval, the observed value and the noise floor where they exist."""
+    entries = {}
+    for one in scores_of(setting.settings):
+        entry: dict[str, Any] = dict(resamples.interval(rows[one.key]))
+        if one.observed is not None:
+            observed = float(one.observed(record)[0])
+            entry["observed"] = observed if np.isfinite(observed) else None
+        if one.key in floor and one.observed is None:
+            entry["floor"] = floor[one.key]
+        entries[one.key] = entry
+    return entries
+
+
+def _dataset(scalars: Mapping[str, Array], part: Part) -> xr.Dataset:
+    variables = {name: ("time", values) for name, values in scalars.items()}
+    return xr.Dataset(variables, coords={"category": ("time", part.category.astype(object))})
+
+
+def _resampled(rows: Mapping[str, Mapping[str, Array]]) -> xr.DataArray:
+    """Lay the scores of the kinds of days out on common axes; kinds with fewer rows end with NaN."""
+    keys = list(next(iter(rows.values()))) if rows else []
+    most = max((len(next(iter(found.values()))) for found in rows.values()), default=0)
+    table = np.full((len(rows), len(keys), most), np.nan)
+    for i, found in enumerate(rows.values()):
+        for j, key in enumerate(keys):
+            table[i, j, : len(found[key])] = found[key]
+    coords = {"kind": np.array(list(rows), object), "score": np.array(keys, object), "row": np.arange(most)}
+    return xr.DataArray(table, coords, ("kind", "score", "row"))
