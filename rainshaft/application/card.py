@@ -27,7 +27,7 @@ SCORES = {
     "mass_bias": "bias of the mean rain, as a share of it",
     "spread_skill": "spread / skill, 1 is right",
     "correlation_member_truth": "correlation of a member with the truth",
-    "wet_fraction_bias_1mm": "bias of the share of wet days (1 mm/day)",
+    "wet_difference_1mm": "bias of the share of wet days (1 mm/day)",
     "p99_ratio": "99th percentile, members / observed",
     "p999_ratio": "99.9th percentile, members / observed",
     "gradient_ratio": "mean gradient, members / observed",
@@ -186,7 +186,7 @@ def _grid(domain: Domain) -> dict[str, Any]:
 def _scores(path: Path) -> dict[str, Any]:
     """The chosen scores of all test days of one method."""
     content = json.loads(path.read_text(encoding="utf-8"))
-    of_days = content["all_days"]
+    of_days = content["test"]["all_days"]
     found = {key: of_days["scores"][key] for key in SCORES if of_days["scores"].get(key) is not None}
     return {"name": content["name"], "mode": content["mode"], "days": of_days["days"], "scores": found}
 

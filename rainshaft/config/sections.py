@@ -161,9 +161,9 @@ class Split(Section):
     """The model learns from these years, with `by: years`, or from these periods, with `by: dates`. A period is
     `[first date, last date]`, for example `[2001-12-01, 2009-02-28]`."""
     validation: tuple[StrictInt | Period, ...] = ()
-    """Early stopping and `pixel_threshold: auto` use these years or periods."""
+    """Early stopping, `pixel_threshold: auto` and the verdict use these years or periods."""
     test: tuple[StrictInt | Period, ...] = ()
-    """The scores are taken on these years or periods."""
+    """Scores to report are taken on these years or periods."""
     year_begins: StrictInt = Field(1, ge=1, le=12)
     """A year of the split begins with this month, with `by: years`, and has the number of the calendar year in which it
     ends. With 12, the winter from December 1982 to February 1983 belongs to 1983. With 10, it is the hydrological
@@ -460,7 +460,7 @@ class Sampling(Section):
     members: StrictInt = Field(10, ge=2)
     """This many members are drawn for each day."""
     days: str = Field("heavy_only", pattern=DAYS)
-    """The test days and some validation days are always drawn. In addition, `heavy_only` draws all heavy days.
+    """All validation days and all test days are drawn. In addition, `heavy_only` draws all heavy days.
     `split:train`, `split:validation` or `split:test` draws all days of that part. `file:PATH` draws the dates in a
     file, which has one date (YYYY-MM-DD) on each line."""
     min_threshold: Number = Field(0.0, ge=0, le=1)
@@ -549,8 +549,8 @@ class Evaluation(Section):
     """The fractions skill score looks at rain of at least these amounts, in mm/day."""
     fss_scales: tuple[StrictInt, ...] = (1, 5, 17)
     """The fractions skill score looks at square windows with these sides, in fine cells."""
-    bootstrap: StrictInt = Field(200, ge=10)
-    """The days are resampled this many times to find the intervals of the scores."""
+    bootstrap: StrictInt = Field(500, ge=10)
+    """The days are resampled this many times, in spells, to find the intervals of the scores."""
 
 
 class Plots(Section):

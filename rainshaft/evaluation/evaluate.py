@@ -5,6 +5,7 @@ Inputs: ensembles and the canonical fields, as files. Outputs: the contents of `
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -112,7 +113,11 @@ def evaluate(
             fields.require([date for date, *_ in days], f"{ensembles[0]}, {split} days")
             part = _part(days, fields)
             scored = score(_read(ensembles, rain, days, fields), part, setting)
-            content[split] = scored.blocks | {"first_day": str(part.dates[0]), "last_day": str(part.dates[-1])}
+            content[split] = scored.blocks | {
+                "first_day": str(part.dates[0]),
+                "last_day": str(part.dates[-1]),
+                "digest": hashlib.sha256("".join(part.dates).encode()).hexdigest()[:16],
+            }
             by_part[split] = part, scored
         if content[TEST] is None:
             raise UserError(f"{ensembles[0]}: no day with `split` = test; scores are reported on test days")

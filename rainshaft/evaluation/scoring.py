@@ -116,6 +116,9 @@ def score(days: Iterable[OneDay], part: Part, setting: Setting) -> Scored:
         blocks[name] = {
             "days": int(used.sum()),
             "days_left_out": int((~used).sum()),
+            "days_in_all": len(used),
+            "resamples": resamples[name].draws,
+            "rows": len(resamples[name].weights),
             "run_of_days": None if np.isnan(resamples[name].run) else resamples[name].run,
             "scores": _entries(record, rows[name], resamples[name], floor_of, setting),
         }

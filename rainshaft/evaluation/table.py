@@ -1,247 +1,293 @@
-"""The table of all experiments and baselines side by side.
+"""The tables of all experiments and baselines side by side.
 
-Inputs: the contents of every `scores.json`, and which experiments are replicates of which. Outputs: a data frame, and
-its content as Markdown, as CSV and, with fewer columns, for the terminal. Replicates share a row: their mean and
-standard deviation. Each dataset has its own observed row and its own baselines to compare with. The columns are those
-of `catalogue.SCORES`.
+Inputs: the ensembles as `rows.Comparison`, and how often their test days were looked at. Outputs: Markdown to read, CSV
+with all scores and intervals, and a few columns for the terminal. Validation days come first: they are there to decide
+on. Test days stand apart, to report. Replicates share a row: their mean.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from rainshaft.evaluation import catalogue
-from rainshaft.evaluation.catalogue import Block, Score
+from rainshaft.config.sections import Evaluation
+from rainshaft.data.conventions import TEST, VALIDATION
+from rainshaft.evaluation.catalogue import Score, score_of, scores_of
+from rainshaft.evaluation.rows import CRPS, POSTERIOR, Comparison, Found, Row
+from rainshaft.evaluation.scoring import ALL_DAYS, HEAVY_DAYS, SEASONS
 from rainshaft.files import atomic
 
-Scores = dict[str, Any]
 Descriptions = Mapping[str, str]  # experiment or dataset of the file -> a few words
-Families = Mapping[str, Sequence[str]]  # experiment of the file -> its replicates; itself alone where there is one
+Looks = Mapping[str, int]  # dataset -> how often its test days were scored with other members
 
 DASH = "–"
-DAYS = {"all_days": "all test days", "heavy_days": "heavy test days"}
+ALIKE = "≈"
+PARTS = {VALIDATION: "validation days", TEST: "test days"}
+KINDS = {
+    "dry_days": "dry",
+    "moderate_days": "moderate",
+    HEAVY_DAYS: "heavy",
+    **{season: season for season in SEASONS},
+}
+OF_KINDS = (CRPS, "spread_skill", "wet_difference", "mass_bias", "gradient_ratio", "p99_ratio")
+"""columns of the table of kinds of days"""
 HEAVY = (
-    "Heavy days are chosen by the observed rain. After such a choice even a calibrated ensemble looks too dry and too "
-    "narrow (Lerch et al. 2017, doi:10.1214/16-STS588). So compare the rows here with each other, not with 0 or 1."
+    "Kinds of days are chosen by the observed rain. After such a choice even a calibrated ensemble looks too dry and "
+    "too narrow on heavy days (Lerch et al. 2017, doi:10.1214/16-STS588). So compare the rows with each other, not "
+    "with 0 or 1."
 )
-POSTERIOR = "posterior: sees the truth, no skill"
+FLOOR = (
+    "The noise floor: each member takes its turn as the truth for the others, so the scores are those of an ensemble "
+    "without any fault, on as many days. A score that is no worse than its noise floor has nothing left to mend."
+)
 NO_SKILL = "The posterior was shown the observed day, so its scores do not measure skill."
-
-
-def table(scores: Sequence[Scores], days: str = "all_days") -> pd.DataFrame:
-    """Lay out the scores, a row for each experiment, mode and baseline.
-
-    Parameters
-    ----------
-    scores
-        Contents of `scores.json`, experiments in the order of the config.
-    days
-        `all_days` or `heavy_days` of the test days.
-
-    Returns
-    -------
-    The columns dataset, name, mode, those of `columns(scores)`, and beside each score the ends of its 90 % interval
-    (`_low`, `_high`). Values are in the units of the headings, NaN where a score is not defined. One dataset after the
-    other; in each the observed row, the experiments, the baselines.
-    """
-    shown = columns(scores)
-    rows = []
-    for dataset in dict.fromkeys(entry["dataset"] for entry in scores):
-        entries = [entry for entry in scores if entry["dataset"] == dataset and entry[days]]
-        if not entries:
-            continue
-        observed = {"samples": entries[0][days]["observed"], "observed": {}, "scores": {}}
-        rows.append({"dataset": dataset, "name": "observed", "mode": ""} | _values(observed, shown))
-        crps = {e["name"]: _fair_crps(e[days]) for e in entries if e["mode"] == "baseline"}
-        for entry in sorted(entries, key=lambda e: e["mode"] == "baseline"):  # stable: the order of the config stays
-            values = _values(entry[days], shown) | _changes(entry[days], crps, shown)
-            rows.append({"dataset": dataset, "name": entry["name"], "mode": entry["mode"]} | values)
-    keys = [key for score in shown for key in _keys(score)]
-    return pd.DataFrame(rows, columns=["dataset", "name", "mode", *keys])
-
-
-def by_family(frame: pd.DataFrame, families: Families) -> pd.DataFrame:
-    """Name the rows of replicates after their experiment.
-
-    Parameters
-    ----------
-    frame
-        As from `table`.
-    families
-        Experiment to its replicates.
-
-    Returns
-    -------
-    The rows with the experiment as `name`, and the number of the replicate, from 1, as `replicate`. It is missing in
-    the rows of what is there once: experiments without replicates, baselines, the observed row.
-    """
-    numbered = {
-        name: (family, number)
-        for family, names in families.items()
-        if len(names) > 1
-        for number, name in enumerate(names, 1)
-    }
-    found = [numbered.get(name, (name, None)) for name in frame["name"]]
-    frame = frame.assign(name=[family for family, _ in found])
-    numbers = pd.Series([number for _, number in found], index=frame.index, dtype="Int64")
-    frame.insert(list(frame.columns).index("name") + 1, "replicate", numbers)
-    return frame
-
-
-def over_replicates(frame: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Take the mean and the sample standard deviation of each experiment over its replicates.
-
-    Parameters
-    ----------
-    frame
-        As from `by_family`.
-    keys
-        The columns with values.
-
-    Returns
-    -------
-    Two frames with a row for each experiment, mode and baseline, in the order of `frame`. The deviation of a single row
-    is NaN.
-    """
-    labels = [label for label in ("dataset", "days", "name", "mode") if label in frame]
-    groups = frame.groupby(labels, sort=False)[list(keys)]
-    return groups.mean().reset_index(), groups.std().reset_index()
-
-
-def columns(scores: Sequence[Scores]) -> list[Score]:
-    """List the columns: those of the catalogue, and one fractions skill score where there is one.
-
-    That is the score with the threshold nearest to 10 mm/day, at the middle one of its scales.
-    """
-    threshold = scores[0]["wet_threshold"] if scores else 0.1
-    fixed = [replace(s, heading=s.heading.format(wet_threshold=threshold)) for s in catalogue.SCORES]
-    found = {
-        (float(match[1]), int(match[2])): name
-        for entry in scores
-        if entry["all_days"]
-        for name in entry["all_days"]["scores"]
-        if (match := re.fullmatch(r"fss_(.+)mm_(\d+)", name))
-    }
-    if not found:
-        return fixed
-    rain = min((rain for rain, _ in found), key=lambda rain: abs(rain - 10))
-    scales = sorted(scale for r, scale in found if r == rain)
-    scale = scales[len(scales) // 2]
-    fss, words = catalogue.FSS, {"threshold": rain, "scale": scale}
-    heading, meaning = fss.heading.format(**words), fss.meaning.format(**words)
-    return [*fixed, replace(fss, heading=heading, meaning=meaning, name=found[rain, scale])]
-
-
-def _keys(score: Score) -> list[str]:
-    """Name the columns of a score. Only values among the scores have an interval."""
-    return [score.key, f"{score.key}_low", f"{score.key}_high"] if score.source == "score" else [score.key]
-
-
-def _values(block: Block, shown: Sequence[Score]) -> dict[str, float]:
-    """Take the value of every column and the ends of its interval, in the units of the headings."""
-    values = {}
-    for score in shown:
-        found = score.found(block)
-        for key, part in zip(_keys(score), ("value", "low", "high"), strict=False):
-            number = found[part]
-            values[key] = float("nan") if number is None else score.factor * number
-    return values
-
-
-def _changes(block: Block, crps: Mapping[str, float | None], shown: Sequence[Score]) -> dict[str, float]:
-    """Compare the fair CRPS with that of each baseline that is there, in per cent."""
-    own, changes = _fair_crps(block), {}
-    for score in shown:
-        if score.source == "change" and (reference := crps.get(score.name)):
-            changes[score.key] = float("nan") if own is None else 100 * (own / reference - 1)
-    return changes
-
-
-def _fair_crps(block: Block) -> float | None:
-    return catalogue.score_of("fair_crps").found(block)["value"]
-
-
-# --------------------------------------------------------------------------------------------- output
+OF_POSTERIOR = "posterior: sees the truth, no skill"
 
 
 def write(
-    scores: Sequence[Scores],
-    families: Families,
+    comparison: Comparison,
     descriptions: Descriptions,
+    looks: Looks,
     table_md: str | Path,
     table_csv: str | Path,
     console_txt: str | Path,
 ) -> None:
-    """Write the table as Markdown to read, as CSV with all digits and 90 % intervals, and for the terminal.
+    """Write the tables.
 
     Parameters
     ----------
-    scores
-        Contents of `scores.json`, experiments in the order of the config.
-    families
-        Experiment to its replicates.
+    comparison
+        All ensembles.
     descriptions
         Experiment or dataset to a few words about it.
+    looks
+        Dataset to the number of times that its test days were looked at.
     table_md, table_csv, console_txt
         The files to write.
     """
     with atomic(table_md) as temporary:
-        temporary.write_text(markdown(scores, families, descriptions), encoding="utf-8")
+        temporary.write_text(markdown(comparison, descriptions, looks), encoding="utf-8")
     with atomic(table_csv) as temporary:
-        complete(scores, families).to_csv(temporary, index=False, encoding="utf-8")
+        frame(comparison).to_csv(temporary, index=False, encoding="utf-8")
     with atomic(console_txt) as temporary:
-        temporary.write_text(console(scores, families), encoding="utf-8")
+        temporary.write_text(console(comparison), encoding="utf-8")
 
 
-def complete(scores: Sequence[Scores], families: Families) -> pd.DataFrame:
-    """Give every column for all days and heavy days: the means over replicates, and each replicate.
+# ------------------------------------------------------------------------------------------------ CSV
 
-    The rows: what is there once; means over replicates with their standard deviations (`_sd`); the replicates.
+
+def frame(comparison: Comparison) -> pd.DataFrame:
+    """Lay out every score of every row, in the units of the headings.
+
+    Returns
+    -------
+    A row for each dataset, part (`validation` or `test`), kind of days, and experiment, baseline or replicate. Beside
+    each score stand the ends of its 90 % interval (`_low`, `_high`), its standard deviation over replicates (`_sd`),
+    and its noise floor (`_floor`) where they exist. `crps_change` is the change of the fair CRPS against the baseline
+    `against`, in per cent. The row `observed` has what the observed rain has.
     """
-    parts = [table(scores, days) for days in DAYS]
-    for part, days in zip(parts, DAYS, strict=True):
-        part.insert(1, "days", days)
-    whole = by_family(pd.concat(parts, ignore_index=True), families)
-    replicates = whole[whole["replicate"].notna()]
-    if replicates.empty:
-        return whole
-    keys = [score.key for score in columns(scores)]
-    means, deviations = over_replicates(replicates, keys)
-    means = means.join(deviations[keys].add_suffix("_sd"))
-    return pd.concat([whole[whole["replicate"].isna()], means, replicates], ignore_index=True)
+    rows = []
+    for dataset in comparison.datasets:
+        strongest = comparison.strongest(dataset)
+        listed = comparison.rows(dataset)
+        for part in PARTS:
+            for kind in (ALL_DAYS, *KINDS):
+                present = [row for row in listed if row.days(part, kind)]
+                if not present:
+                    continue
+                label = {"dataset": dataset, "part": part, "days": kind}
+                rows.append(label | {"name": "observed", "mode": ""} | _observed(present[0], part, kind))
+                for row in [one for each in present for one in (each, *comparison.replicates(each))]:
+                    values = label | {"name": row.name, "mode": row.mode, "replicate": row.replicate}
+                    rows.append(values | _change(row, part, kind, strongest) | _all_scores(row, part, kind))
+    found = pd.DataFrame(rows)
+    if "replicate" in found:
+        found["replicate"] = found["replicate"].astype("Int64")
+    return found
 
 
-def markdown(scores: Sequence[Scores], families: Families, descriptions: Descriptions) -> str:
-    """Give the comparison as Markdown: a table for each dataset and kind of day, and what the columns mean."""
-    shown = columns(scores)
-    replicates = _replicates(families)
-    if replicates:  # a mean over replicates is known to a digit more than a single value
-        shown = [replace(score, digits=score.digits + 1) for score in shown]
+def _observed(row: Row, part: str, kind: str) -> dict[str, float]:
+    values = {score.key: row.found(part, kind, score.key).get("observed") for score in scores_of(_settings(row))}
+    factor = {score.key: score.factor for score in scores_of(_settings(row))}
+    return {key: factor[key] * value for key, value in values.items() if value is not None}
+
+
+def _all_scores(row: Row, part: str, kind: str) -> dict[str, Any]:
+    values: dict[str, Any] = {"number_of_days": row.days(part, kind)}
+    for score in scores_of(_settings(row)):
+        found = row.found(part, kind, score.key)
+        for end, key in {"": "value", "_low": "low", "_high": "high", "_sd": "sd"}.items():
+            if found.get(key) is not None or end != "_sd":
+                values[score.key + end] = _scaled(found.get(key), score)
+        if floor := found.get("floor"):
+            values[f"{score.key}_floor"] = _scaled(floor["value"], score)
+    return values
+
+
+def _change(row: Row, part: str, kind: str, strongest: Row | None) -> dict[str, Any]:
+    if strongest is None:
+        return {}
+    found = row.change(part, kind, strongest)
+    names = {"crps_change": "value", "crps_change_low": "low", "crps_change_high": "high"}
+    percent = {name: None if found[key] is None else 100 * found[key] for name, key in names.items()}
+    return {"against": strongest.name, **percent}
+
+
+def _scaled(value: float | None, score: Score) -> float:
+    return float("nan") if value is None else score.factor * value
+
+
+def _settings(row: Row) -> Evaluation:
+    return Evaluation(**row.entries[0].content["settings"])
+
+
+# ------------------------------------------------------------------------------------------- Markdown
+
+
+def markdown(comparison: Comparison, descriptions: Descriptions, looks: Looks) -> str:
+    """Give the comparison as Markdown: for each dataset tables of validation days and, apart, of test days."""
     lines = ["# Comparison", ""]
-    frames = {days: _cells(by_family(table(scores, days), families), shown, " ± ") for days in DAYS}
-    for dataset in dict.fromkeys(entry["dataset"] for entry in scores):
-        for days, words in DAYS.items():
-            part = frames[days][frames[days]["dataset"] == dataset]
-            if len(part):
-                count = next(e[days]["days"] for e in scores if e["dataset"] == dataset and e[days])
-                lines += [f"## {dataset}: {words} ({count})", "", *_aligned(part, shown), ""]
-                lines += [HEAVY, ""] if days == "heavy_days" else []
+    for part, words in PARTS.items():
+        for dataset in comparison.datasets:
+            rows = [row for row in comparison.rows(dataset) if row.days(part)]
+            if not rows:
+                continue
+            lines += [f"## {dataset}: {words} ({rows[0].days(part)})", ""]
+            if part == TEST:
+                lines += [_looked(looks.get(dataset, 0)), ""]
+            strongest = comparison.strongest(dataset)
+            lines += [*_main_table(rows, part, strongest), "", *_sentences(rows, part, strongest), ""]
+            if floors := _floor_table(rows, part):
+                lines += [FLOOR, "", *floors, ""]
+            if kinds := _kinds_table(rows, part, strongest):
+                lines += [f"### {dataset}: kinds of {words}", "", *kinds, "", HEAVY, ""]
     if descriptions:
         lines += ["## Names", "", *(f"- **{name}**: {words}" for name, words in descriptions.items()), ""]
+    shown = _shown(comparison)
     lines += ["## Columns", "", *(f"- **{score.heading}**: {score.meaning}{_unit(score)}" for score in shown), ""]
-    lines += [f"{DASH}: not defined. One member has no spread, for example. The CSV file has the 90 % intervals."]
-    if replicates:
-        lines += [
-            f"±: mean and standard deviation of {replicates} trainings with different seeds. The CSV file has each of "
-            "them."
-        ]
-    return "\n".join([*lines, NO_SKILL]) + "\n"
+    lines += [
+        "In brackets: 90 % interval from resampled spells of days"
+        + (", over days and trainings together." if _replicates(comparison) else ".")
+        + f" {DASH}: not defined. One member has no spread, for example. The CSV file has all scores with their "
+        "intervals.",
+        NO_SKILL,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _looked(count: int) -> str:
+    times = {0: "These test days were not looked at before", 1: "This is the first look at these test days"}
+    found = times.get(count, f"These test days were looked at {count} times, each time with other members")
+    return f"{found}. Decide on the validation days. A choice that was made on test days makes their scores too good."
+
+
+def _main_table(rows: Sequence[Row], part: str, strongest: Row | None) -> list[str]:
+    shown = [score for score in scores_of(_settings(rows[0])) if score.heading]
+    head = ["name", "mode", shown[0].heading, *([f"against {strongest.name} %"] if strongest else [])]
+    head += [score.heading for score in shown[1:]]
+    body = [_observed_cells(rows[0], part, shown, strongest)]
+    for row in rows:
+        cells = [row.name, OF_POSTERIOR if row.mode == POSTERIOR else row.mode]
+        crps = row.found(part, ALL_DAYS, CRPS)
+        cells.append(_number(crps["value"], shown[0]) + _brackets(crps, shown[0]))
+        if strongest:
+            cells.append(_change_cell(row, part, ALL_DAYS, strongest))
+        cells += [_number(row.found(part, ALL_DAYS, score.key)["value"], score) for score in shown[1:]]
+        body.append(cells)
+    return _aligned(head, body, words=2)
+
+
+def _observed_cells(row: Row, part: str, shown: Sequence[Score], strongest: Row | None) -> list[str]:
+    values = [_number(row.found(part, ALL_DAYS, score.key).get("observed"), score) for score in shown]
+    return ["observed", DASH, values[0], *([DASH] if strongest else []), *values[1:]]
+
+
+def _sentences(rows: Sequence[Row], part: str, strongest: Row | None) -> list[str]:
+    """Say for each experiment in words how it compares with the strongest baseline."""
+    if strongest is None:
+        return []
+    lines = [f"The strongest baseline on the validation days is {strongest.name}."]
+    for row in rows:
+        if row.is_baseline or row.mode == POSTERIOR:
+            continue
+        found = row.change(part, ALL_DAYS, strongest)
+        if found["low"] is None:
+            lines.append(f"{row.name}: no interval of its difference to {strongest.name} is known.")
+        elif found["low"] <= 0 <= found["high"]:
+            lines.append(f"{row.name} is not distinguishable from {strongest.name} by the fair CRPS.")
+        else:
+            better = "better" if found["value"] < 0 else "worse"
+            lines.append(f"{row.name} is {better} than {strongest.name} by {100 * abs(found['value']):.1f} %.")
+    return [" ".join(lines)]
+
+
+def _floor_table(rows: Sequence[Row], part: str) -> list[str]:
+    """Tabulate the noise floor of each experiment."""
+    shown = [score for score in scores_of(_settings(rows[0])) if score.heading]
+    body, known = [], set()
+    for row in rows:
+        if row.is_baseline or row.mode == POSTERIOR:
+            continue
+        floors = [row.found(part, ALL_DAYS, score.key).get("floor") for score in shown]
+        known |= {score.key for score, floor in zip(shown, floors, strict=True) if floor}
+        body.append((row.name, dict(zip([score.key for score in shown], floors, strict=True))))
+    kept = [score for score in shown if score.key in known]
+    if not kept:
+        return []
+    cells = [
+        [name, *(_number(floors[s.key]["value"] if floors[s.key] else None, s) for s in kept)] for name, floors in body
+    ]
+    return _aligned(["noise floor of", *(score.heading for score in kept)], cells, words=1)
+
+
+def _kinds_table(rows: Sequence[Row], part: str, strongest: Row | None) -> list[str]:
+    """Tabulate a few scores by how much it rains and by season."""
+    shown = [score_of(key) for key in OF_KINDS]
+    head = ["days", "number", "name", shown[0].heading, *([f"against {strongest.name} %"] if strongest else [])]
+    head += [score.heading for score in shown[1:]]
+    body = []
+    for kind, words in KINDS.items():
+        for row in rows:
+            if row.mode == POSTERIOR or not row.days(part, kind) or (row.is_baseline and row is not strongest):
+                continue
+            cells = [words, str(row.days(part, kind)), row.name]
+            crps = row.found(part, kind, CRPS)
+            cells.append(_number(crps["value"], shown[0]) + _brackets(crps, shown[0]))
+            if strongest:
+                cells.append(_change_cell(row, part, kind, strongest))
+            body.append(cells + [_number(row.found(part, kind, score.key)["value"], score) for score in shown[1:]])
+    return _aligned(head, body, words=3) if body else []
+
+
+def _change_cell(row: Row, part: str, kind: str, strongest: Row) -> str:
+    """Write the change against the strongest baseline; `≈` where the two are not distinguishable."""
+    if row.name == strongest.name and row.is_baseline:
+        return DASH
+    found = row.change(part, kind, strongest)
+    if found["value"] is None:
+        return DASH
+    percent = {key: None if found[key] is None else 100 * found[key] for key in ("value", "low", "high")}
+    text = f"{percent['value']:+.1f}"
+    if percent["low"] is None or percent["high"] is None:
+        return text
+    alike = f"{ALIKE} " if percent["low"] <= 0 <= percent["high"] else ""
+    return f"{alike}{text} [{percent['low']:+.1f}, {percent['high']:+.1f}]"
+
+
+def _brackets(found: Found, score: Score) -> str:
+    if found["low"] is None:
+        return ""
+    return f" [{_number(found['low'], score)}, {_number(found['high'], score)}]"
+
+
+def _number(value: float | None, score: Score) -> str:
+    if value is None or pd.isna(value):
+        return DASH
+    rounded = round(score.factor * value, score.digits) + 0.0  # no negative zero
+    return f"{rounded:{'+' if score.signed and rounded else ''}.{score.digits}f}"
 
 
 def _unit(score: Score) -> str:
@@ -249,42 +295,23 @@ def _unit(score: Score) -> str:
     return f" Unit: {score.unit}." if score.unit and score.unit not in score.heading else ""
 
 
-def _replicates(families: Families) -> int:
-    """Count the replicates of each experiment; 0 where there are none."""
-    count = max(map(len, families.values()), default=1)
+def _shown(comparison: Comparison) -> list[Score]:
+    """List the scores that have a column."""
+    rows = [row for dataset in comparison.datasets for row in comparison.rows(dataset)]
+    return [score for score in scores_of(_settings(rows[0])) if score.heading] if rows else []
+
+
+def _replicates(comparison: Comparison) -> int:
+    """Count the replicates of an experiment; 0 where there are none."""
+    count = max(map(len, comparison.families.values()), default=1)
     return count if count > 1 else 0
 
 
-def _cells(frame: pd.DataFrame, shown: Sequence[Score], sign: str) -> pd.DataFrame:
-    """Write the rows as text: a value, or a mean and, behind the sign, the standard deviation over the replicates."""
-    means, deviations = over_replicates(frame, [score.key for score in shown])
-    cells = means[["dataset", "name", "mode"]].copy()
-    for score in shown:
-        cells[score.key] = [
-            _shown(mean, score) + ("" if pd.isna(deviation) else f"{sign}{deviation:.{score.digits}f}")
-            for mean, deviation in zip(means[score.key], deviations[score.key], strict=True)
-        ]
-    return cells
-
-
-def _shown(value: float, score: Score) -> str:
-    if pd.isna(value):
-        return DASH
-    rounded = round(value, score.digits) + 0.0  # no negative zero
-    return f"{rounded:{'+' if score.signed and rounded else ''}.{score.digits}f}"
-
-
-def _aligned(cells: pd.DataFrame, shown: Sequence[Score]) -> list[str]:
+def _aligned(head: Sequence[str], body: Sequence[Sequence[str]], words: int) -> list[str]:
     """Write a Markdown table that lines up in a terminal, too: words to the left, numbers to the right."""
-    head = ["name", "mode", *(score.heading for score in shown)]
-    body = [
-        [row["name"], POSTERIOR if row["mode"] == "posterior" else row["mode"] or DASH]
-        + [row[score.key] for score in shown]
-        for _, row in cells.iterrows()
-    ]
     widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
-    rules = ["-" * width for width in widths[:2]] + ["-" * (width - 1) + ":" for width in widths[2:]]
-    return ["| " + " | ".join(_padded(row, widths, words=2)) + " |" for row in (head, rules, *body)]
+    rules = ["-" * width for width in widths[:words]] + ["-" * (width - 1) + ":" for width in widths[words:]]
+    return ["| " + " | ".join(_padded(row, widths, words)) + " |" for row in (head, rules, *body)]
 
 
 def _padded(row: Sequence[str], widths: Sequence[int], words: int) -> list[str]:
@@ -295,22 +322,38 @@ def _padded(row: Sequence[str], widths: Sequence[int], words: int) -> list[str]:
     ]
 
 
-def console(scores: Sequence[Scores], families: Families) -> str:
-    """Give the key columns over all test days, narrow enough for a terminal."""
-    shown = [score for score in columns(scores) if score.console]
-    frame = _cells(by_family(table(scores), families), shown, "±")
-    lines = []
-    for dataset, part in frame.groupby("dataset", sort=False):
-        head = [str(dataset), *(score.console for score in shown)]
-        body = [
-            [row["name"] + (" posterior*" if row["mode"] == "posterior" else ""), *(row[s.key] for s in shown)]
-            for _, row in part.iterrows()
-        ]
+# ------------------------------------------------------------------------------------------- terminal
+
+
+def console(comparison: Comparison) -> str:
+    """Give the key columns over all validation days, or all test days without them, narrow enough for a terminal."""
+    lines, posterior = [], False
+    for dataset in comparison.datasets:
+        rows = comparison.rows(dataset)
+        part = next((part for part in PARTS if any(row.days(part) for row in rows)), None)
+        if part is None:
+            continue
+        rows = [row for row in rows if row.days(part)]
+        posterior |= any(row.mode == POSTERIOR for row in rows)
+        strongest = comparison.strongest(dataset)
+        shown = [score for score in scores_of(_settings(rows[0])) if score.console]
+        head = [f"{dataset}, {PARTS[part]}", shown[0].console, *([f"vs {strongest.name} %"] if strongest else [])]
+        head += [score.console for score in shown[1:]]
+        body = [["observed", DASH, *([DASH] if strongest else [])]]
+        body[0] += [_number(rows[0].found(part, ALL_DAYS, score.key).get("observed"), score) for score in shown[1:]]
+        for row in rows:
+            cells = [row.name + (" posterior*" if row.mode == POSTERIOR else "")]
+            cells.append(_number(row.found(part, ALL_DAYS, CRPS)["value"], shown[0]))
+            if strongest:
+                cells.append(_change_cell(row, part, ALL_DAYS, strongest))
+            body.append(cells + [_number(row.found(part, ALL_DAYS, s.key)["value"], s) for s in shown[1:]])
         widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
         rules = ["-" * width for width in widths]
         lines += ["  ".join(_padded(row, widths, words=1)) for row in (head, rules, *body)] + [""]
-    if (frame["mode"] == "posterior").any():
+    if any(comparison.strongest(dataset) for dataset in comparison.datasets):
+        lines.append(f"[ ] 90 % interval of the difference; {ALIKE} not distinguishable from the strongest baseline")
+    if posterior:
         lines.append(f"* {NO_SKILL}")
-    if replicates := _replicates(families):
-        lines.append(f"± standard deviation over {replicates} trainings with different seeds")
+    if replicates := _replicates(comparison):
+        lines.append(f"Means over {replicates} trainings with different seeds")
     return "\n".join(lines).rstrip() + "\n"

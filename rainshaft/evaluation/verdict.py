@@ -1,7 +1,11 @@
 """The verdict on an experiment: what is good, what is not, and which edit of the configuration to try next.
 
 Inputs: the contents of `scores.json` and the rows of `train_log.csv`. Output: the content of `verdict.json`. No file is
-read. All judged values are those of all test days. The bands of good values are those of `catalogue.SCORES`.
+read.
+
+All judged values are those of all validation days. Test days are not asked, since the advice is followed, and whoever
+tunes on test days has none left. The bands of good values are those of `catalogue.SCORES`. A check fails only where the
+90 % interval of the score lies beyond the band: what noise can explain is no fault.
 """
 
 from __future__ import annotations
@@ -24,6 +28,11 @@ COARSE = "coarse"  # name in the log of the network that draws the coarse rain
 
 POSTERIOR_NOTE = "members of the posterior have seen the truth, so their scores do not measure skill"
 
+NO_SKILL_NOTE = (
+    "members have nothing to do with the rain of their days: compare the fair CRPS with that of the climatology, and "
+    "the predictors with the rain, by `rainshaft check CONFIG`"
+)
+
 Check = dict[str, Any]
 Block = Mapping[str, Any]
 
@@ -41,22 +50,23 @@ def judge(scores: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> dict[s
     Returns
     -------
     `name`, `mode`, `note` and `checks`. The advice of the first failed check should be followed first. Each check has
-    `check`, `found`, `expected`, `passed` (None: could not be computed) and `advice` (empty where it passed).
+    `check`, `found`, the ends `low` and `high` of its 90 % interval where they are known, `expected`, `passed` (None:
+    could not be computed) and `advice` (empty where it passed).
     """
     posterior = scores["mode"] == "posterior"
     trainings = _by_network(log)
-    block = scores["all_days"]
+    block = (scores["validation"] or {}).get("all_days")
     checks = [_training_is_finite(*training) for training in trainings.items()]
     if block is None:
-        advice = "No test day has members left. Lower sampling.min_threshold to 0.0."
-        checks.append(_check("test days", 0, "at least 1", False, advice))
+        advice = "No validation day has members left. Lower sampling.min_threshold to 0.0, or name validation days."
+        checks.append(_check("validation days", 0, "at least 1", False, advice))
     else:
         checks += [*_input(block, posterior), _wet_fraction(block), _mass_bias(block)]
         checks += _nearness(block) if posterior else _calibration(block)
         checks += _realism(block)
     for training in trainings.items():
         checks += [_gradient_falls(*training), _training_length(*training)]
-    note = POSTERIOR_NOTE if posterior else ""
+    note = POSTERIOR_NOTE if posterior else _note(block)
     return {"name": scores["name"], "mode": scores["mode"], "note": note, "checks": checks}
 
 
@@ -64,7 +74,7 @@ def summary(verdict: Mapping[str, Any]) -> str:
     """Write for the terminal how many checks passed, the next edit, and a line for each failed check."""
     judged = [check for check in verdict["checks"] if check["passed"] is not None]
     failed = [check for check in judged if not check["passed"]]
-    head = f"{verdict['name']}, {verdict['mode']}: "
+    head = f"{verdict['name']}, {verdict['mode']}, judged on validation days: "
     if not failed:
         head += f"all {len(judged)} checks passed"
     else:
@@ -77,29 +87,51 @@ def summary(verdict: Mapping[str, Any]) -> str:
 
 
 def _text(check: Check) -> str:
-    """Write what was found, with enough digits to tell it from what was expected."""
+    """Write what was found with its interval, or with enough digits to tell it from what was expected."""
     short = f"{check['found']:.3g}"
+    if check["low"] is not None:
+        return f"{short} (90 % interval {check['low']:.3g} to {check['high']:.3g})"
     return f"{check['found']:.6g}" if short in check["expected"].split() else short
 
 
 # --------------------------------------------------------------------------------------------- checks
 
 
-def _check(name: str, found: float | None, expected: str, passed: bool | None, advice: str) -> Check:
+def _check(
+    name: str,
+    found: float | None,
+    expected: str,
+    passed: bool | None,
+    advice: str,
+    interval: tuple[float | None, float | None] = (None, None),
+) -> Check:
     return {
         "check": name,
         "found": found,
+        "low": interval[0],
+        "high": interval[1],
         "expected": expected,
         "passed": passed,
         "advice": "could not be computed" if passed is None else "" if passed else advice,
     }
 
 
-def _within(name: str, found: float | None, low: float, high: float, too_low: str, too_high: str) -> Check:
-    """Check that a value lies in a range, with one advice for each side."""
-    passed = None if found is None else low <= found <= high
-    expected = f"{low:.3g} to {high:.3g}"
-    return _check(name, found, expected, passed, too_low if found is not None and found < low else too_high)
+def _within(
+    name: str, found: Mapping[str, float | None], low: float, high: float, too_low: str, too_high: str
+) -> Check:
+    """Check that a score may lie in a range, with one advice for each side.
+
+    It fails where its interval lies beyond the range. Without an interval, the value itself must lie in it.
+    """
+    value = found["value"]
+    least, most = found.get("low"), found.get("high")
+    if value is None:
+        passed, advice = None, ""
+    else:
+        is_low = (value if most is None else most) < low
+        is_high = (value if least is None else least) > high
+        passed, advice = not (is_low or is_high), too_low if is_low else too_high
+    return _check(name, value, f"{low:.3g} to {high:.3g}", passed, advice, (least, most))
 
 
 def _in_its_band(block: Block, key: str, too_low: str, too_high: str) -> Check:
@@ -111,11 +143,17 @@ def _in_its_band(block: Block, key: str, too_low: str, too_high: str) -> Check:
     if band is None:
         raise ValueError(f"the catalogue has no band of good values for {key}")
     unit = f" ({score.unit})" if score.unit and score.factor == 1 else ""
-    return _within(score.title + unit, score.found(block)["value"], band[0], band[2], too_low, too_high)
+    return _within(score.title + unit, score.found(block), band[0], band[2], too_low, too_high)
 
 
 def _value(block: Block, name: str) -> float | None:
     return block["scores"][name]["value"]
+
+
+def _note(block: Block | None) -> str:
+    """Say where a calibrated ensemble knows nothing of its days. That is no fault, but it is no skill, either."""
+    correlation = None if block is None else _value(block, "correlation_member_truth")
+    return NO_SKILL_NOTE if correlation is not None and correlation < NO_CORRELATION else ""
 
 
 def _input(block: Block, posterior: bool) -> list[Check]:
@@ -126,7 +164,10 @@ def _input(block: Block, posterior: bool) -> list[Check]:
     )
     checks = []
     correlation, bias = _value(block, "correlation_member_truth"), _value(block, "mass_bias")
-    if not posterior and correlation is not None and correlation < NO_CORRELATION:
+    alike = (
+        _in_its_band(block, "calibration_gap", "", "")["passed"] is False
+    )  # members resemble each other, not the truth
+    if not posterior and correlation is not None and correlation < NO_CORRELATION and alike:
         advice = f"The members have nothing to do with the rain of their days. {cure}"
         checks.append(
             _check("input: days of the predictors", correlation, f"at least {NO_CORRELATION:g}", False, advice)
@@ -139,7 +180,7 @@ def _input(block: Block, posterior: bool) -> list[Check]:
 
 
 def _wet_fraction(block: Block) -> Check:
-    found = block["samples"]["wet_fraction"]
+    found = _value(block, "wet_fraction")
     if found is not None and found > DRIZZLE:
         too_wet = (
             "It drizzles everywhere. Raise loss.lambda_grad to 3.0 or sampling.pixel_threshold to 3.0. "
@@ -151,7 +192,7 @@ def _wet_fraction(block: Block) -> Check:
             "trained again."
         )
     too_dry = "Too few cells are wet. Lower sampling.pixel_threshold to 0.1, or use sampling.pixel_threshold: auto."
-    return _in_its_band(block, "wet_fraction", too_dry, too_wet)
+    return _in_its_band(block, "wet_difference", too_dry, too_wet)
 
 
 def _mass_bias(block: Block) -> Check:
@@ -178,7 +219,8 @@ def _calibration(block: Block) -> list[Check]:
     )
     correlation = _value(block, "correlation_member_truth")
     # ASSUME a calibrated ensemble has a low correlation because the coarse fields do not tell more. That is no fault.
-    enough = None if correlation is None else correlation >= LEAST_CORRELATION or gap["passed"] is True
+    highest = block["scores"]["correlation_member_truth"]["high"] or correlation
+    enough = None if correlation is None else highest >= LEAST_CORRELATION or gap["passed"] is True
     checks = [
         _check(
             "correlation of a member with the truth",
@@ -213,7 +255,7 @@ def _nearness(block: Block) -> list[Check]:
     return [
         _within(
             "correlation of a member with the truth",
-            _value(block, "correlation_member_truth"),
+            block["scores"]["correlation_member_truth"],
             POSTERIOR_CORRELATION,
             1.0,
             "Members are not near the observed day. Use sampling.posterior_scales: all. If you have it, try "
@@ -222,7 +264,7 @@ def _nearness(block: Block) -> list[Check]:
         ),
         _within(
             "diversity",
-            _value(block, "diversity"),
+            block["scores"]["diversity"],
             LEAST_DIVERSITY,
             1.0,
             "Members are copies of the observed day. Let fewer scales see it: set sampling.posterior_scales by "

@@ -19,27 +19,29 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from rainshaft.config.sections import Plots
 from rainshaft.figures.style import INK, LINES, PALE, TRUTH, DatasetOrPath, line_styles, open_source, saved_figure
 
-NOTHING = "no test day has members left"
+NOTHING = "no {} day has members left"
 LEGEND_ROW = 0.2  # height of a name in the legend, inches
 
 
-def distribution(by_day: DatasetOrPath, path: str | Path, settings: Plots | None = None) -> None:
+def distribution(by_day: DatasetOrPath, part: str, path: str | Path, settings: Plots | None = None) -> None:
     """Draw how often it rains how much, at which scales, and how the truth ranks among the members.
 
     Parameters
     ----------
     by_day
         Scores of one ensemble (`scores_by_day.nc`).
+    part
+        `validation` or `test`.
     path
         The PNG to write.
     settings
         Resolution.
     """
     with open_source(by_day) as source:
-        curves = _Curves.of(source)
+        curves = _Curves.of(source, part)
     with saved_figure(path, 12.0, 3.9, settings or Plots()) as figure:
         if curves is None:
-            figure.text(0.5, 0.5, NOTHING, ha="center", va="center", color=INK)
+            figure.text(0.5, 0.5, NOTHING.format(part), ha="center", va="center", color=INK)
             return
         rain, scales, ranks = figure.subplots(1, 3)
         _draw_exceedance(
@@ -55,7 +57,7 @@ def distribution(by_day: DatasetOrPath, path: str | Path, settings: Plots | None
 
 
 def comparison_distributions(
-    by_day: Mapping[str, DatasetOrPath], path: str | Path, settings: Plots | None = None
+    by_day: Mapping[str, DatasetOrPath], part: str, path: str | Path, settings: Plots | None = None
 ) -> None:
     """Draw the rain distributions and spectra of all experiments and baselines of a dataset over the truth.
 
@@ -63,6 +65,8 @@ def comparison_distributions(
     ----------
     by_day
         Name to scores (`scores_by_day.nc`), in the order of the legend. Baselines are drawn in grey.
+    part
+        `validation` or `test`.
     path
         The PNG to write.
     settings
@@ -71,13 +75,13 @@ def comparison_distributions(
     curves = {}
     for name, source in by_day.items():
         with open_source(source) as opened:
-            if (found := _Curves.of(opened)) is not None:
+            if (found := _Curves.of(opened, part)) is not None:
                 curves[name] = found
     styles = line_styles(list(by_day))
     observed = next(iter(curves.values()), None)
     with saved_figure(path, 12.0, max(4.6, LEGEND_ROW * (len(curves) + 2)), settings or Plots()) as figure:
         if observed is None:
-            figure.text(0.5, 0.5, NOTHING, ha="center", va="center", color=INK)
+            figure.text(0.5, 0.5, NOTHING.format(part), ha="center", va="center", color=INK)
             return
         rain, scales = figure.subplots(1, 2)
         _draw_exceedance(
@@ -104,10 +108,15 @@ class _Curves:
     ranks: np.ndarray
 
     @classmethod
-    def of(cls, by_day: xr.Dataset) -> _Curves | None:
-        """Take the curves from the file; None where no day has members left."""
+    def of(cls, by_day: xr.Dataset, part: str) -> _Curves | None:
+        """Take the curves of a part from the file; None where no day has members left."""
+        parts = by_day["part"].values.astype(str).tolist()
+        if part not in parts:
+            return None
+        by_day = by_day.isel(part=parts.index(part))
         if not by_day["intensity_observed"].sum() > 0:
             return None
+        days = by_day["cells"].where(by_day["split"].astype(str) == part).count()
         edges = by_day["intensity_edges"].values
         wavelength = by_day["wavelength_km"].values
 
@@ -117,8 +126,8 @@ class _Curves:
         return cls(
             exceedance(by_day["intensity_observed"].values),
             exceedance(by_day["intensity_samples"].values),
-            (wavelength, by_day["spectrum_observed"].values),
-            (wavelength, by_day["spectrum_samples"].values),
+            (wavelength, by_day["spectrum_observed"].values / int(days)),
+            (wavelength, by_day["spectrum_samples"].values / int(days)),
             by_day["rank_histogram"].values,
         )
 

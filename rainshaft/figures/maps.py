@@ -23,7 +23,6 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rainshaft.config.sections import Plots
-from rainshaft.data.conventions import TEST
 from rainshaft.data.fields import Fields, dates_of
 from rainshaft.data.units import length_in
 from rainshaft.errors import UserError
@@ -54,16 +53,19 @@ LIGHT_DAY_MM = 1.0  # mm/day; area mean of the lightest day to show, if enough d
 
 def sample_maps(
     ensemble: DatasetOrPath,
+    part: str,
     paths: Sequence[str | Path],
     path: str | Path,
     settings: Plots | None = None,
 ) -> None:
-    """Draw coarse rain, truth, members and ensemble mean of a few test days, from heavy to light.
+    """Draw coarse rain, truth, members and ensemble mean of a few days, from heavy to light.
 
     Parameters
     ----------
     ensemble
         Ensemble file, pr(time, member, lat, lon) in mm/day with the coordinate split(time).
+    part
+        `validation` or `test`.
     paths
         Canonical fields of all years.
     path
@@ -73,7 +75,7 @@ def sample_maps(
     """
     settings = settings or Plots()
     with open_source(ensemble) as members, Fields(paths) as fields:
-        means = _truth_means(fields, dates_of(members)[_is_test(members)].tolist())
+        means = _truth_means(fields, dates_of(members)[_is_of(part, members)].tolist(), part)
         days = choose_days(means, settings.days)
         rows = []
         for day in days:
@@ -100,16 +102,19 @@ def sample_maps(
 
 def comparison_maps(
     ensembles: Mapping[str, DatasetOrPath],
+    part: str,
     paths: Sequence[str | Path],
     path: str | Path,
     settings: Plots | None = None,
 ) -> None:
-    """Draw the wettest test day and a close-up of its core: coarse rain, one member of each ensemble, truth.
+    """Draw the wettest day of a part and a close-up of its core: coarse rain, one member of each ensemble, truth.
 
     Parameters
     ----------
     ensembles
         Name to ensemble file, in the order of the panels, all of one dataset. The first member of each is shown.
+    part
+        `validation` or `test`.
     paths
         Canonical fields of all years.
     path
@@ -121,9 +126,9 @@ def comparison_maps(
     with ExitStack() as stack:
         sources = {name: stack.enter_context(open_source(source)) for name, source in ensembles.items()}
         fields = stack.enter_context(Fields(paths))
-        tested = [dates_of(source)[_is_test(source)].tolist() for source in sources.values()]
-        common = [date for date in tested[0] if all(date in dates for dates in tested[1:])]
-        day = choose_days(_truth_means(fields, common), 1)[0]
+        dates_of_part = [dates_of(source)[_is_of(part, source)].tolist() for source in sources.values()]
+        common = [date for date in dates_of_part[0] if all(date in dates for dates in dates_of_part[1:])]
+        day = choose_days(_truth_means(fields, common, part), 1)[0]
         truth = _day(fields, day)
         panels = [(name, _of_date(source, day).isel(member=0)) for name, source in sources.items()]
     if (coarse := _coarse_rain(truth)) is not None:
@@ -295,18 +300,18 @@ def cell_edges(axis: xr.DataArray) -> np.ndarray:
     return np.concatenate([[centres[0] - half[0]], centres[:-1] + half[: centres.size - 1], [centres[-1] + half[-1]]])
 
 
-def _is_test(ensemble: xr.Dataset) -> np.ndarray:
-    """Tell which days of an ensemble file are test days."""
-    return (ensemble["split"] == TEST).values
+def _is_of(part: str, ensemble: xr.Dataset) -> np.ndarray:
+    """Tell which days of an ensemble file belong to a part of the split."""
+    return (ensemble["split"] == part).values
 
 
-def _truth_means(fields: Fields, dates: Sequence[str]) -> dict[str, float]:
+def _truth_means(fields: Fields, dates: Sequence[str], part: str) -> dict[str, float]:
     """Average the observed rain of these days over the area, mm/day."""
     means: dict[str, float] = {}
     for batch in fields.batches(dates, DAYS_AT_ONCE):
         means |= dict(zip(batch, np.nanmean(fields.rain(batch), axis=(1, 2)).tolist(), strict=True))
     if not means:
-        raise UserError("none of the test days of the ensemble is in the fields; give the fields of its dataset")
+        raise UserError(f"none of the {part} days of the ensemble is in the fields; give the fields of its dataset")
     return means
 
 

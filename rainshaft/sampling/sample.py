@@ -29,8 +29,6 @@ from rainshaft.sampling.draw import DAYS_AT_ONCE, Rain, draw
 
 log = logging.getLogger("rainshaft")
 
-VALIDATION_DAYS = 90  # at most, spread evenly: enough to match a wet fraction to 1 %
-
 
 def sample(
     model: Chain,
@@ -77,7 +75,7 @@ def sample(
 
 
 def choose_days(normalisation: xr.Dataset, wanted: str) -> NDArray[np.bool_]:
-    """Choose the days to draw: all test days, some validation days for `pixel_threshold: auto`, and those wanted.
+    """Choose the days to draw: all validation days, on which settings are judged, all test days, and those wanted.
 
     Parameters
     ----------
@@ -94,10 +92,7 @@ def choose_days(normalisation: xr.Dataset, wanted: str) -> NDArray[np.bool_]:
         If the file is not there, or names a date that the dataset does not have.
     """
     split, category = normalisation.split.values, normalisation.category.values
-    validation = np.flatnonzero(split == VALIDATION)
-    few = np.linspace(0, len(validation) - 1, min(len(validation), VALIDATION_DAYS)).round().astype(int)
-    chosen = split == TEST
-    chosen[validation[few]] = True
+    chosen = np.isin(split, (VALIDATION, TEST))
     if wanted == "heavy_only":
         return chosen | is_heavy(category)
     if wanted.startswith("split:"):

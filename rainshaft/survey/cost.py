@@ -35,7 +35,6 @@ MEASURED_CELLS = 128  # along a side of the domain from which members are drawn 
 COPIES_OF_WEIGHTS = 6  # weights, gradients, two moments of the optimiser, the average, and the best ones
 VALIDATION_SHARE = 0.4  # of the time of a training step: no gradients are needed
 HEAVY_SHARE = 0.2  # of all days  # ASSUME
-FEW_VALIDATION_DAYS = 60  # that are always drawn
 ALIVE_MAPS = 6  # of the finest scale while members are drawn  # ASSUME
 
 
@@ -143,17 +142,14 @@ def _parameters(network: torch.nn.Module) -> int:
 
 
 def _drawn_days(wanted: str, days: dict[str, int]) -> int:
-    """How many days are drawn: those of the test, some of the validation, and those that are wanted."""
-    always = days[TEST] + min(days[VALIDATION], FEW_VALIDATION_DAYS)
-    others = days[TRAIN] + days[VALIDATION]
+    """How many days are drawn: those of validation and test, and those that are wanted."""
+    always = days[VALIDATION] + days[TEST]
     match wanted:
-        case "split:test":
+        case "split:test" | "split:validation":
             return always
         case "split:train":
             return always + days[TRAIN]
-        case "split:validation":
-            return days[TEST] + days[VALIDATION]
-    return always + round(HEAVY_SHARE * others)
+    return always + round(HEAVY_SHARE * days[TRAIN])
 
 
 def _clock(device: torch.device) -> float:

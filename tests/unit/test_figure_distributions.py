@@ -20,16 +20,20 @@ def scores() -> Callable[[int], xr.Dataset]:
         edges = np.concatenate([[0], np.geomspace(0.1, 100, 12)])
         counts = np.geomspace(1e6, 1, 12)
         power = 1 / np.arange(1, 9) ** 2
-        return xr.Dataset(
+        curves = xr.Dataset(
             {
                 "rank_histogram": ("rank", np.arange(1.0, members + 2)),
-                "intensity_edges": ("edge", edges),
                 "intensity_observed": ("bin", counts),
                 "intensity_samples": ("bin", counts**0.9),
-                "wavelength_km": ("wavenumber", 100 / np.arange(1, 9)),
-                "spectrum_observed": ("wavenumber", power),
-                "spectrum_samples": ("wavenumber", power / 2),
+                "spectrum_observed": ("wavenumber", 3 * power),
+                "spectrum_samples": ("wavenumber", 3 * power / 2),
             }
+        )
+        return curves.expand_dims(part=["test"]).assign(
+            intensity_edges=("edge", edges),
+            wavelength_km=("wavenumber", 100 / np.arange(1, 9)),
+            cells=("time", np.array([7.0, 7.0, 7.0, 7.0])),
+            split=("time", np.array(["test", "validation", "test", "test"], object)),
         )
 
     return make
@@ -38,7 +42,7 @@ def scores() -> Callable[[int], xr.Dataset]:
 @pytest.mark.parametrize("members", [1, 4])
 def test_distribution(tmp_path: Path, scores: Callable[[int], xr.Dataset], figures: list[Figure], members: int) -> None:
     scores(members).to_netcdf(tmp_path / "scores_by_day.nc")
-    distribution(tmp_path / "scores_by_day.nc", tmp_path / "a.png", SETTINGS)
+    distribution(tmp_path / "scores_by_day.nc", "test", tmp_path / "a.png", SETTINGS)
     assert is_png(tmp_path / "a.png", 700, 200)
     rain, scales, ranks = figures[0].axes
     truth = next(line for line in rain.lines if line.get_label() == "truth")
@@ -54,7 +58,7 @@ def test_distribution(tmp_path: Path, scores: Callable[[int], xr.Dataset], figur
 
 def test_comparison_distributions(tmp_path: Path, scores: Callable[[int], xr.Dataset], figures: list[Figure]) -> None:
     names = ["a", "b", "bilinear"]
-    comparison_distributions({name: scores(4) for name in names}, tmp_path / "a.png", SETTINGS)
+    comparison_distributions({name: scores(4) for name in names}, "test", tmp_path / "a.png", SETTINGS)
     assert is_png(tmp_path / "a.png", 700, 250)
     (legend,) = figures[0].legends
     assert [text.get_text() for text in legend.get_texts()] == ["truth", *names]
@@ -63,7 +67,7 @@ def test_comparison_distributions(tmp_path: Path, scores: Callable[[int], xr.Dat
 def test_the_legend_of_many_experiments_is_not_cut(
     tmp_path: Path, scores: Callable[[int], xr.Dataset], figures: list[Figure]
 ) -> None:
-    comparison_distributions({f"run-{i}": scores(4) for i in range(40)}, tmp_path / "a.png", SETTINGS)
+    comparison_distributions({f"run-{i}": scores(4) for i in range(40)}, "test", tmp_path / "a.png", SETTINGS)
     (figure,) = figures
     figure.canvas.draw()
     box = figure.legends[0].get_window_extent()
@@ -79,9 +83,9 @@ def test_an_ensemble_without_members_left_is_not_drawn(
         nothing[name] = 0 * nothing[name]
     for name in ("spectrum_observed", "spectrum_samples"):
         nothing[name] = np.nan * nothing[name]
-    distribution(nothing, tmp_path / "a.png", SETTINGS)
-    comparison_distributions({"empty": nothing}, tmp_path / "b.png", SETTINGS)
-    comparison_distributions({"a": scores(), "empty": nothing}, tmp_path / "c.png", SETTINGS)
+    distribution(nothing, "test", tmp_path / "a.png", SETTINGS)
+    comparison_distributions({"empty": nothing}, "test", tmp_path / "b.png", SETTINGS)
+    comparison_distributions({"a": scores(), "empty": nothing}, "test", tmp_path / "c.png", SETTINGS)
     assert is_png(tmp_path / "c.png", 700, 250)
     assert [text.get_text() for text in figures[0].texts] == ["no test day has members left"]
     assert [text.get_text() for text in figures[1].texts] == ["no test day has members left"]

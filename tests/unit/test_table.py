@@ -1,261 +1,251 @@
-"""The comparison table: its maths, its order, and how it is written."""
+"""The comparison: its rows and differences, and how its tables are written."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from datetime import date
 from typing import Any
 
 import pandas as pd
 import pytest
+from entries import comparison, entry
 
-from rainshaft.evaluation import catalogue, table
-
-
-def entry(
-    name: str, mode: str = "prior", dataset: str = "demo", crps: float = 1.0, **scores: float | None
-) -> dict[str, Any]:
-    """Contents of a scores.json."""
-    values = {"fair_crps": crps, "spread_skill": 0.9, "mass_bias": -0.125} | scores
-    block = {
-        "days": 7,
-        "observed": {"wet_fraction": 0.25, "wet_fraction_1mm": 0.2},
-        "samples": {"wet_fraction": 0.5, "wet_fraction_1mm": 0.3},
-        "scores": {
-            k: {"value": v, "low": None if v is None else v - 0.1, "high": None if v is None else v + 0.1}
-            for k, v in values.items()
-        },
-    }
-    return {
-        "name": name,
-        "mode": mode,
-        "dataset": dataset,
-        "members": 4,
-        "wet_threshold": 0.1,
-        "all_days": block,
-        "heavy_days": None,
-    }
+from rainshaft.errors import UserError
+from rainshaft.evaluation import table
+from rainshaft.evaluation.catalogue import SCORES
+from rainshaft.evaluation.looks import count_looks
+from rainshaft.evaluation.rows import Comparison
 
 
 @pytest.fixture
-def scores() -> list[dict[str, Any]]:
-    return [
+def compared() -> Comparison:
+    return comparison(
         entry("bilinear", "baseline", crps=2.0, spread_skill=None),
-        entry("zeta", crps=1.5),
+        entry("fragments", "baseline", crps=1.6),
+        entry("zeta", crps=1.4),
         entry("zeta", "posterior", crps=0.5),
         entry("alpha", crps=3.0),
+        entry("tie", crps=1.59, noise=0.1),
         entry("other", dataset="second", crps=1.0),
         entry("bilinear", "baseline", dataset="second", crps=4.0),
+    )
+
+
+def row(frame: pd.DataFrame, dataset: str, name: str, mode: str, part: str = "validation") -> pd.Series:
+    found = frame[
+        (frame["dataset"] == dataset)
+        & (frame["name"] == name)
+        & (frame["mode"] == mode)
+        & (frame["part"] == part)
+        & (frame["days"] == "all_days")
     ]
-
-
-def row(frame: pd.DataFrame, dataset: str, name: str, mode: str) -> pd.Series:
-    found = frame[(frame["dataset"] == dataset) & (frame["name"] == name) & (frame["mode"] == mode)]
     assert len(found) == 1
     return found.iloc[0]
 
 
-def test_change_is_against_the_bilinear_of_the_same_dataset(scores: list[dict[str, Any]]) -> None:
-    frame = table.table(scores)
-    assert row(frame, "demo", "zeta", "prior")["crps_change"] == pytest.approx(-25)
-    assert row(frame, "demo", "alpha", "prior")["crps_change"] == pytest.approx(50)
+def cells_of(text: str, heading: str) -> dict[str, list[str]]:
+    """The cells of the first table below a heading, by the name of the row and the mode."""
+    lines = text.split(f"## {heading}")[1].split("## ")[0].split("\n\n")
+    rows = next(part for part in lines if part.startswith("|")).splitlines()
+    assert len({len(line) for line in rows}) == 1, "aligned"
+    return {" ".join((c[1].strip(), c[2].strip())): [x.strip() for x in c[1:-1]] for r in rows if (c := r.split("|"))}
+
+
+def test_changes_are_against_the_strongest_baseline_of_the_dataset(compared: Comparison) -> None:
+    frame = table.frame(compared)
+    zeta = row(frame, "demo", "zeta", "prior")
+    assert (zeta["against"], zeta["crps_change"]) == ("fragments", pytest.approx(-12.5))
     assert row(frame, "second", "other", "prior")["crps_change"] == pytest.approx(-75)
-    assert row(frame, "demo", "bilinear", "baseline")["crps_change"] == pytest.approx(0)
-
-
-def test_change_is_against_the_climatology_too_and_a_dash_where_there_is_no_bilinear() -> None:
-    scores = [entry("a", crps=1.5), entry("climatology", "baseline", crps=2.0)]
-    found = row(table.table(scores), "demo", "a", "prior")
-    assert found["crps_change_climatology"] == pytest.approx(-25)
-    assert math.isnan(found["crps_change"])
-    head, _, _, cells, _ = (
-        [cell.strip() for cell in line.split("|")]
-        for line in table.markdown(scores, {}, {}).splitlines()
-        if line.startswith("|")
+    assert math.isnan(
+        row(table.frame(comparison(entry("alone"))), "demo", "alone", "prior").get("crps_change", math.nan)
     )
-    assert cells[head.index("vs bilinear %")] == table.DASH
-    assert cells[head.index("vs climatology %")] == "-25"
-    assert table.console(scores, {}).splitlines()[3].split()[:3] == ["a", "1.50", table.DASH]
 
 
-def test_no_baseline_no_change() -> None:
-    alone = table.table([entry("alone")]).iloc[1]
-    assert math.isnan(alone["crps_change"])
-    assert math.isnan(alone["crps_change_climatology"])
+def test_paired_differences_are_much_narrower_than_scores(compared: Comparison) -> None:
+    zeta = compared.rows("demo")[0]
+    found = zeta.change("test", "all_days", compared.strongest("demo"))
+    assert found["low"] < -0.125 < found["high"] < 0
+    assert found["high"] - found["low"] < 0.1, "the weather of the resamples, which is common to both, cancels"
 
 
-def test_rows_are_observed_then_experiments_in_their_order_then_baselines(scores: list[dict[str, Any]]) -> None:
-    frame = table.table(scores)
-    assert list(zip(frame["dataset"], frame["name"], frame["mode"], strict=True)) == [
+def test_the_strongest_baseline_is_chosen_on_validation_days() -> None:
+    good_on_test = entry("a", "baseline", crps=2.0)
+    good_on_test.content["test"]["all_days"]["scores"]["fair_crps"]["value"] = 0.1
+    found = comparison(good_on_test, entry("b", "baseline", crps=1.0)).strongest("demo")
+    assert found.name == "b"
+    only_test = comparison(
+        entry("a", "baseline", crps=2.0, parts=("test",)), entry("b", "baseline", crps=3, parts=("test",))
+    )
+    assert only_test.strongest("demo").name == "a"
+
+
+def test_ensembles_of_other_days_have_no_interval_of_their_difference() -> None:
+    pair = comparison(entry("a"), entry("fragments", "baseline", crps=2.0, days=39))
+    found = pair.rows("demo")[0].change("test", "all_days", pair.strongest("demo"))
+    assert (found["value"], found["low"]) == (pytest.approx(-0.5), None)
+
+
+def test_rows_are_observed_then_experiments_in_their_order_then_baselines(compared: Comparison) -> None:
+    frame = table.frame(compared)
+    shown = frame[(frame["part"] == "test") & (frame["days"] == "all_days")]
+    assert list(zip(shown["dataset"], shown["name"], shown["mode"], strict=True)) == [
         ("demo", "observed", ""),
         ("demo", "zeta", "prior"),
         ("demo", "zeta", "posterior"),
         ("demo", "alpha", "prior"),
+        ("demo", "tie", "prior"),
         ("demo", "bilinear", "baseline"),
+        ("demo", "fragments", "baseline"),
         ("second", "observed", ""),
         ("second", "other", "prior"),
         ("second", "bilinear", "baseline"),
     ]
 
 
-def test_fractions_become_percent_and_observed_has_only_what_is_observed(scores: list[dict[str, Any]]) -> None:
-    frame = table.table(scores)
+def test_fractions_become_percent_and_observed_has_only_what_is_observed(compared: Comparison) -> None:
+    frame = table.frame(compared)
     observed = row(frame, "demo", "observed", "")
     assert (observed["wet_fraction"], observed["wet_fraction_1mm"]) == (25, 20)
     assert math.isnan(observed["fair_crps"])
     zeta = row(frame, "demo", "zeta", "prior")
     assert (zeta["wet_fraction"], zeta["mass_bias"]) == (50, -12.5)
+    assert (zeta["mass_bias_low"], zeta["mass_bias_high"]) == pytest.approx((-22.5, -2.5))
 
 
-def test_fss_column_is_the_threshold_nearest_to_10_mm_at_the_middle_scale() -> None:
-    values = {f"fss_{t}mm_{s}": t + s / 100 for t in (1, 12, 50) for s in (1, 5, 17)}
-    scores = [entry("a", **values)]
-    column = table.columns(scores)[-1]
-    assert (column.heading, column.name) == ("FSS 12 mm", "fss_12mm_5")
-    assert table.table(scores)["fss"].iloc[1] == pytest.approx(12.05)
-
-
-def test_markdown(tmp_path: Any, scores: list[dict[str, Any]]) -> None:
-    table.write(scores, {}, {}, tmp_path / "table.md", tmp_path / "table.csv", tmp_path / "console.txt")
-    text = (tmp_path / "table.md").read_text(encoding="utf-8")
-    lines = [line for line in text.split("## second")[0].splitlines() if line.startswith("|")]
-    cells = {(c[1].strip(), c[2].strip()): [x.strip() for x in c] for line in lines if (c := line.split("|"))}
-    head = cells["name", "mode"]
-    assert cells["bilinear", "baseline"][head.index("spread/skill")] == table.DASH
-    assert cells["zeta", "prior"][head.index("spread/skill")] == "0.90"
-    assert cells["zeta", "prior"][head.index("vs bilinear %")] == "-25"
-    assert cells["observed", table.DASH][head.index("wet > 0.1 mm %")] == "25.0"
-    assert any("sees the truth" in mode for name, mode in cells if name == "zeta")
-    assert "nan" not in text.lower()
-    assert text.count("## demo") == 1, "no heading for heavy days where there are none"
-    tables = text.split("## ")[1:3]
-    assert all(len({len(line) for line in part.splitlines() if line.startswith("|")}) == 1 for part in tables), (
-        "aligned"
+def test_markdown_has_validation_days_first_and_test_days_apart(compared: Comparison) -> None:
+    text = table.markdown(compared, {"zeta": "the sharp one"}, {"demo": 3})
+    assert (
+        text.index("## demo: validation days (40)") < text.index("## second: validation") < text.index("## demo: test")
     )
-    for column in table.columns(scores):
-        assert f"- **{column.heading}**: {column.meaning}" in text
+    assert "looked at 3 times" in text.split("## demo: test days")[1]
+    assert "looked at" not in text.split("## demo: test days")[0]
+    cells = cells_of(text, "demo: validation days")
+    head = cells["name mode"]
+    against = head.index("against fragments %")
+    assert re.fullmatch(r"-12\.5 \[-\d+\.\d, -\d+\.\d\]", cells["zeta prior"][against])
+    assert cells["tie prior"][against].startswith("≈ -0.6 [")
+    assert cells["fragments baseline"][against] == table.DASH
+    assert cells["bilinear baseline"][head.index("spread/skill")] == table.DASH
+    assert cells["zeta prior"][head.index("fair CRPS")] == "1.40 [1.30, 1.50]"
+    assert cells[f"observed {table.DASH}"][head.index("wet > 0.1 mm %")] == "25.0"
+    assert any("sees the truth" in name for name in cells)
+    assert "zeta is better than fragments by 12.5 %." in text
+    assert "alpha is worse than fragments by 87.5 %." in text
+    assert "tie is not distinguishable from fragments" in text
+    assert "- **zeta**: the sharp one" in text
+    assert "nan" not in text.lower()
+    for score in SCORES:
+        if score.heading:
+            assert f"- **{score.heading.format(wet_threshold=0.1)}**: {score.meaning}" in text
 
 
-def test_every_score_of_the_catalogue_has_its_column_and_only_those_for_the_terminal_are_there(tmp_path: Any) -> None:
-    run = entry("a", **{score.key: 0.5 for score in catalogue.SCORES if score.source == "score"})
-    table.write([run], {}, {}, tmp_path / "table.md", tmp_path / "table.csv", tmp_path / "console.txt")
-    frame = pd.read_csv(tmp_path / "table.csv").set_index(["days", "name"])
-    for score in catalogue.SCORES:
-        assert score.key in frame
-        if score.source == "score":
-            assert frame.loc[("all_days", "a"), score.key] == pytest.approx(score.factor * 0.5)
-            assert {f"{score.key}_low", f"{score.key}_high"} < set(frame)
-    head = (tmp_path / "console.txt").read_text(encoding="utf-8").splitlines()[0]
-    assert re.split(r"\s{2,}", head)[1:] == [score.console for score in catalogue.SCORES if score.console]
+def test_kinds_of_days_have_a_table_of_their_own() -> None:
+    kinds = ("all_days", "heavy_days", "JJA")
+    pair = comparison(entry("a", kinds=kinds), entry("bilinear", "baseline", crps=2.0, kinds=kinds))
+    cells = cells_of(table.markdown(pair, {}, {}), "demo: kinds of test days")
+    assert [" ".join(key.split()) for key in cells][2:] == ["heavy 40", "JJA 40"]
+    assert "Lerch" in table.markdown(pair, {}, {})
 
 
-def test_csv_keeps_full_precision_and_intervals(tmp_path: Any) -> None:
-    block = [entry("a", crps=1 / 3), entry("bilinear", "baseline", crps=2.0)]
-    table.write(block, {}, {}, tmp_path / "table.md", tmp_path / "table.csv", tmp_path / "console.txt")
+def test_every_score_has_its_column_in_the_csv(tmp_path: Any) -> None:
+    run = comparison(entry("a", **{score.key: 0.5 for score in SCORES}), entry("bilinear", "baseline", crps=1 / 3))
+    table.write(run, {}, {}, tmp_path / "table.md", tmp_path / "table.csv", tmp_path / "console.txt")
     frame = pd.read_csv(tmp_path / "table.csv")
-    a = frame[(frame["name"] == "a") & (frame["days"] == "all_days")].iloc[0]
-    assert a["fair_crps"] == 1 / 3
-    assert a["fair_crps_low"] == pytest.approx(1 / 3 - 0.1)
-    assert (a["mass_bias_low"], a["mass_bias_high"]) == pytest.approx((-22.5, -2.5))
+    a = row(frame, "demo", "a", "prior")
+    for score in SCORES:
+        assert a[score.key] == pytest.approx(score.factor * 0.5)
+        assert {f"{score.key}_low", f"{score.key}_high"} < set(frame)
+    assert row(frame, "demo", "bilinear", "baseline")["fair_crps"] == 1 / 3, "all digits"
+    head = (tmp_path / "console.txt").read_text(encoding="utf-8").splitlines()[0]
+    console = [score.console for score in SCORES if score.console]
+    assert re.split(r"\s{2,}", head)[1:] == [console[0], "vs bilinear %", *console[1:]]
 
 
-def test_heavy_days_have_their_own_rows() -> None:
-    one = entry("a", crps=1.0)
-    one["heavy_days"] = entry("a", crps=9.0)["all_days"]
-    assert table.table([one], "heavy_days")["fair_crps"].iloc[1] == 9
-    text = table.markdown([one], {}, {"a": "twice the gradient loss"})
-    assert "heavy test days (7)" in text
-    assert text.count("chosen by the observed rain") == 1
-    assert "\n## Names\n\n- **a**: twice the gradient loss\n" in text
-
-
-def test_console_table_is_narrow_and_marks_the_posterior(scores: list[dict[str, Any]]) -> None:
-    text = table.console([*scores, entry("smooth-background"), entry("smooth-background", "posterior")], {})
-    assert max(map(len, text.splitlines())) <= 115
+def test_console_table_is_narrow_and_marks_the_posterior(compared: Comparison) -> None:
+    text = table.console(compared)
+    assert max(map(len, text.splitlines())) <= 132
+    assert "demo, validation days" in text
+    assert "test days" not in text
     assert "zeta posterior*" in text
     assert "do not measure skill" in text
-    assert "posterior" not in table.console([entry("a")], {})
+    assert "posterior" not in table.console(comparison(entry("a")))
+    assert "demo, test days" in table.console(comparison(entry("a", parts=("test",))))
 
 
 def test_tiny_negative_value_is_shown_without_its_sign() -> None:
-    text = table.markdown([entry("a", mass_bias=-1e-6)], {}, {})
-    assert "-0.0" not in text
+    text = table.markdown(comparison(entry("a", mass_bias=-1e-6)), {}, {})
+    assert "-0.0 " not in text
     assert " 0.0 " in text
+
+
+def test_the_noise_floor_stands_below_the_scores() -> None:
+    one = entry("a")
+    one.content["test"]["all_days"]["scores"]["spread_skill"]["floor"] = {"value": 1.07, "low": 1, "high": 1.1}
+    text = table.markdown(comparison(one), {}, {}).split("## demo: test days")[1]
+    assert "noise floor of" in text
+    assert "1.07" in text
 
 
 FAMILIES = {"a": ("a-s1", "a-s2", "a-s3"), "b": ("b-s1", "b-s2", "b-s3")}
 
 
 @pytest.fixture
-def replicated() -> list[dict[str, Any]]:
-    crps = {"a-s1": 1.0, "a-s2": 2.0, "a-s3": 6.0, "b-s1": 1.5, "b-s2": 1.5, "b-s3": 1.5}
+def replicated() -> Comparison:
+    crps = {"a-s1": 1.0, "a-s2": 1.2, "a-s3": 1.7, "b-s1": 1.5, "b-s2": 1.5, "b-s3": 1.5}
     runs = [entry(name, crps=value) for name, value in crps.items()]
-    return [*runs, entry("bilinear", "baseline", crps=2.0, spread_skill=None)]
+    return comparison(*runs, entry("bilinear", "baseline", crps=2.0, spread_skill=None), families=FAMILIES)
 
 
-def test_replicates_are_one_row_with_mean_and_standard_deviation(replicated: list[dict[str, Any]]) -> None:
-    frame = table.by_family(table.table(replicated), FAMILIES)
-    assert frame["replicate"].isna().tolist() == [True, *[False] * 6, True]
-    means, deviations = table.over_replicates(frame, ["fair_crps", "crps_change"])
-    assert means["name"].tolist() == ["observed", "a", "b", "bilinear"]
-    a, spread = row(means, "demo", "a", "prior"), row(deviations, "demo", "a", "prior")
-    assert (a["fair_crps"], spread["fair_crps"]) == pytest.approx((3, math.sqrt(7)))
-    assert (a["crps_change"], spread["crps_change"]) == pytest.approx((50, 50 * math.sqrt(7)))
-    assert row(deviations, "demo", "b", "prior")["fair_crps"] == 0
-    assert row(means, "demo", "bilinear", "baseline")["fair_crps"] == 2
-    assert math.isnan(row(deviations, "demo", "bilinear", "baseline")["fair_crps"])
+def test_replicates_are_one_row_with_an_interval_over_days_and_trainings(replicated: Comparison) -> None:
+    a, b, bilinear = replicated.rows("demo")
+    found = {row.name: row.found("test", "all_days", "fair_crps") for row in (a, b, bilinear)}
+    assert (found["a"]["value"], found["a"]["sd"]) == pytest.approx((1.3, 0.3606), rel=1e-3)
+    assert found["b"]["sd"] == 0
+    width = {name: one["high"] / one["value"] - one["low"] / one["value"] for name, one in found.items()}
+    assert width["a"] > 1.2 * width["b"], "trainings that differ make the interval wider"
+    change = {row.name: row.change("test", "all_days", bilinear) for row in (a, b)}
+    assert change["a"]["value"] == pytest.approx(-0.35)
+    assert change["a"]["high"] - change["a"]["low"] > 5 * (change["b"]["high"] - change["b"]["low"])
 
 
-def test_tables_show_means_and_deviations_of_models_and_plain_values_of_baselines(
-    replicated: list[dict[str, Any]],
-) -> None:
-    text = table.markdown(replicated, FAMILIES, {})
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    cells = {c[1].strip(): [x.strip() for x in c] for line in lines if (c := line.split("|"))}
-    crps, wet = (cells["name"].index(heading) for heading in ("fair CRPS", "wet > 0.1 mm %"))
-    assert [name for name in cells if name.isalpha()] == ["name", "observed", "a", "b", "bilinear"]
-    assert cells["a"][crps] == "3.000 ± 2.646"
-    assert cells["bilinear"][crps] == "2.000"
-    assert cells["observed"][wet] == "25.00"
-    assert "of 3 trainings" in text
-    console = table.console(replicated, FAMILIES)
-    assert "3.00±2.65" in console
-    for shown in (text, console):
+def test_tables_show_means_and_the_csv_every_replicate(tmp_path: Any, replicated: Comparison) -> None:
+    table.write(replicated, {}, {}, tmp_path / "table.md", tmp_path / "table.csv", tmp_path / "console.txt")
+    text = (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert "over days and trainings together" in text
+    assert cells_of(text, "demo: test days")["a prior"][2].startswith("1.30 [")
+    for shown in (text, (tmp_path / "console.txt").read_text(encoding="utf-8")):
         assert "-s1" not in shown
-    assert "±" not in table.markdown(replicated, {name: (name,) for name in ("a-s1", "b-s1")}, {})
-
-
-def test_csv_has_the_means_the_deviations_and_every_replicate(tmp_path: Any, replicated: list[dict[str, Any]]) -> None:
-    table.write(replicated, FAMILIES, {}, tmp_path / "table.md", tmp_path / "table.csv", tmp_path / "console.txt")
     frame = pd.read_csv(tmp_path / "table.csv")
-    a = frame[frame["name"] == "a"].set_index("replicate")
-    assert a.loc[[1, 2, 3], "fair_crps"].tolist() == [1, 2, 6]
-    assert a.loc[[1, 2, 3], "fair_crps_low"].tolist() == pytest.approx([0.9, 1.9, 5.9])
+    a = frame[(frame["name"] == "a") & (frame["part"] == "test")].set_index("replicate")
+    assert a.loc[[1, 2, 3], "fair_crps"].tolist() == [1, 1.2, 1.7]
     mean = a[a.index.isna()].iloc[0]
-    assert (mean["fair_crps"], mean["fair_crps_sd"]) == pytest.approx((3, math.sqrt(7)))
-    assert math.isnan(mean["fair_crps_low"]), "the interval of the days is that of one replicate"
+    assert (mean["fair_crps"], mean["fair_crps_sd"]) == pytest.approx((1.3, 0.3606), rel=1e-3)
     assert frame[frame["name"] == "bilinear"]["replicate"].isna().all()
 
 
-def test_modes_of_replicates_stay_apart() -> None:
-    runs = [entry(f"a-s{i}", mode, crps=i) for i in (1, 2, 3) for mode in ("prior", "posterior")]
-    means, _ = table.over_replicates(table.by_family(table.table(runs), FAMILIES), ["fair_crps"])
-    assert means[["name", "mode"]].values.tolist() == [["observed", ""], ["a", "prior"], ["a", "posterior"]]
+def test_an_experiment_whose_members_were_all_dropped_has_no_row(compared: Comparison) -> None:
+    for part in ("validation", "test"):
+        del compared.entries[2].content[part]["all_days"]
+    assert "zeta" not in set(table.frame(compared).query("mode == 'prior'")["name"])
+    assert "| alpha" in table.markdown(compared, {}, {})
 
 
-def test_what_is_off_is_against_the_observed_and_has_its_sign() -> None:
-    runs = [entry("a", calibration_gap=-0.04), entry("rainfarm", "baseline", crps=4.0)]
-    frame = table.table(runs)
-    a, observed = row(frame, "demo", "a", "prior"), row(frame, "demo", "observed", "")
-    assert (a["wet_difference"], a["wet_difference_1mm"]) == pytest.approx((25, 10))
-    assert a["crps_change_rainfarm"] == pytest.approx(-75)
-    assert math.isnan(observed["wet_difference"])
-    text = table.markdown(runs, {}, {})
-    assert all(cell in text for cell in (" +25.0 ", " -0.04 ", " -75 "))
-
-
-def test_an_experiment_whose_members_were_all_dropped_has_no_row(scores: list[dict[str, Any]]) -> None:
-    scores[1]["all_days"] = None
-    assert "zeta" not in set(table.table(scores[:2])["name"])
-    assert "| alpha" in table.markdown(scores, {}, {})
-    assert "alpha" in table.console(scores, {})
+def test_looks_at_the_test_days_are_counted_once_for_each_set_of_members(tmp_path: Any) -> None:
+    path, today = tmp_path / "looks.json", date(2001, 2, 3)
+    contents = [entry("a").content, entry("bilinear", "baseline").content]
+    assert count_looks(contents, path, today) == {"demo": 1}
+    assert count_looks(contents, path, today) == {"demo": 1}, "the same members again are no new look"
+    other = [entry("a", crps=0.9).content, contents[1]]
+    assert count_looks(other, path, today) == {"demo": 2}
+    assert count_looks(contents, path, today) == {"demo": 2}
+    baseline = [contents[0], entry("bilinear", "baseline", crps=7.0).content]
+    assert count_looks(baseline, path, today) == {"demo": 2}, "nobody tunes a baseline"
+    split = entry("a", crps=0.9)
+    split.content["test"]["digest"] = "other days"
+    assert count_looks([split.content], path, today) == {"demo": 1}
+    assert count_looks(contents, path, today) == {"demo": 2}
+    path.write_text(json.dumps({"demo": "twice"}), encoding="utf-8")
+    with pytest.raises(UserError, match="move the file away"):
+        count_looks(contents, path, today)

@@ -1,4 +1,3 @@
-import copy
 import json
 import math
 import re
@@ -24,16 +23,22 @@ GOOD_SCORES = {
 }
 
 
-def scores_of(mode="prior", wet=0.45, **scores):
-    """Contents of a scores.json."""
-    values = GOOD_SCORES | scores
-    block = {
-        "days": 100,
-        "observed": {"wet_fraction": 0.46},
-        "samples": {"wet_fraction": wet},
-        "scores": {name: {"value": value, "low": None, "high": None} for name, value in values.items()},
-    }
-    return {"name": "mine", "mode": mode, "all_days": block, "heavy_days": None}
+def scores_of(mode="prior", wet=0.45, observed=0.46, half_width=None, **scores):
+    """Contents of a scores.json; with half of the width of all intervals, as a share of the value."""
+    values = GOOD_SCORES | {"wet_fraction": wet, "wet_difference": wet - observed} | scores
+    entries = {}
+    for name, value in values.items():
+        reach = None if half_width is None or value is None else half_width * max(abs(value), 0.05)
+        entries[name] = {
+            "value": value,
+            "low": None if reach is None else value - reach,
+            "high": None if reach is None else value + reach,
+        }
+    entries["wet_fraction"]["observed"] = observed
+    block = {"days": 100, "scores": entries}
+    # the scores of test days are absurd, to show that they are not asked
+    test = {"days": 100, "scores": {name: {"value": 99.0, "low": 98.0, "high": 99.5} for name in entries}}
+    return {"name": "mine", "mode": mode, "validation": {"all_days": block}, "test": {"all_days": test}}
 
 
 def log(losses, gradients=None, network="rain"):
@@ -61,6 +66,9 @@ DRIZZLE = scores_of(
 )
 
 
+WET = "wet fraction minus that of the truth"
+
+
 def failed(verdict):
     return {check["check"]: check for check in verdict["checks"] if check["passed"] is False}
 
@@ -71,14 +79,14 @@ def test_a_good_model_passes_everything(mode):
     assert all(check["passed"] for check in verdict["checks"])
     assert not any(check["advice"] for check in verdict["checks"])
     count = len(verdict["checks"])
-    assert summary(verdict).splitlines()[0] == f"mine, {mode}: all {count} checks passed"
+    assert summary(verdict).splitlines()[0] == f"mine, {mode}, judged on validation days: all {count} checks passed"
     json.dumps(verdict, allow_nan=False)
 
 
 def test_drizzle_leads_to_the_drizzle_advice():
     verdict = judge(DRIZZLE, GOOD_LOG)
     bad = failed(verdict)
-    advice = bad["wet fraction"]["advice"]
+    advice = bad["wet fraction minus that of the truth"]["advice"]
     assert "loss.lambda_grad to 3.0" in advice
     assert "sampling.pixel_threshold to 3.0" in advice
     assert "loss.lambda_grad 1.0" in bad["correlation of a member with the truth"]["advice"]
@@ -86,8 +94,10 @@ def test_drizzle_leads_to_the_drizzle_advice():
     assert "loss.lambda_crps 1.0" in bad["spread / skill"]["advice"]
     text = summary(verdict)
     count = len(verdict["checks"])
-    assert text.startswith(f"mine, prior: {count - len(bad)} of {count} checks passed; next: {advice}")
-    assert "  wet fraction: 1, expected 0.43 to 0.49" in text
+    assert text.startswith(
+        f"mine, prior, judged on validation days: {count - len(bad)} of {count} checks passed; next: {advice}"
+    )
+    assert "  wet fraction minus that of the truth: 0.54, expected -0.03 to 0.03" in text
     assert text.count("\n") == len(bad), "a line for each failed check"
 
 
@@ -112,16 +122,14 @@ def test_weak_scores_do_not_blame_the_input():
 
 
 def test_rain_everywhere_is_no_drizzle_where_it_rains_everywhere():
-    wet_climate = scores_of(wet=0.97)
-    wet_climate["all_days"]["observed"]["wet_fraction"] = 0.96
-    assert not failed(judge(wet_climate, []))
+    assert not failed(judge(scores_of(wet=0.97, observed=0.96), []))
 
 
 @pytest.mark.parametrize(
     ("change", "check", "advice"),
     [
-        ({"wet": 0.55}, "wet fraction", "sampling.pixel_threshold: auto"),
-        ({"wet": 0.40}, "wet fraction", "Lower sampling.pixel_threshold"),
+        ({"wet": 0.55}, WET, "sampling.pixel_threshold: auto"),
+        ({"wet": 0.40}, WET, "Lower sampling.pixel_threshold"),
         ({"mass_bias": -0.06}, "mass bias", "too little"),
         ({"mass_bias": 0.06}, "mass bias", "too much"),
         ({"spread_skill": 0.8}, "spread / skill", "loss.lambda_crps 1.0"),
@@ -141,6 +149,19 @@ def test_each_fault_fails_its_check_alone(change, check, advice):
     bad = failed(judge(scores_of(**change), GOOD_LOG))
     assert set(bad) == {check}
     assert advice in bad[check]["advice"]
+
+
+def test_a_check_fails_only_where_the_interval_lies_beyond_the_band():
+    assert not failed(judge(scores_of(gradient_ratio=1.3, half_width=0.2), []))
+    bad = judge(scores_of(gradient_ratio=1.3, half_width=0.1), [])
+    assert set(failed(bad)) == {"gradient ratio"}
+    assert "gradient ratio: 1.3 (90 % interval 1.17 to 1.43), expected 0.9 to 1.1" in summary(bad)
+
+
+def test_a_distance_is_good_up_to_its_noise_floor():
+    noisy = scores_of(ralsd_db=2.5)
+    noisy["validation"]["all_days"]["scores"]["ralsd_db"]["floor"] = {"value": 2.2, "low": 2.0, "high": 2.6}
+    assert not failed(judge(noisy, []))
 
 
 def test_each_network_of_a_chain_has_its_own_checks():
@@ -224,9 +245,9 @@ def test_whole_days_are_not_judged_where_their_mean_is_given():
     assert "spread / skill of the domain mean" not in {check["check"] for check in verdict["checks"]}
 
 
-def test_no_test_day_left():
-    nothing = scores_of()
-    nothing["all_days"] = None
+@pytest.mark.parametrize("nothing", [{}, None])
+def test_no_validation_day_left(nothing):
+    nothing = scores_of() | {"validation": nothing}
     assert "sampling.min_threshold" in summary(judge(nothing, []))
 
 
@@ -240,7 +261,7 @@ def test_advice_names_keys_that_exist():
     ]
     logs = [log([math.nan] * 5), log([3.0] * 5, [1.0] * 5), log([9, 7, 5, 3, 1])]
     advices = [c["advice"] for e in extremes for rows in logs for c in judge(scores_of(**e), rows)["checks"]]
-    advices.append(judge(copy.deepcopy(scores_of()) | {"all_days": None}, [])["checks"][0]["advice"])
+    advices.append(judge(scores_of() | {"validation": None}, [])["checks"][0]["advice"])
     sections = {"loss": Loss, "model": Model, "train": Train, "sampling": Sampling}
     named = re.findall(r"\b(loss|model|train|sampling)\.(\w+)(?:: (\w+)| (?:to )?([\d.e-]*\d))?", " ".join(advices))
     assert len({key for _, key, *_ in named}) > 10

@@ -25,6 +25,9 @@ DESCRIBED = {name: CONFIG.datasets[name] for name in DATASETS}
 DESCRIBED |= {family: CONFIG.experiments[names[0]] for family, names in CONFIG.families.items()}
 DESCRIPTIONS = {name: entry.description for name, entry in DESCRIBED.items() if entry.description}
 
+# Scores of validation days are there to decide on, those of test days to report.
+PARTS = ("validation", "test")
+
 SEEDS = range(1, CONFIG.augmentation.seeds + 1)
 
 

@@ -4,7 +4,7 @@
 rule evaluate_samples:
     input:
         config="<results>/{experiment}/config/evaluate.json",
-        ensemble=rules.apply_threshold.output.synth,
+        ensembles=[rules.apply_threshold.output.synth],
         fields=fields,
     output:
         scores="<results>/{experiment}/evaluation/{mode}/scores.json",
@@ -32,7 +32,7 @@ rule evaluate_samples:
 use rule evaluate_samples as evaluate_baseline with:
     input:
         config="<results>/data/{dataset}/config/evaluate.json",
-        ensemble=rules.make_baseline.output.ensemble,
+        ensembles=[rules.make_baseline.output.ensemble],
         fields=fields,
     output:
         scores="<results>/data/{dataset}/evaluation/{baseline}/scores.json",
@@ -77,8 +77,8 @@ rule judge_experiment:
 
 rule compare_experiments:
     input:
-        experiments=of_runs("<results>/{experiment}/evaluation/{mode}/scores.json"),
-        baselines=of_baselines("<results>/data/{dataset}/evaluation/{baseline}/scores.json"),
+        scores=of_runs(rules.evaluate_samples.output.scores) + of_baselines(rules.evaluate_baseline.output.scores),
+        by_day=of_runs(rules.evaluate_samples.output.by_day) + of_baselines(rules.evaluate_baseline.output.by_day),
     output:
         markdown=report(
             "<results>/comparison/table.md",
@@ -97,6 +97,8 @@ rule compare_experiments:
         code=code_of("compare_experiments"),
         families={family: list(names) for family, names in CONFIG.families.items()},
         descriptions=DESCRIPTIONS,
+        # Snakemake deletes declared outputs before a job. The count must stay, so it is not declared.
+        looks=f"{CONFIG.results}/looks.json",
     message:
         "Comparing the experiments and the baselines"
     script:

@@ -121,15 +121,15 @@ rule plot_comparison_maps:
         ensembles=files_of_shown(rules.make_baseline.output.ensemble, rules.apply_threshold.output.synth),
     output:
         figure=report(
-            "<results>/comparison/{dataset}/maps.png",
+            "<results>/comparison/{dataset}/{part}/maps.png",
             caption="../report/comparison_maps.rst",
             category="Comparison",
-            labels={"figure": "maps", "dataset": "{dataset}"},
+            labels={"figure": "maps", "dataset": "{dataset}", "days": "{part}"},
         ),
     log:
-        "<logs>/plot_comparison_maps/{dataset}.log",
+        "<logs>/plot_comparison_maps/{dataset}-{part}.log",
     benchmark:
-        "<benchmarks>/plot_comparison_maps/{dataset}.jsonl"
+        "<benchmarks>/plot_comparison_maps/{dataset}-{part}.jsonl"
     conda:
         "../envs/rainshaft.yaml"
     resources:
@@ -139,7 +139,7 @@ rule plot_comparison_maps:
         code=code_of("plot_comparison_maps"),
         names=shown_names,
     message:
-        "Drawing one heavy day of the experiments on {wildcards.dataset}"
+        "Drawing one heavy day of the experiments on the {wildcards.part} days of {wildcards.dataset}"
     script:
         "../scripts/plot_comparison_maps.py"
 
@@ -150,15 +150,15 @@ rule plot_comparison_distributions:
         by_day=files_of_shown(rules.evaluate_baseline.output.by_day, rules.evaluate_samples.output.by_day),
     output:
         figure=report(
-            "<results>/comparison/{dataset}/distributions.png",
+            "<results>/comparison/{dataset}/{part}/distributions.png",
             caption="../report/comparison_distributions.rst",
             category="Comparison",
-            labels={"figure": "distributions and spectra", "dataset": "{dataset}"},
+            labels={"figure": "distributions and spectra", "dataset": "{dataset}", "days": "{part}"},
         ),
     log:
-        "<logs>/plot_comparison_distributions/{dataset}.log",
+        "<logs>/plot_comparison_distributions/{dataset}-{part}.log",
     benchmark:
-        "<benchmarks>/plot_comparison_distributions/{dataset}.jsonl"
+        "<benchmarks>/plot_comparison_distributions/{dataset}-{part}.jsonl"
     conda:
         "../envs/rainshaft.yaml"
     resources:
@@ -168,7 +168,7 @@ rule plot_comparison_distributions:
         code=code_of("plot_comparison_distributions"),
         names=shown_names,
     message:
-        "Drawing rain distributions and spectra of the experiments on {wildcards.dataset}"
+        "Drawing rain distributions and spectra of the experiments on the {wildcards.part} days of {wildcards.dataset}"
     script:
         "../scripts/plot_comparison_distributions.py"
 
@@ -177,17 +177,18 @@ rule plot_comparison_scores:
     input:
         config="<results>/data/{dataset}/config/plot.json",
         scores=scores_of_dataset(rules.evaluate_baseline.output.scores, rules.evaluate_samples.output.scores),
+        by_day=scores_of_dataset(rules.evaluate_baseline.output.by_day, rules.evaluate_samples.output.by_day),
     output:
         figure=report(
-            "<results>/comparison/{dataset}/scores.png",
+            "<results>/comparison/{dataset}/{part}/scores.png",
             caption="../report/comparison_scores.rst",
             category="Comparison",
-            labels={"figure": "scores", "dataset": "{dataset}"},
+            labels={"figure": "scores", "dataset": "{dataset}", "days": "{part}"},
         ),
     log:
-        "<logs>/plot_comparison_scores/{dataset}.log",
+        "<logs>/plot_comparison_scores/{dataset}-{part}.log",
     benchmark:
-        "<benchmarks>/plot_comparison_scores/{dataset}.jsonl"
+        "<benchmarks>/plot_comparison_scores/{dataset}-{part}.jsonl"
     conda:
         "../envs/rainshaft.yaml"
     resources:
@@ -197,7 +198,7 @@ rule plot_comparison_scores:
         code=code_of("plot_comparison_scores"),
         families=families,
     message:
-        "Drawing the scores of the experiments on {wildcards.dataset}"
+        "Drawing the scores of the experiments on the {wildcards.part} days of {wildcards.dataset}"
     script:
         "../scripts/plot_comparison_scores.py"
 
@@ -209,7 +210,7 @@ FIGURES = [
     *expand(
         rules.plot_tradeoff.output.figure, experiment=[n for n, mode in RUNS if mode == "posterior" and n in FIRST]
     ),
-    *expand(rules.plot_comparison_maps.output, dataset=DATASETS),
-    *expand(rules.plot_comparison_distributions.output, dataset=DATASETS),
-    *expand(rules.plot_comparison_scores.output, dataset=DATASETS),
+    *expand(rules.plot_comparison_maps.output, dataset=DATASETS, part=PARTS),
+    *expand(rules.plot_comparison_distributions.output, dataset=DATASETS, part=PARTS),
+    *expand(rules.plot_comparison_scores.output, dataset=DATASETS, part=PARTS),
 ]

@@ -7,7 +7,7 @@ from rainshaft.jobs.stages import read_slice
 with job(snakemake.log[0], snakemake.threads):
     settings = read_slice(snakemake.input.config, EvaluateSettings)
     scores, by_day = evaluate(
-        snakemake.input.ensemble,
+        snakemake.input.ensembles,
         snakemake.input.fields,
         settings,
         name=snakemake.params.name,

@@ -5,4 +5,4 @@ from rainshaft.jobs.stages import read_slice
 
 with job(snakemake.log[0], snakemake.threads):
     settings = read_slice(snakemake.input.config, Plots)
-    distribution(snakemake.input.by_day, snakemake.output.figure, settings)
+    distribution(snakemake.input.by_day, "validation", snakemake.output.figure, settings)

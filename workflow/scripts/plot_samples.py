@@ -5,4 +5,4 @@ from rainshaft.jobs.stages import read_slice
 
 with job(snakemake.log[0], snakemake.threads):
     settings = read_slice(snakemake.input.config, Plots)
-    sample_maps(snakemake.input.ensemble, snakemake.input.fields, snakemake.output.figure, settings)
+    sample_maps(snakemake.input.ensemble, "validation", snakemake.input.fields, snakemake.output.figure, settings)
