@@ -142,8 +142,6 @@ class Score:
     ideal: float | Literal["observed"] | None = None
     good: tuple[float, float] | None = None
     """band of good values in the unit of `scores.json`; measured from the observed value where that is the ideal"""
-    is_distance: bool = False
-    """whether noise alone keeps it above its ideal; then what perfect members reach is good, too"""
     label: str = ""
     """its name in the figure and in the verdict; `heading` if empty"""
     aim: str = ""
@@ -173,8 +171,8 @@ class Score:
             if observed is None:
                 return None
             return max(0.0, observed + low), observed, min(1.0, observed + high)
-        if self.is_distance and (floor := found.get("floor")):
-            high = max(high, floor["high"])
+        if floor := found.get("floor"):  # what perfect members reach is good, too
+            low, high = min(low, floor["low"]), max(high, floor["high"])
         return low, self.ideal, high
 
 
@@ -369,7 +367,6 @@ SCORES: tuple[Score, ...] = (
         "Distance of the power spectrum to the observed one. Low is good.",
         unit="dB",
         ideal=0.0,
-        is_distance=True,
         good=(0.0, 1.5),  # the mean power at a scale is within a factor of 1.4
         label="RALSD",
         aim="of the power spectrum; low is good",
@@ -378,7 +375,7 @@ SCORES: tuple[Score, ...] = (
     Score("energy_score", partial(_mean, "energy_score"), unit="mm/day"),
     Score("p95_ratio", partial(_ratio, "p95"), ideal=1.0),
     Score("max_ratio", _max_ratio, ideal=1.0),
-    Score("ks_above_p95", _ks_above_p95, ideal=0.0, is_distance=True),
+    Score("ks_above_p95", _ks_above_p95, ideal=0.0),
     *(
         Score(name, partial(_samples, name), observed=partial(_observed, name), unit=unit, ideal="observed")
         for name, unit in {

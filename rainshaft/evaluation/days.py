@@ -14,7 +14,7 @@ import numpy as np
 from rainshaft.config.sections import Evaluation
 from rainshaft.data.conventions import DRY
 from rainshaft.errors import UserError
-from rainshaft.evaluation.quantities import COSTLY, QUANTITIES, Day
+from rainshaft.evaluation.quantities import QUANTITIES, Day
 from rainshaft.evaluation.scores import Array, BoolArray
 
 Quantities = dict[str, Any]
@@ -67,23 +67,6 @@ def day_of(date: str, category: str, members: Array, truth: Array, setting: Sett
 def quantities_of(day: Day) -> Quantities:
     """Compute what a day adds to the scores."""
     return {name: value for quantities in QUANTITIES for name, value in quantities(day).items()}
-
-
-def floor_quantities_of(day: Day, truth: int) -> Quantities:
-    """Compute what a day would add if one of its members were the truth, without what is costly.
-
-    Parameters
-    ----------
-    truth
-        The number of this member among those that are left; beyond the last one it begins again with the first.
-    """
-    place = truth % len(day.members)
-    others = np.delete(day.members, place, axis=0)
-    pretended = Day(
-        others, day.members[place], day.cells, day.is_dry, day.rng, day.ensemble_size - 1, day.factor, day.settings
-    )
-    functions = (function for function in QUANTITIES if function not in COSTLY)
-    return {name: value for quantities in functions for name, value in quantities(pretended).items()}
 
 
 def unknown(like: Quantities) -> Quantities:

@@ -34,6 +34,8 @@ from rainshaft.evaluation.scores import (
     ranks_of_truth,
 )
 
+LEAST_STD = 1e-6  # mm/day; a field that varies less is even
+
 
 @dataclass(frozen=True)
 class Day:
@@ -89,7 +91,7 @@ def _correlations(day: Day) -> dict[str, Any]:
     """Correlate members, ensemble mean and truth in space."""
     names = ("correlation_member_truth", "correlation_member_member", "correlation_mean_truth", "calibration_gap")
     # ASSUME the spatial correlation with a dry or even field says nothing. Such days take no part in it.
-    if day.is_dry or day.truth_N.std() <= 1e-6:
+    if day.is_dry or day.truth_N.std() <= LEAST_STD:
         return dict.fromkeys(names, np.nan)
     count = len(day.members_MN)
     table = correlations(np.vstack([day.members_MN, day.members_MN.mean(axis=0), day.truth_N]))
@@ -206,6 +208,3 @@ DIMS: dict[str, tuple[str, ...]] = {
 
 LARGEST = ("max_observed", "max_members")
 """Quantities of which the largest counts, and not the sum."""
-
-COSTLY = (_neighbourhoods,)
-"""Quantities that the noise floor does without."""

@@ -65,6 +65,11 @@ class Sums:
             if values.ndim == 1:
                 self._known[name] = self._known.get(name, 0) + weights @ known
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no day was added."""
+        return not self._totals
+
     def record(self, members: int) -> Record:
         """Close the sums."""
         with np.errstate(invalid="ignore", divide="ignore"):

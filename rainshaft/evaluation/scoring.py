@@ -18,15 +18,14 @@ from numpy.typing import NDArray
 
 from rainshaft.data.conventions import is_heavy
 from rainshaft.evaluation.catalogue import scores_of
-from rainshaft.evaluation.days import Quantities, Setting, day_of, floor_quantities_of, quantities_of, stacked, unknown
+from rainshaft.evaluation.days import Quantities, Setting, day_of, quantities_of, stacked, unknown
+from rainshaft.evaluation.floor import LEAST_MEMBERS, floor_quantities_of
 from rainshaft.evaluation.quantities import DIMS
 from rainshaft.evaluation.record import Record, Sums
 from rainshaft.evaluation.resampling import Resamples
 from rainshaft.evaluation.scores import Array
 
 DAYS_AT_ONCE = 16  # whose quantities are held before they are summed
-FLOORS = 3  # times that the members take turns as the truth
-LEAST_MEMBERS = 3  # for one to be the truth of the others
 ALL_DAYS, HEAVY_DAYS = "all_days", "heavy_days"
 SEASONS = {"DJF": (12, 1, 2), "MAM": (3, 4, 5), "JJA": (6, 7, 8), "SON": (9, 10, 11)}
 
@@ -92,19 +91,17 @@ def score(days: Iterable[OneDay], part: Part, setting: Setting) -> Scored:
         weights = np.zeros((len(resamples[name].weights), len(part.dates)), np.uint8)
         weights[:, chosen] = resamples[name].weights
         sums[name] = Sums(weights)
-    floors = [Sums(np.ones((1, len(part.dates)), np.uint8)) for _ in range(FLOORS)]
+    floors = [Sums(np.ones((1, len(part.dates)), np.uint8)) for _ in range(setting.size)]
     by_day: list[dict[str, Array]] = []
     for places, found, complete, pretended in _chunks(days, part, setting):
         for each in sums.values():
             each.add(places, found)
-        for floor, quantities in zip(floors, pretended, strict=False):
-            floor.add(complete, quantities)
+        for turn, floor in enumerate(floors if complete.size else ()):
+            floor.add(complete, {name: values[:, turn] for name, values in pretended.items()})
         by_day.append({name: values for name, values in found.items() if values.ndim == 1})
     scalars = {name: np.concatenate([chunk[name] for chunk in by_day]) for name in by_day[0]}
     whole = sums[ALL_DAYS].record(setting.size)
-    floor_scores = [
-        _scores(floor.record(setting.size - 1), setting) for floor in floors if setting.size >= LEAST_MEMBERS
-    ]
+    turns = [_scores(floor.record(setting.size - 1), setting) for floor in floors if not floor.is_empty]
     blocks, rows = {}, {}
     for name, chosen in groups.items():
         used = np.isfinite(scalars["cells"][chosen])
@@ -112,7 +109,7 @@ def score(days: Iterable[OneDay], part: Part, setting: Setting) -> Scored:
             continue
         record = whole if name == ALL_DAYS else sums[name].record(setting.size)
         rows[name] = _scores(record, setting)
-        floor_of = _floor(floor_scores) if name == ALL_DAYS else {}
+        floor_of = _floor(turns) if name == ALL_DAYS else {}
         blocks[name] = {
             "days": int(used.sum()),
             "days_left_out": int((~used).sum()),
@@ -128,26 +125,24 @@ def score(days: Iterable[OneDay], part: Part, setting: Setting) -> Scored:
 
 def _chunks(
     days: Iterable[OneDay], part: Part, setting: Setting
-) -> Iterator[tuple[NDArray[np.intp], dict[str, Array], NDArray[np.intp], list[dict[str, Array]]]]:
-    """Give a few days at a time: their places and quantities, and those with a member as the truth in each turn."""
+) -> Iterator[tuple[NDArray[np.intp], dict[str, Array], NDArray[np.intp], dict[str, Array]]]:
+    """Give a few days at a time: their places and quantities, and those with each member as the truth (day, M, ...)."""
     numbered = enumerate(days)
     like: Quantities = {}
     while chunk := list(islice(numbered, DAYS_AT_ONCE)):
         found: list[Quantities | None] = []
-        pretended: list[list[Quantities]] = [[] for _ in range(FLOORS)]
+        pretended: list[Quantities] = []
         complete = []
         for place, (members, truth) in chunk:
             day = day_of(str(part.dates[place]), str(part.category[place]), members, truth, setting)
             found.append(None if day is None else quantities_of(day))
             if day is not None and len(day.members) == setting.size >= LEAST_MEMBERS:
                 complete.append(place)
-                for turn, quantities in enumerate(pretended):
-                    quantities.append(floor_quantities_of(day, place + turn * max(1, setting.size // FLOORS)))
+                pretended.append(floor_quantities_of(day))
         like = like or next((one for one in found if one is not None), _blank(chunk[0][1], setting))
         rows = [unknown(like) if one is None else one for one in found]
         places = np.array([place for place, _ in chunk])
-        turns = [stacked(turn) for turn in pretended] if complete else []
-        yield places, stacked(rows), np.array(complete, int), turns
+        yield places, stacked(rows), np.array(complete, int), stacked(pretended) if complete else {}
 
 
 def _blank(day: OneDay, setting: Setting) -> Quantities:

@@ -189,13 +189,6 @@ def test_resamples_are_scores_of_the_resampled_days():
             assert float(found.sel(score=name)[row]) == pytest.approx(value(again, name)), name
 
 
-def test_the_noise_floor_of_a_calibrated_ensemble_is_its_score(calibrated):
-    for name in ("spread_skill", "gradient_ratio", "fair_crps"):
-        entry = calibrated["scores"][name]
-        assert entry["floor"]["low"] <= entry["floor"]["value"] <= entry["floor"]["high"]
-        assert entry["value"] == pytest.approx(entry["floor"]["value"], rel=0.1), name
-
-
 # ---------------------------------------------------------------------------- definitions and libraries
 
 
