@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from rainshaft.data.conventions import TEST, VALIDATION
 from rainshaft.histogram import Array
 
 if TYPE_CHECKING:
     from rainshaft.baselines.days import DaysBySplit
+
+SCORED = (VALIDATION, TEST)
+"""the splits whose days get members"""
 
 
 @dataclass(frozen=True)
@@ -22,9 +26,9 @@ class Method:
     source: str
     """what it is, for the attributes of its file"""
     make: Callable[[DaysBySplit, int, int], Iterator[Array]]
-    """takes days, number of members and seed; gives the members (M, H, W) of each test day in mm/day"""
-    needs: Literal["coarse rain", "context", "nothing"]
-    """what the dataset must have beside observed rain"""
+    """takes days, number of members and seed; gives the members (M, H, W) of each scored day in mm/day"""
+    needs: Literal["coarse rain", "coarse predictors", "nothing"]
+    """what the dataset must have beside observed rain and some predictors"""
     is_ensemble: bool
     """false for a method that gives one field a day"""
     package: str = ""

@@ -1,7 +1,8 @@
 """Make the ensemble file of a baseline.
 
-Input: canonical fields and the normalisation of the dataset. Output: an ensemble file of the test days, rain in mm/day.
-It has the form of the ensembles of models, so that both are scored in one way. Days are made one at a time.
+Input: canonical fields and the normalisation of the dataset. Output: an ensemble file of the validation days and
+the test days, rain in mm/day. Decisions are made on the first, and the others are for the report. The file has the form
+of the ensembles of models, so that both are scored in one way. Days are made one at a time.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ import xarray as xr
 
 from rainshaft import __version__
 from rainshaft.baselines.days import DaysBySplit
-from rainshaft.baselines.interface import Method
-from rainshaft.data.conventions import TEST
+from rainshaft.baselines.interface import SCORED, Method
 from rainshaft.data.fields import Fields
 from rainshaft.errors import UserError
 from rainshaft.files import write_ensemble
@@ -31,7 +31,7 @@ def make_baseline(
     seed: int,
     config_fingerprint: str,
 ) -> None:
-    """Write the ensemble file of a baseline for all test days.
+    """Write the ensemble file of a baseline for all validation days and test days.
 
     Parameters
     ----------
@@ -58,18 +58,18 @@ def make_baseline(
     """
     has = {
         "coarse rain": bool(normalisation.attrs["rain_channel"]),
-        "context": bool(normalisation.sizes["context_channel"]),
+        "coarse predictors": bool(normalisation.sizes["channel"]),
         "nothing": True,
     }
     if not has[method.needs]:
-        key = {"coarse rain": "quantity: rain", "context": "context: true"}[method.needs]
+        key = {"coarse rain": "quantity: rain", "coarse predictors": "context: false"}[method.needs]
         raise UserError(
             f"baselines.names: found `{name}`, which needs {method.needs}, and the dataset has none; give one of "
             f"its predictors `{key}`, or take `{name}` out of baselines.names"
         )
     with Fields(fields) as opened:
         days = DaysBySplit(opened, normalisation)
-        test = normalisation.isel(time=np.flatnonzero(days.split == TEST))
+        scored = normalisation.isel(time=days.places(*SCORED))
         rain = method.make(days, members, seed)
         masked = (np.where(days.valid, fine, np.nan).astype(np.float32) for fine in rain)
         attributes = {
@@ -79,4 +79,4 @@ def make_baseline(
             "config_fingerprint": config_fingerprint,
             "rainshaft_version": __version__,
         }
-        write_ensemble(path, test, members if method.is_ensemble else 1, masked, attributes)
+        write_ensemble(path, scored, members if method.is_ensemble else 1, masked, attributes)

@@ -1,4 +1,4 @@
-"""The training days of the season of a test day, from which analogs and climatology choose."""
+"""The training days of the season of a scored day, from which analogs and climatology choose."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rainshaft.data.conventions import TEST, TRAIN
+from rainshaft.baselines.interface import SCORED
+from rainshaft.data.conventions import TRAIN
 from rainshaft.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ SEASON = 45  # ASSUME a season is the 45 days before and after a day of the year
 
 
 def of_season(time: xr.DataArray, split: NDArray[np.str_], members: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """Find for each test day the training days of its season.
+    """Find for each scored day the training days of its season.
 
     The season is `SEASON` days before and after in the day of the year. It goes on over the turn of the year. Where it
     has fewer than `members` training days, all training days take part.
@@ -28,13 +29,13 @@ def of_season(time: xr.DataArray, split: NDArray[np.str_], members: int) -> Iter
     time
         Days of any calendar (T,).
     split
-        `train`, `validation`, `test` or `unused` (T,).
+        `train`, `validation`, `test` or `unused` (T,). Days of validation and test are scored.
     members
         Number of days that will be chosen.
 
     Yields
     ------
-    The place of the test day in `time`, and the places of the training days.
+    The place of the scored day in `time`, and the places of the training days.
 
     Raises
     ------
@@ -49,7 +50,7 @@ def of_season(time: xr.DataArray, split: NDArray[np.str_], members: int) -> Iter
             "of analogs or climatology is another of these days; write fewer, train on more days, or take analogs and "
             "climatology out of baselines.names"
         )
-    for i in np.flatnonzero(split == TEST):
+    for i in np.flatnonzero(np.isin(split, SCORED)):
         apart = np.abs(day[train] - day[i])
         circle = np.where(day[train] > day[i], length[train], length[i])  # days of the year that ends between the two
         season = train[np.minimum(apart, circle - apart) <= SEASON]

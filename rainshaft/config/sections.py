@@ -298,9 +298,9 @@ class Dataset(Section):
         return self.predictors == "coarsened" or any(p.quantity == "rain" for p in self.predictors)
 
     @property
-    def has_context(self) -> bool:
-        """Whether one of the predictors is context."""
-        return self.predictors != "coarsened" and any(p.context for p in self.predictors)
+    def has_coarse_predictors(self) -> bool:
+        """Whether one of the predictors lies on the coarse grid, and is not context."""
+        return self.predictors == "coarsened" or any(not p.context for p in self.predictors)
 
 
 class Model(Section):
@@ -517,12 +517,11 @@ class Experiment(Section):
 class Baselines(Section):
     """Baselines are simple methods that are scored beside the experiments."""
 
-    names: tuple[Name, ...] = ("bilinear", "quantile-mapping", "rainfarm", "analogs", "climatology")
+    names: tuple[Name, ...] = ("bilinear", "quantile-mapping", "rainfarm", "fragments", "analogs", "climatology")
     """These baselines are scored. `climatology` takes the observed rain of random training days of the season, so it
-    shows what is known without predictors. `analogs` takes the observed rain of the training days of the season whose
-    context is most similar, so it needs a predictor with `context: true`. `bilinear`, `quantile-mapping` and `rainfarm`
-    refine coarse rain, so they need coarse rain. `rainfarm` also needs the package pysteps. A baseline is left out
-    where something that it needs is missing."""
+    shows what is known without predictors. `analogs` takes the observed rain of the training days whose predictors are
+    most similar. `bilinear`, `quantile-mapping`, `rainfarm` and `fragments` refine coarse rain, so they need coarse
+    rain. `rainfarm` also needs the package pysteps. A baseline is left out where something that it needs is missing."""
     members: StrictInt = Field(10, ge=2)
     """A baseline that makes an ensemble has this many members."""
 

@@ -201,6 +201,5 @@ def _baselines(proposal: Proposal) -> list[str]:
     names = []
     if proposal.conserve != "none":
         names += ["bilinear", "rainfarm"] if proposal.conserve == "cells" else [*COARSE_RAIN]
-    if proposal.has_context:
-        names.append("analogs")
-    return [*names, "climatology"]
+        names.append("fragments")
+    return [*names, "analogs", "climatology"]

@@ -11,16 +11,18 @@ import xarray as xr
 from rainshaft import histogram
 from rainshaft.baselines import methods, table
 from rainshaft.baselines.days import DaysBySplit
+from rainshaft.baselines.interface import SCORED
 from rainshaft.baselines.make import make_baseline
-from rainshaft.baselines.methods.analogs import analogs_of_season
+from rainshaft.baselines.methods.analogs import POOL, analogs, features
 from rainshaft.baselines.methods.bilinear import bilinear
 from rainshaft.baselines.methods.climatology import draw_of_season
+from rainshaft.baselines.methods.fragments import from_blocks, in_blocks
 from rainshaft.baselines.methods.quantile_mapping import fit_quantile_mapping, quantile_transfer
 from rainshaft.baselines.methods.rainfarm import RAINFARM_SLOPE, rainfarm
 from rainshaft.baselines.season import SEASON
 from rainshaft.baselines.table import is_installed, method_of
 from rainshaft.config.sections import Evaluation
-from rainshaft.data.fields import Fields
+from rainshaft.data.fields import Fields, dates_of
 from rainshaft.errors import UserError
 from rainshaft.evaluation.evaluate import evaluate
 from rainshaft.figures.style import line_styles
@@ -40,7 +42,7 @@ def dataset(tmp_path_factory):
     times = xr.date_range("2000-12-12", periods=40)
     noise = rng.standard_normal((40, H, W)) + 1.5 * np.kron(rng.standard_normal((40, 4, 7)), np.ones((6, 6)))
     truth = np.maximum(4 * np.exp(noise) - 4, 0).astype("f4")
-    truth[33] = 0  # a test day with no rain at all
+    truth[[27, 33]] = 0  # a validation day and a test day with no rain at all
     coarse = truth.reshape(40, H // FACTOR, FACTOR, W // FACTOR, FACTOR).mean((2, 4))
     valid = np.ones((H, W), "i1")
     valid[:12, 5] = 0
@@ -82,7 +84,7 @@ def dataset(tmp_path_factory):
             "split": ("time", split),
             "category": ("time", np.array(["moderate", "heavy-coast"] * 20, object)),
         },
-        coords={name: coords[name] for name in ("time", "lat", "lon")},
+        coords={name: coords[name] for name in ("time", "lat", "lon", "channel", "context_channel")},
         attrs={"factor": FACTOR, "rain_channel": "pr"},
     )
     write_netcdf(known, folder / "normalisation.nc")
@@ -100,20 +102,24 @@ def made(name, dataset, tmp_path, members=3, seed=1):
         return path, source.load()
 
 
-@pytest.mark.parametrize("name", ["bilinear", "quantile-mapping", pytest.param("rainfarm", marks=needs_pysteps)])
-def test_an_ensemble_file_of_the_test_days_that_can_be_scored(dataset, tmp_path, name):
+ENSEMBLES = ["fragments", "analogs", "climatology", pytest.param("rainfarm", marks=needs_pysteps)]
+
+
+@pytest.mark.parametrize("name", ["bilinear", "quantile-mapping", "fragments", ENSEMBLES[-1]])
+def test_an_ensemble_file_of_the_scored_days_that_can_be_scored(dataset, tmp_path, name):
     fields, _, _, _, valid, split = dataset
     path, found = made(name, dataset, tmp_path)
-    members = 3 if name == "rainfarm" else 1
+    members = 3 if method_of(name).is_ensemble else 1
     assert found["pr"].dims == ("time", "member", "lat", "lon")
-    assert found["pr"].shape == (15, members, H, W)
-    assert set(found["split"].values) == {"test"}
+    assert found["pr"].shape == (20, members, H, W)
     assert found.attrs["mode"] == "baseline"
     with xr.open_dataset(dataset[1]) as known:
-        assert (found["time"].values == known["time"].values[split == "test"]).all()
+        scored = np.isin(split, SCORED)
+        assert (found["time"].values == known["time"].values[scored]).all(), "in the order of the record"
+    assert (found["split"].values == split[scored]).all()
     assert np.isnan(found["pr"].values[..., ~valid]).all()
     assert (found["pr"].values[..., valid] >= 0).all()
-    assert not found["pr"].values[8][:, valid].any(), "dry in is dry out"
+    assert not found["pr"].values[[7, 13]][..., valid].any(), "dry in is dry out"
     scores, _ = evaluate(path, fields, Evaluation(bootstrap=10))
     assert scores["all_days"]["scores"]["correlation_member_truth"]["value"] > 0.3
     assert (scores["mode"], scores["members"]) == ("baseline", members)
@@ -136,7 +142,7 @@ def test_bilinear_of_one_row_and_even_fields():
 def test_bilinear_members_are_in_place(dataset, tmp_path):
     _, found = made("bilinear", dataset, tmp_path)
     _, _, _, coarse, valid, split = dataset
-    expected = bilinear(coarse[split == "test"][6], FACTOR)
+    expected = bilinear(coarse[np.isin(split, SCORED)][6], FACTOR)
     assert found["pr"].values[6, 0][valid] == pytest.approx(expected[valid], rel=1e-5)
 
 
@@ -188,8 +194,8 @@ def test_rainfarm_carries_the_mass_and_follows_its_seed(dataset, tmp_path):
     assert np.nanmax(np.abs(wet - other["pr"].values[0])) > 1
     _, _, _, coarse, _, split = dataset
     day = found["pr"].values[..., 6:]  # columns that are valid throughout
-    mass = day.reshape(15, 3, H // FACTOR, FACTOR, -1, FACTOR).mean((3, 5))
-    expected = coarse[split == "test"][:, None, :, 1:]
+    mass = day.reshape(20, 3, H // FACTOR, FACTOR, -1, FACTOR).mean((3, 5))
+    expected = coarse[np.isin(split, SCORED)][:, None, :, 1:]
     assert mass == pytest.approx(np.broadcast_to(expected, mass.shape), rel=1e-4)
 
 
@@ -207,9 +213,9 @@ def test_rainfarm_on_a_few_coarse_cells(shape):
 def test_members_of_the_climatology_are_different_training_days(dataset, tmp_path):
     fields, _, truth, _, valid, split = dataset
     path, found = made("climatology", dataset, tmp_path, members=6)
-    assert found["pr"].shape == (15, 6, H, W)
+    assert found["pr"].shape == (20, 6, H, W)
     assert np.isnan(found["pr"].values[..., ~valid]).all()
-    same = (found["pr"].values[:, :, None, valid] == truth[:, valid]).all(-1)  # test day, member, day of the record
+    same = (found["pr"].values[:, :, None, valid] == truth[:, valid]).all(-1)  # scored day, member, day of the record
     assert (same.sum(2) == 1).all(), "every member is an observed day"
     days = same.argmax(2)
     assert (split[days] == "train").all()
@@ -254,10 +260,10 @@ def test_a_season_reaches_45_days_either_way_over_the_turn_of_the_year(calendar)
 def test_what_is_drawn_follows_seed_and_date_whatever_the_other_days():
     time = xr.DataArray(xr.date_range("2001-01-01", periods=730), dims="time")
     split = np.array(["train", "test", "train", "validation", "unused"] * 146)
-    tests = np.flatnonzero(split == "test")
+    tests = np.flatnonzero(np.isin(split, SCORED))
     drawn = dict(zip(tests, draw_of_season(time, split, 5, 1), strict=True))
     assert all((split[places] == "train").all() for places in drawn.values())
-    fewer = np.where(np.isin(np.arange(730), tests[7::9]), "test", np.where(split == "test", "unused", split))
+    fewer = np.where(np.isin(np.arange(730), tests[7::9]), "test", np.where(split == "train", split, "unused"))
     for i, places in zip(tests[7::9], draw_of_season(time, fewer, 5, 1), strict=True):
         assert list(places) == list(drawn[i])
     longer = xr.DataArray(xr.date_range("2000-12-01", periods=761), dims="time")
@@ -272,38 +278,210 @@ def test_what_is_drawn_follows_seed_and_date_whatever_the_other_days():
     assert shares.max() < 12, "no training day is preferred"
 
 
-def test_analogs_are_the_days_of_the_season_with_the_nearest_context(dataset, tmp_path):
-    fields, _, truth, _, valid, split = dataset
-    context = []
-    for path in fields:
+def points_of(changed, dataset, tmp_path):
+    """The points of analogs, for a dataset whose fields were changed by a function."""
+    paths = []
+    for path in dataset[0]:
         with xr.open_dataset(path) as year:
-            context.append(year["context"].values / np.array([1, 1000])[:, None, None])
-    context = np.concatenate(context)
-    _, found = made("analogs", dataset, tmp_path, members=4)
-    training = np.flatnonzero(split == "train")
-    for members, today in zip(found["pr"].values, np.flatnonzero(split == "test"), strict=True):
-        distance = ((context[training] - context[today]) ** 2).sum((1, 2, 3))
-        nearest = training[np.argsort(distance)[:4]]
-        assert (members[:, valid] == truth[nearest][:, valid]).all(), "the nearest first; both channels count alike"
+            paths.append(tmp_path / path.name)
+            write_netcdf(changed(year.load()), paths[-1])
+    with Fields(paths) as fields:
+        return features(DaysBySplit(fields, xr.load_dataset(dataset[1])))
 
 
-def test_analogs_stay_within_the_season():
+def without_rain(year):
+    return year.isel(channel=[]).assign_attrs(rain_channel="")
+
+
+def test_analogs_by_coarse_rain_are_near_in_the_rain(dataset, tmp_path):
+    """The nearest day by the points is that with the nearest log1p rain, where nothing else changes from day to day."""
+    coarse, split = dataset[3], dataset[5]
+
+    def even(year):
+        year["context"][:] = 5000.0
+        year["predictors"].loc[{"channel": "tas"}] = 280.0
+        return year
+
+    points = points_of(even, dataset, tmp_path)
+    train, scored = split == "train", np.isin(split, SCORED)
+    logarithm = np.log1p(coarse).reshape(40, -1)
+    expected = ((logarithm[scored][:, None] - logarithm[train]) ** 2).sum(2)
+    distance = ((points[scored][:, None] - points[train]) ** 2).sum(2)
+    assert distance / distance.mean() == pytest.approx(expected / expected.mean(), rel=1e-3)
+
+
+def test_fields_of_the_weather_count_alike_whatever_their_units(dataset, tmp_path):
+    points = points_of(without_rain, dataset, tmp_path)
+
+    def in_other_units(year):
+        year = without_rain(year)
+        year["context"] = year["context"] * np.array([1.0, 1e-6], "f4")[:, None, None]
+        return year
+
+    np.testing.assert_allclose(points, points_of(in_other_units, dataset, tmp_path), atol=1e-5)
+    train = points[dataset[5] == "train"]
+    squares = (train**2).mean(0)
+    first = (squares[:12].sum(), squares[12 : 12 + 8].sum(), squares[20 : 20 + 9].sum())
+    assert first == pytest.approx((1, 1.5, 1.5), rel=1e-4), "a field, and its gradients along both axes"
+
+
+def test_gradients_tell_a_pattern_from_a_level(dataset, tmp_path):
+    """Two days whose pressure differs by a constant are nearer than two of equal distance with another pattern."""
+
+    def made(year):
+        year = without_rain(year)
+        days = np.flatnonzero(np.isin(dates_of(year), ["2001-01-01", "2001-01-02", "2001-01-03"]))
+        if days.size:
+            base = year["context"].values[days[0]]
+            year["context"][days[1]] = base + 1
+            year["context"][days[2]] = base + np.where(np.indices(base.shape).sum(0) % 2, 1, -1)
+        return year
+
+    today, level, pattern = points_of(made, dataset, tmp_path)[20:23]
+    assert np.linalg.norm(today - level) < 0.5 * np.linalg.norm(today - pattern)
+
+
+def test_large_fields_are_averaged(dataset, tmp_path):
+    large = np.random.default_rng(4).standard_normal((40, 1, 100, 81)).astype("f4")
+    large += np.kron(np.random.default_rng(5).standard_normal((40, 1, 10, 9)), np.ones((10, 9)))
+
+    def made(year):
+        year = without_rain(year).drop_dims(["context_channel", "u", "v"])
+        part = large[:20] if year.time.dt.year.values[0] == 2000 else large[20:]
+        return year.assign(
+            context=(("time", "context_channel", "v", "u"), part), context_units=("context_channel", ["m"])
+        ).assign_coords(v=np.arange(100.0), u=np.arange(81.0), context_channel=["zg"])
+
+    assert points_of(made, dataset, tmp_path).shape == (40, 33 * 27 + 32 * 27 + 33 * 26)
+
+
+@pytest.mark.parametrize("of_one_season", [True, False])
+def test_analogs_are_drawn_from_the_nearest_days(of_one_season):
     time = xr.DataArray(xr.date_range("2001-01-01", periods=730), dims="time")
     split = np.where(np.arange(730) == 400, "test", "train")
-    context = np.abs(np.arange(730)[:, None] - 220.0)  # most alike in August; the day is in February
-    context[400] = 0
-    (nearest,) = analogs_of_season(context, time, split, 5)
-    away = np.abs(nearest % 365 - 35)
-    assert np.minimum(away, 365 - away).max() <= SEASON
-    assert list(nearest) == sorted(nearest, key=lambda i: context[i, 0])
+    points = np.abs(np.arange(730)[:, None] - 220.0)  # most alike in August; the day is in February
+    points[400] = 0
+    (drawn,) = analogs(points, time, split, 5, 1, of_one_season)
+    if of_one_season:
+        away = np.abs(np.arange(730) % 365 - 35)
+        candidates = np.flatnonzero((np.minimum(away, 365 - away) <= SEASON) & (split == "train"))
+    else:
+        candidates = np.flatnonzero(split == "train")
+    nearest = candidates[np.argsort(points[candidates, 0], kind="stable")[:POOL]]
+    assert set(drawn) < set(nearest)
+    (all_of_them,) = analogs(points, time, split, POOL, 1, of_one_season)
+    assert set(all_of_them) == set(nearest)
+    assert list(all_of_them[:5]) == list(drawn), "a draw of more begins with the draw of fewer"
+    (more,) = analogs(points, time, split, POOL + 3, 1, of_one_season)
+    assert set(nearest) < set(more), "the pool grows with the members"
+    (other,) = analogs(points, time, split, POOL, 2, of_one_season)
+    assert list(other) != list(all_of_them)
 
 
-def test_analogs_need_context(dataset, tmp_path):
-    fields, normalisation, *_ = dataset
-    with xr.open_dataset(normalisation) as source:
-        write_netcdf(source.load().isel(context_channel=[]), tmp_path / "normalisation.nc")
-    with pytest.raises(UserError, match="`analogs`, which needs context, and the dataset has none"):
-        make("analogs", fields, tmp_path / "normalisation.nc", tmp_path / "a.nc", 3, 1)
+def test_the_skill_of_analogs_does_not_depend_on_the_number_of_members():
+    """The fair CRPS of 2 and of 10 members is equal in the mean, since both come from one pool."""
+    rng = np.random.default_rng(6)
+    time = xr.DataArray(xr.date_range("2001-01-01", periods=2000), dims="time")
+    split = np.where(np.arange(2000) % 2, "train", "test")
+    points = rng.standard_normal((2000, 1))
+    rain = np.exp(points[:, 0] + rng.standard_normal(2000))
+
+    def fair_crps(members):
+        drawn = rain[np.array(list(analogs(points, time, split, members, 1, False)))]
+        pairs = np.abs(drawn[:, :, None] - drawn[:, None]).sum((1, 2)) / (members * (members - 1))
+        return np.abs(drawn - rain[split == "test"][:, None]).mean(1) - pairs / 2
+
+    difference = fair_crps(2) - fair_crps(POOL)
+    assert abs(difference.mean()) < 2.5 * difference.std() / np.sqrt(difference.size)
+
+
+@pytest.mark.parametrize("name", ENSEMBLES)
+def test_members_follow_the_seed_and_the_date_alone(dataset, tmp_path, name):
+    """Fewer scored days give the same members, and so does a smaller ensemble; another seed gives others."""
+    _, found = made(name, dataset, tmp_path)
+    known = xr.load_dataset(dataset[1])
+    scored = np.flatnonzero(np.isin(dataset[5], SCORED))
+    known["split"][scored[::2]] = "unused"
+    make_baseline(name, method_of(name), dataset[0], known, tmp_path / "fewer.nc", 2, 1, "f")
+    with xr.open_dataset(tmp_path / "fewer.nc") as fewer:
+        np.testing.assert_array_equal(fewer["pr"].values, found["pr"].values[1::2, :2])
+    _, again = made(name, dataset, tmp_path / "again")
+    np.testing.assert_array_equal(found["pr"], again["pr"])
+    _, other = made(name, dataset, tmp_path, seed=2)
+    assert np.nanmax(np.abs(found["pr"].values - other["pr"].values)) > 1
+
+
+@pytest.mark.parametrize("name", table.names())
+def test_nothing_is_learnt_from_scored_days(dataset, tmp_path, name):
+    """Members are the same whatever rain was observed on the test days."""
+    if not is_installed(name):
+        pytest.skip("its package is not installed")
+    paths = []
+    for path in dataset[0]:
+        with xr.open_dataset(path) as opened:
+            year = opened.load()
+        unseen = np.isin(dates_of(year), dates_of(xr.load_dataset(dataset[1]))[dataset[5] == "test"])
+        year["pr"][unseen] = 77.0
+        paths.append(tmp_path / path.name)
+        write_netcdf(year, paths[-1])
+    _, found = made(name, dataset, tmp_path)
+    make(name, paths, dataset[1], tmp_path / "changed.nc", 3, 1)
+    with xr.open_dataset(tmp_path / "changed.nc") as changed:
+        np.testing.assert_array_equal(found["pr"], changed["pr"])
+
+
+def test_blocks_are_cut_and_put_together():
+    fine = np.arange(6 * 8.0).reshape(6, 8)
+    blocks = in_blocks(fine, 2)
+    assert blocks.shape == (3, 4, 2, 2)
+    assert (blocks[1, 2] == fine[2:4, 4:6]).all()
+    assert (from_blocks(np.stack([blocks, 2 * blocks])) == np.stack([fine, 2 * fine])).all()
+
+
+def test_fragments_keep_the_mass_of_each_coarse_cell_over_its_valid_cells(dataset, tmp_path):
+    _, found = made("fragments", dataset, tmp_path)
+    _, _, _, coarse, valid, split = dataset
+    inside = in_blocks(valid, FACTOR)
+    blocks = np.stack([[in_blocks(rain, FACTOR) for rain in day] for day in found["pr"].values])
+    mean = np.nansum(blocks, (-1, -2)) / inside.sum((-1, -2))
+    np.testing.assert_allclose(mean, np.broadcast_to(coarse[np.isin(split, SCORED)][:, None], mean.shape), rtol=1e-5)
+
+
+def test_fragments_are_patterns_of_the_nearest_training_cells(dataset, tmp_path):
+    """Each pattern is one of the `POOL` whose coarse rain is nearest, possibly mirrored; every one is drawn once."""
+    _, _, truth, coarse, valid, split = dataset
+    _, found = made("fragments", dataset, tmp_path, members=POOL)
+    train = np.flatnonzero(split == "train")
+
+    def with_mirrored(cells):
+        return np.concatenate([cells, cells[:, ::-1], cells[..., ::-1], cells[:, ::-1, ::-1]])
+
+    rain = np.stack([in_blocks(np.where(valid, truth[day], np.nan), FACTOR) for day in train])
+    mean = np.maximum(np.nanmean(rain, (3, 4), keepdims=True), 1e-9)
+    patterns = np.nan_to_num(rain / mean, nan=1).reshape(-1, FACTOR, FACTOR)
+    around = np.pad(np.log1p(coarse), ((0, 0), (1, 1), (1, 1)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(around, (3, 3), axis=(1, 2))
+    library, known = with_mirrored(windows[train].reshape(-1, 3, 3)), with_mirrored(patterns)
+    weight = np.array([[1, 1, 1], [1, 4, 1], [1, 1, 1]])  # the centre counts twice, squared
+    scored = np.flatnonzero(np.isin(split, SCORED))
+    for day, row, column in ((0, 1, 2), (5, 3, 6), (19, 1, 4)):
+        distance = ((library - windows[scored[day], row, column]) ** 2 * weight).sum((1, 2))
+        nearest = known[np.argsort(distance)[:POOL]]
+        drawn = np.stack([in_blocks(field, FACTOR)[row, column] for field in found["pr"].values[day]])
+        drawn /= coarse[scored[day], row, column]
+        order = [np.abs(nearest - pattern).max((1, 2)).argmin() for pattern in drawn]
+        assert sorted(order) == list(range(POOL))
+        assert np.abs(nearest[order] - drawn).max() < 1e-4
+
+
+def test_fragments_need_rain_in_training(dataset, tmp_path):
+    paths = []
+    for path in dataset[0]:
+        with xr.open_dataset(path) as opened:
+            paths.append(tmp_path / path.name)
+            write_netcdf(opened.load().assign(pr=opened["pr"] * 0), paths[-1])
+    with pytest.raises(UserError, match=r"`fragments`, but no coarse cell of the 20 training days has more than 0\.02"):
+        make("fragments", paths, dataset[1], tmp_path / "a.nc", 3, 1)
 
 
 def test_climatology_faults_are_named(dataset, tmp_path):
@@ -319,7 +497,7 @@ def test_climatology_faults_are_named(dataset, tmp_path):
 
 def test_faults_are_named(dataset, tmp_path):
     fields, normalisation, *_ = dataset
-    with pytest.raises(UserError, match=r"test days of the split: .* the first is 2001-01-01"):
+    with pytest.raises(UserError, match=r"validation and test days of the split: .* the first is 2001-01-01"):
         make("bilinear", fields[:1], normalisation, tmp_path / "a.nc", 3, 1)
     with xr.open_dataset(normalisation) as source:
         without = source.load().assign_attrs(rain_channel="")
@@ -342,7 +520,7 @@ import numpy as np
 from rainshaft.baselines.interface import Method
 
 def make(days, members, seed):
-    for today in days.dates[days.split == "test"]:
+    for place in days.places("validation", "test"):
         yield np.zeros((1, *days.valid.shape))
 
 METHOD = Method(source="no rain at all", make=make, needs="nothing", is_ensemble=False)

@@ -231,7 +231,7 @@ def test_without_coarse_rain_nothing_is_conserved(raw, made):
     assert labels(dataset) == ["hus"]
     assert experiment.model.conserve == "none"
     assert len(experiment.model.d_z) == 3 + experiment.model.coarser_scales, "one number for each scale"
-    assert config.baselines.names == ("climatology",)
+    assert config.baselines.names == ("analogs", "climatology")
 
 
 def test_winds_forbid_mirrored_patches(raw, made):

@@ -64,7 +64,11 @@ def dates_file(wildcards):
 def baselines_of(dataset):
     """The baselines for which a dataset has what they need."""
     settings = CONFIG.datasets[dataset]
-    has = {"coarse rain": settings.has_coarse_rain, "context": settings.has_context, "nothing": True}
+    has = {
+        "coarse rain": settings.has_coarse_rain,
+        "coarse predictors": settings.has_coarse_predictors,
+        "nothing": True,
+    }
     return [name for name in BASELINES if has[baselines.method_of(name).needs]]
 
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rainshaft.baselines.interface import Method
-from rainshaft.data.conventions import TEST
+from rainshaft.baselines.interface import SCORED, Method
 from rainshaft.histogram import Array
 
 if TYPE_CHECKING:
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def make(days: DaysBySplit, members: int, seed: int) -> Iterator[Array]:
-    """Interpolate the coarse rain of each test day. It is one member; `members` and `seed` play no part."""
-    for _, coarse in days.coarse(TEST):
+    """Interpolate the coarse rain of each scored day. It is one member; `members` and `seed` play no part."""
+    for _, coarse in days.coarse_rain(*SCORED):
         yield bilinear(coarse, days.factor)[None]
 
 

@@ -1,4 +1,4 @@
-"""Climatology: observed rain of random training days, in the season of the test day."""
+"""Climatology: observed rain of random training days, in the season of the scored day."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def make(days: DaysBySplit, members: int, seed: int) -> Iterator[Array]:
-    """Take the observed rain of different random days for each test day."""
+    """Take the observed rain of different random days for each scored day."""
     return days.observed(draw_of_season(days.time, days.split, members, seed))
 
 
 def draw_of_season(time: xr.DataArray, split: NDArray[np.str_], members: int, seed: int) -> Iterator[NDArray[np.intp]]:
-    """Draw for each test day different training days of its season.
+    """Draw for each scored day different training days of its season.
 
     Parameters
     ----------

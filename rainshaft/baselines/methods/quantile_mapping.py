@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rainshaft import histogram
-from rainshaft.baselines.interface import Method
+from rainshaft.baselines.interface import SCORED, Method
 from rainshaft.baselines.methods.bilinear import bilinear
-from rainshaft.data.conventions import TEST, TRAIN
+from rainshaft.data.conventions import TRAIN
 from rainshaft.histogram import Array
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def make(days: DaysBySplit, members: int, seed: int) -> Iterator[Array]:
-    """Interpolate and map the coarse rain of each test day. It is one member; `members` and `seed` play no part."""
+    """Interpolate and map the coarse rain of each scored day. It is one member; `members` and `seed` play no part."""
     transfer = fit_quantile_mapping(days)
-    for _, coarse in days.coarse(TEST):
+    for _, coarse in days.coarse_rain(*SCORED):
         yield np.interp(bilinear(coarse, days.factor)[None], histogram.EDGES, transfer)
 
 
@@ -33,10 +33,9 @@ def fit_quantile_mapping(days: DaysBySplit) -> Array:
     """
     smooth = np.zeros(len(histogram.EDGES) - 1)
     truth = np.zeros_like(smooth)
-    for _, coarse in days.coarse(TRAIN):
-        smooth += histogram.histogram(bilinear(coarse, days.factor)[days.valid])
-    for rain in days.truth(TRAIN):
-        truth += histogram.histogram(rain)
+    for day in days.of(TRAIN):
+        smooth += histogram.histogram(bilinear(day.coarse[days.rain_channel], days.factor)[days.valid])
+        truth += histogram.histogram(day.rain)
     return quantile_transfer(smooth, truth)
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rainshaft.baselines.interface import Method
-from rainshaft.data.conventions import TEST, TRAIN
+from rainshaft.baselines.interface import SCORED, Method
+from rainshaft.data.conventions import TRAIN
 from rainshaft.histogram import Array
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ RAINFARM_SLOPE = 2.7  # ASSUME where no training day gives a slope: the median o
 
 
 def make(days: DaysBySplit, members: int, seed: int) -> Iterator[Array]:
-    """Draw the members of each test day. A member depends on the seed, the date and its number alone."""
+    """Draw the members of each scored day. A member depends on the seed, the date and its number alone."""
     slopes = range_of_slopes(days)
-    for date, coarse in days.coarse(TEST):
+    for date, coarse in days.coarse_rain(*SCORED):
         yield np.stack([rainfarm(coarse, days.factor, slopes, (seed, date, m)) for m in range(members)])
 
 
@@ -78,7 +78,7 @@ def range_of_slopes(days: DaysBySplit) -> Array:
     The slope of one day is a fit to a few wavenumbers, and noisy. So it is kept within this range.
     """
     every = max(1, int((days.split == TRAIN).sum()) // RAINFARM_DAYS)
-    slopes = [spectral_slope(c) for _, c in itertools.islice(days.coarse(TRAIN), 0, None, every) if c.any()]
+    slopes = [spectral_slope(c) for _, c in itertools.islice(days.coarse_rain(TRAIN), 0, None, every) if c.any()]
     finite = [s for s in slopes if np.isfinite(s) and s > 0]
     return np.percentile(finite, [5, 50, 95]) if finite else np.full(3, RAINFARM_SLOPE)
 
