@@ -17,7 +17,7 @@ import rainshaft
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PYTHON = SpecifierSet(PROJECT["requires-python"])
-CONDA_NAMES = {"torch": "pytorch"}
+CONDA_NAMES = {"torch": "pytorch", "arch": "arch-py"}
 WORKFLOW_ONLY = {"snakemake", "snakemake-executor-plugin-slurm"}  # jobs in a conda environment do not import these
 NOT_ON_CONDA = {"jsmin"}  # comes with conda's pysteps
 IMPORT_NAMES = {"yaml": "pyyaml"}
