@@ -13,7 +13,7 @@ Weather persists, so a record of days tells less than as many independent days. 
 3. A few wet days decide most scores. The interval is widened by the quantile of Student's t with as many degrees of
    freedom as there are parts of the record that matter, from the kurtosis of their influence (Satterthwaite 1946).
 
-`benchmarks/coverage.py` measures how often the intervals hold the true value.
+`benchmarks/intervals.py` measures how often the intervals hold the true value.
 """
 
 from __future__ import annotations

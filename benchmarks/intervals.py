@@ -1,6 +1,6 @@
 """How often the 90 % intervals of the scores hold the true value, for rain with the memory of daily weather.
 
-    python benchmarks/coverage.py [DRAWS]
+    python benchmarks/intervals.py [DRAWS]
 
 Each draw is a record of truth and members from one climate (default 200 draws). The level of a day follows a first-order
 autoregression, partly common to truth and members. Rain is dry at about half of the cells, and a few days bring most of
