@@ -193,7 +193,8 @@ def _by_day(by_part: dict[str, tuple[Part, Scored]], settings: Evaluation, field
     wavenumber = wavenumbers(height, width)
     days, curves, resampled = [], [], []
     for split, (part, scored) in by_part.items():
-        time = fields.times([str(date) for date in part.dates])
+        number = {date: place for place, date in enumerate(fields.dates)}
+        time = fields.time[[number[str(date)] for date in part.dates]]
         days.append(scored.by_day.assign_coords(time=time, split=("time", [split] * len(part.dates))))
         curves.append(xr.Dataset({name: (DIMS[name], scored.sums[name]) for name in CURVES}).expand_dims(part=[split]))
         resampled.append(scored.resampled.expand_dims(part=[split]))
