@@ -91,7 +91,7 @@ def test_sample_maps(tmp_path: Path, truth: Truth, figures: list[Figure]) -> Non
     write_netcdf(truth.data.isel(time=slice(3, None)), tmp_path / "2.nc")
     write_netcdf(ensemble(truth), tmp_path / "prior.nc")
     before = dict(matplotlib.rcParams)
-    maps.sample_maps(tmp_path / "prior.nc", [tmp_path / "1.nc", tmp_path / "2.nc"], tmp_path / "a.png", SEVERAL)
+    maps.sample_maps(tmp_path / "prior.nc", "test", [tmp_path / "1.nc", tmp_path / "2.nc"], tmp_path / "a.png", SEVERAL)
     assert is_png(tmp_path / "a.png", 500, 150)
     assert dict(matplotlib.rcParams) == before
     (figure,) = figures
@@ -109,7 +109,7 @@ def test_sample_maps(tmp_path: Path, truth: Truth, figures: list[Figure]) -> Non
 
 
 def test_cells_are_drawn_where_they_are(tmp_path: Path, truth: Truth, figures: list[Figure]) -> None:
-    maps.sample_maps(ensemble(truth), [truth.path], tmp_path / "a.png", SETTINGS)
+    maps.sample_maps(ensemble(truth), "test", [truth.path], tmp_path / "a.png", SETTINGS)
     corners = meshes(figures[0])[1].get_coordinates()
     assert corners[0, 0, 1] == pytest.approx(30 + 0.025)
     assert corners[-1, 0, 1] == pytest.approx(30 - 0.05 * HEIGHT + 0.025)
@@ -121,7 +121,7 @@ def test_sample_maps_without_coarse_rain_and_with_a_dropped_member(tmp_path: Pat
     truth = write(tmp_path / "2001.nc", coarse=False)
     members = ensemble(truth)
     members["pr"][:, 1] = np.nan
-    maps.sample_maps(members, [truth.path], tmp_path / "a.png", SEVERAL)
+    maps.sample_maps(members, "test", [truth.path], tmp_path / "a.png", SEVERAL)
     assert titles(figures[0]) == ["truth", "member 1", "member 2", "ensemble mean"]
     assert [text.get_text() for axes in figures[0].axes for text in axes.texts].count("dropped") == 2
 
@@ -133,7 +133,7 @@ def test_projected_axes_are_in_km(tmp_path: Path, truth: Truth, figures: list[Fi
     data["y"], data["x"] = data["lat"].values[::FACTOR] - 7500, data["lon"].values[::FACTOR] + 7500
     write_netcdf(data, truth.path)
     truth.data = data
-    maps.sample_maps(ensemble(truth), [truth.path], tmp_path / "a.png", SETTINGS)
+    maps.sample_maps(ensemble(truth), "test", [truth.path], tmp_path / "a.png", SETTINGS)
     assert figures[0].axes[0].get_xlim() == pytest.approx((-2.5, 5 * WIDTH - 2.5))
     assert "km" in figures[0].get_supxlabel()
 
@@ -141,7 +141,7 @@ def test_projected_axes_are_in_km(tmp_path: Path, truth: Truth, figures: list[Fi
 def test_rotated_axes_are_no_longitudes(tmp_path: Path, truth: Truth, figures: list[Figure]) -> None:
     data = truth.data.assign_attrs(grid_kind="rotated")
     write_netcdf(data, truth.path)
-    maps.sample_maps(ensemble(truth), [truth.path], tmp_path / "a.png", SETTINGS)
+    maps.sample_maps(ensemble(truth), "test", [truth.path], tmp_path / "a.png", SETTINGS)
     assert "rotated pole" in figures[0].get_supxlabel()
     figures[0].canvas.draw()
     assert not any("E" in label.get_text() for label in figures[0].axes[0].get_xticklabels())
@@ -149,7 +149,7 @@ def test_rotated_axes_are_no_longitudes(tmp_path: Path, truth: Truth, figures: l
 
 def test_noleap_calendar(tmp_path: Path) -> None:
     truth = write(tmp_path / "2001.nc", calendar="noleap")
-    maps.comparison_maps({"a": ensemble(truth)}, [truth.path], tmp_path / "a.png", SETTINGS)
+    maps.comparison_maps({"a": ensemble(truth)}, "test", [truth.path], tmp_path / "a.png", SETTINGS)
     assert is_png(tmp_path / "a.png", 150, 100)
 
 
@@ -157,13 +157,13 @@ def test_fields_of_other_days_are_refused(tmp_path: Path, truth: Truth) -> None:
     later = truth.data.assign_coords(time=truth.data["time"] + np.timedelta64(900, "D"))
     write_netcdf(later, tmp_path / "2003.nc")
     with pytest.raises(UserError, match="none of the test days"):
-        maps.sample_maps(ensemble(truth), [tmp_path / "2003.nc"], tmp_path / "a.png", SETTINGS)
+        maps.sample_maps(ensemble(truth), "test", [tmp_path / "2003.nc"], tmp_path / "a.png", SETTINGS)
     assert not list(tmp_path.glob("*a.png*")), "nothing is left of a figure that failed"
 
 
 def test_comparison_maps(tmp_path: Path, truth: Truth, figures: list[Figure]) -> None:
     sources = {"bilinear": ensemble(truth, 1), "smooth-background": ensemble(truth), "calibrated": ensemble(truth)}
-    maps.comparison_maps(sources, [truth.path], tmp_path / "a.png", SETTINGS)
+    maps.comparison_maps(sources, "test", [truth.path], tmp_path / "a.png", SETTINGS)
     assert is_png(tmp_path / "a.png", 450, 150)
     names = ["coarse input", "bilinear", "smooth-\nbackground", "calibrated", "truth"]
     assert titles(figures[0]) == names
@@ -177,7 +177,7 @@ def test_many_comparison_maps_are_broken_into_bands(
     tmp_path: Path, truth: Truth, figures: list[Figure], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(maps, "MOST_ACROSS", 3)
-    maps.comparison_maps({name: ensemble(truth) for name in "abc"}, [truth.path], tmp_path / "a.png", SETTINGS)
+    maps.comparison_maps({name: ensemble(truth) for name in "abc"}, "test", [truth.path], tmp_path / "a.png", SETTINGS)
     names = ["coarse input", "a", "b", "c", "truth"]
     shown = [axes for axes in figures[0].axes[:-1] if axes.get_visible()]
     assert [axes.get_title() for axes in shown if axes.get_title()] == names

@@ -231,11 +231,12 @@ def test_more_members_keep_the_first_ones_and_another_seed_changes_all(model, da
     assert float(abs(few.pr - other.pr).max()) > 1
 
 
-def test_the_file_has_all_test_days_is_masked_and_says_where_it_comes_from(model, data, tmp_path):
+def test_the_file_has_all_days_to_score_is_masked_and_says_where_it_comes_from(model, data, tmp_path):
     members = drawn(model, data, tmp_path / "a.nc")
-    test = data[1].time[data[1].split == "test"]
-    assert np.isin(test, members.time[members.split == "test"]).all()
-    assert (members.split == "validation").any()
+    for part in ("validation", "test"):
+        days = data[1].time[data[1].split == part]
+        assert days.size
+        assert np.isin(days, members.time[members.split == part]).all()
     assert np.isnan(members.pr.values[..., :2, :3]).all()
     assert not np.isnan(members.pr.values[..., 2:, :]).any()
     assert (members.pr.fillna(0) >= 0).all()
