@@ -18,8 +18,9 @@ import numpy as np
 
 from rainshaft import histogram
 from rainshaft.config.sections import Evaluation
+from rainshaft.evaluation.formulas import Array
+from rainshaft.evaluation.formulas.texture import spectral_distance
 from rainshaft.evaluation.record import Record, each
-from rainshaft.evaluation.scores import Array, spectral_distance
 
 Formula = Callable[[Record], Array]
 Block = Mapping[str, Any]

@@ -23,8 +23,8 @@ from rainshaft.data.fields import Fields, dates_of
 from rainshaft.data.units import length_in
 from rainshaft.errors import UserError
 from rainshaft.evaluation.days import Setting
+from rainshaft.evaluation.formulas.texture import wavenumbers
 from rainshaft.evaluation.quantities import DIMS, LARGEST
-from rainshaft.evaluation.scores import wavenumbers
 from rainshaft.evaluation.scoring import OneDay, Part, Scored, score
 
 MEMBERS_BYTES = 2**25  # members in memory at a time

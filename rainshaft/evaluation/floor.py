@@ -18,8 +18,10 @@ from scipy.spatial.distance import pdist, squareform
 
 from rainshaft import histogram
 from rainshaft.data.conventions import WET_DAY_MM
+from rainshaft.evaluation.formulas import Array
+from rainshaft.evaluation.formulas.ensemble import correlations
+from rainshaft.evaluation.formulas.texture import gradient_sum, radial_spectrum
 from rainshaft.evaluation.quantities import LEAST_STD, Day
-from rainshaft.evaluation.scores import Array, correlations, gradient_sum, radial_spectrum
 
 LEAST_MEMBERS = 3  # for one to be the truth of the others
 

@@ -21,18 +21,16 @@ import numpy as np
 from rainshaft import histogram
 from rainshaft.config.sections import Evaluation
 from rainshaft.data.conventions import WET_DAY_MM
-from rainshaft.evaluation.scores import (
-    Array,
-    BoolArray,
+from rainshaft.evaluation.formulas import Array, BoolArray
+from rainshaft.evaluation.formulas.ensemble import (
     correlations,
     cosine_distance,
     fair_crps,
     fair_energy_score,
-    fractions_errors,
-    gradient_sum,
-    radial_spectrum,
     ranks_of_truth,
 )
+from rainshaft.evaluation.formulas.events import fractions_errors
+from rainshaft.evaluation.formulas.texture import gradient_sum, radial_spectrum
 
 LEAST_STD = 1e-6  # mm/day; a field that varies less is even
 

@@ -20,10 +20,10 @@ from rainshaft.data.conventions import is_heavy
 from rainshaft.evaluation.catalogue import scores_of
 from rainshaft.evaluation.days import Quantities, Setting, day_of, quantities_of, stacked, unknown
 from rainshaft.evaluation.floor import LEAST_MEMBERS, floor_quantities_of
+from rainshaft.evaluation.formulas import Array
 from rainshaft.evaluation.quantities import DIMS
 from rainshaft.evaluation.record import Record, Sums
 from rainshaft.evaluation.resampling import Resamples
-from rainshaft.evaluation.scores import Array
 
 DAYS_AT_ONCE = 16  # whose quantities are held before they are summed
 ALL_DAYS, HEAVY_DAYS = "all_days", "heavy_days"

@@ -11,21 +11,17 @@ import xarray as xr
 from ensembles import FACTOR, SETTINGS, block, exchangeable, rain, scored, value
 
 from rainshaft.evaluation import scoring
-from rainshaft.evaluation.record import QUANTILES
-from rainshaft.evaluation.resampling import Resamples
-from rainshaft.evaluation.scores import (
+from rainshaft.evaluation.formulas.ensemble import (
     correlations,
     cosine_distance,
     fair_crps,
     fair_energy_score,
-    fractions_errors,
-    gradient_sum,
-    neighbourhood_fractions,
-    radial_spectrum,
     ranks_of_truth,
-    spectral_distance,
-    wavenumbers,
 )
+from rainshaft.evaluation.formulas.events import fractions_errors, neighbourhood_fractions
+from rainshaft.evaluation.formulas.texture import gradient_sum, radial_spectrum, spectral_distance, wavenumbers
+from rainshaft.evaluation.record import QUANTILES
+from rainshaft.evaluation.resampling import Resamples
 
 
 @pytest.fixture(scope="module")
