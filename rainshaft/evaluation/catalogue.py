@@ -19,7 +19,7 @@ import numpy as np
 from rainshaft import histogram
 from rainshaft.config.sections import Evaluation
 from rainshaft.evaluation.formulas import Array
-from rainshaft.evaluation.formulas.texture import spectral_distance
+from rainshaft.evaluation.formulas.texture import log_spectral_distance
 from rainshaft.evaluation.record import Record, each
 
 Formula = Callable[[Record], Array]
@@ -94,7 +94,7 @@ def _ks_above_p95(record: Record) -> Array:
 
 
 def _ralsd_db(record: Record) -> Array:
-    return each(spectral_distance, record.totals["spectrum_samples"], record.totals["spectrum_observed"])
+    return each(log_spectral_distance, record.totals["spectrum_samples"], record.totals["spectrum_observed"])
 
 
 def _max_samples(record: Record) -> Array:

@@ -2,16 +2,18 @@
 
 Pure functions of arrays; rain in mm/day.
 
-Shapes: F fields, M members, N cells.
+Shapes: F fields, M members, N cells, H W fine grid.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist, pdist
 
-from rainshaft.evaluation.formulas import Array
+from rainshaft.evaluation.formulas import Array, BoolArray
 
 
 def correlations(fields: Array) -> Array:
@@ -33,7 +35,7 @@ def correlations(fields: Array) -> Array:
     return unit @ unit.T
 
 
-def fair_crps(members: Array, truth: Array) -> Array:
+def fair_crps(members: Array, truth: Array, *, is_sorted: bool = False) -> Array:
     """Fair CRPS at each cell (Ferro 2014), mm/day. With one member it is the absolute error.
 
     E|X - y| - 1/2 E|X - X'| with X' another member, in the form of probability weighted moments. Fair means that its
@@ -45,12 +47,62 @@ def fair_crps(members: Array, truth: Array) -> Array:
         (M, N).
     truth
         (N,).
+    is_sorted
+        Whether the members ascend at each cell. Sorting takes most of the time, so several scores share it.
     """
     if len(members) == 1:
         return np.abs(members[0] - truth)
     import scoringrules  # late: the trade-off uses this module without it
 
-    return scoringrules.crps_ensemble(truth, members, m_axis=0, estimator="pwm", backend="numpy")
+    return scoringrules.crps_ensemble(
+        truth, members, m_axis=0, estimator="pwm", sorted_ensemble=is_sorted, backend="numpy"
+    )
+
+
+def threshold_weighted_crps(members: Array, truth: Array, threshold: float, *, is_sorted: bool = False) -> Array:
+    """Fair CRPS of rain beyond a threshold at each cell, mm/day.
+
+    It is the CRPS of max(x, threshold), so that all rain up to the threshold counts as equal (Gneiting and Ranjan 2011;
+    Allen et al. 2023). It is proper. To score only the days of heavy observed rain would not be (Lerch et al. 2017).
+
+    Parameters
+    ----------
+    members
+        (M, N).
+    truth
+        (N,).
+    threshold
+        mm/day.
+    is_sorted
+        Whether the members ascend at each cell.
+    """
+    return fair_crps(np.maximum(members, threshold), np.maximum(truth, threshold), is_sorted=is_sorted)
+
+
+def spread_and_error(members: Array, truth: Array) -> tuple[Array, Array]:
+    """Variance of the members and squared error of their mean at each cell, (mm/day)^2.
+
+    The variance is multiplied by (M + 1) / M. Then the two are equal on average in a calibrated ensemble of any size
+    (Fortin et al. 2014). Spread/skill is the root of the ratio of their sums.
+
+    Parameters
+    ----------
+    members
+        (M, N).
+    truth
+        (N,).
+
+    Returns
+    -------
+    Two arrays (N,). The variance of a single member is NaN.
+    """
+    count = len(members)
+    mean = members.mean(axis=0, dtype=np.float64)
+    error = (mean - truth) ** 2
+    if count == 1:
+        return np.full_like(error, np.nan), error
+    variance = np.einsum("mn,mn->n", deviation := members - mean, deviation) / (count - 1)
+    return variance * (count + 1) / count, error
 
 
 def fair_energy_score(members: Array, truth: Array) -> float:
@@ -84,6 +136,93 @@ def cosine_distance(members: Array) -> float:
     return float(np.where(both_dry, 0.0, 1 - similarity).mean())
 
 
+VARIOGRAM_LAGS = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0), (0, 4), (4, 0), (4, 4), (4, -4), (0, 8), (8, 0))
+"""Displacements (rows, columns) of the pairs of the variogram score, in cells."""
+
+
+def fair_variogram_score(members: Array, truth: Array, cells: BoolArray) -> float:
+    """Fair variogram score of order 0.5 (Scheuerer and Hamill 2015), mm/day a pair. It sees how cells go together.
+
+    Over pairs of cells i and j, the mean of w (E|X_i - X_j|^0.5 - |y_i - y_j|^0.5)^2, less w s^2 / M, where s^2 is the
+    variance of |X_i - X_j|^0.5 over the members. So its expectation does not depend on the number of members.
+
+    The weight w is one over the distance, as in the paper, for the pairs at the displacements of `VARIOGRAM_LAGS`. It
+    is 0 for all other pairs. Any such choice leaves the score proper. The cost is that of twelve fields for each
+    member, where all pairs would cost that of as many fields as there are cells.
+
+    Parameters
+    ----------
+    members
+        (M, H, W) without NaN.
+    truth
+        (H, W) without NaN.
+    cells
+        (H, W), the valid cells.
+
+    Returns
+    -------
+    The score; NaN where no pair of cells is valid.
+    """
+    count = len(members)
+    total, weights = 0.0, 0.0
+    for lag in VARIOGRAM_LAGS:
+        here, there = _displaced(cells.shape, *lag)
+        pairs = cells[here] & cells[there]
+        forecast = np.abs(members[:, *here] - members[:, *there])
+        observed = np.sqrt(np.abs(truth[here] - truth[there]))
+        power = forecast.sum(axis=0)  # of the squares of the roots
+        mean = np.sqrt(forecast, out=forecast).mean(axis=0)
+        score = (mean - observed) ** 2
+        if count > 1:
+            score -= np.maximum(power / count - mean**2, 0) / (count - 1)
+        weight = 1 / np.hypot(*lag)
+        total += weight * score.sum(where=pairs, dtype=np.float64)
+        weights += weight * np.count_nonzero(pairs)
+    return float(total / weights) if weights else float("nan")
+
+
+def _displaced(shape: tuple[int, ...], rows: int, columns: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Give the places of the first and of the second cell of all pairs with this displacement; rows is not negative."""
+    height, width = shape
+    left, right = max(0, -columns), max(0, columns)
+    here = slice(0, max(0, height - rows)), slice(left, max(left, width - right))
+    there = slice(rows, max(rows, height)), slice(right, max(right, width - left))
+    return here, there
+
+
+def pool_means(fields: Array, cells: BoolArray, side: int, offset: int) -> Array:
+    """Average fields over square pools of cells.
+
+    Pools that are offset by half a coarse cell cross the edges of coarse cells. So they show what pools inside coarse
+    cells cannot, where the coarse rain gives the mean.
+
+    Parameters
+    ----------
+    fields
+        (F, H, W) without NaN.
+    cells
+        (H, W), the valid cells. A pool averages its valid cells. It is left out where fewer than half are valid.
+    side
+        Side of a pool in cells.
+    offset
+        Rows and columns before the first pool.
+
+    Returns
+    -------
+    (F, P) for P pools.
+    """
+    rows, columns = ((size - offset) // side for size in cells.shape)
+    inside = (..., slice(offset, offset + rows * side), slice(offset, offset + columns * side))
+
+    def sums(values: Array) -> Array:
+        blocks = values[inside].reshape(len(values), rows, side, columns, side)
+        return blocks.sum(axis=(2, 4), dtype=np.float64).reshape(len(values), -1)
+
+    valid = sums(cells[None].astype(np.float64))[0]
+    kept = valid >= 0.5 * side**2
+    return sums(np.where(cells, fields, 0))[:, kept] / valid[kept]
+
+
 def ranks_of_truth(members: Array, truth: Array, rng: np.random.Generator) -> NDArray[np.int64]:
     """Count the members below the truth at each cell. Ties, which are mostly dry cells, are broken at random.
 
@@ -98,3 +237,91 @@ def ranks_of_truth(members: Array, truth: Array, rng: np.random.Generator) -> ND
     """
     ties = (members == truth).sum(axis=0)
     return (members < truth).sum(axis=0) + rng.integers(0, ties + 1)
+
+
+def intensity_class(members: Array, truth: Array, edges: Sequence[float]) -> NDArray[np.int64]:
+    """Sort the cells into classes by the mean of all members and the truth together.
+
+    ASSUME this mean stands for the forecast intensity. The truth counts in it as one more member. Classes by the truth
+    alone would make a calibrated ensemble look too dry on heavy days (Lerch et al. 2017). Classes by the mean of the
+    members alone would make it look too wet there, because a mean is high by chance, too (Siegert et al. 2012). Truth
+    and members are alike in the mean of all. So a calibrated ensemble is calibrated in each of these classes.
+
+    Parameters
+    ----------
+    members
+        (M, N).
+    truth
+        (N,).
+    edges
+        Ascending, in mm/day. Class 0 is below the first, and the last class reaches the last or is above it.
+
+    Returns
+    -------
+    Class of each cell (N,), from 0 to len(edges).
+    """
+    mean = (members.sum(axis=0, dtype=np.float64) + truth) / (len(members) + 1)
+    return np.digitize(mean, edges)
+
+
+def sums_by_class(values: Array, classes: NDArray[np.int64], count: int) -> Array:
+    """Sum values (N,) over the cells of each of `count` classes."""
+    return np.bincount(classes, values, minlength=count)
+
+
+def ranks_by_class(ranks: NDArray[np.int64], classes: NDArray[np.int64], count: int, bins: int) -> NDArray[np.int64]:
+    """Count the ranks (N,) in each class: (count, bins), where bins is one more than there are members."""
+    return np.bincount(classes * bins + ranks, minlength=count * bins).reshape(count, bins)
+
+
+def reliability_index(ranks: Array) -> Array:
+    """Give the sum over the bins of the distances of a rank histogram from flat (Delle Monache et al. 2006).
+
+    Parameters
+    ----------
+    ranks
+        (..., M + 1), cases of each rank.
+
+    Returns
+    -------
+    (...): 0 is flat, and 2 M / (M + 1) where all cases have one rank. NaN without cases.
+    """
+    return np.abs(_shares(ranks) - 1 / ranks.shape[-1]).sum(axis=-1)
+
+
+def rank_chi_square(ranks: Array) -> tuple[Array, Array, Array]:
+    """Split the chi-square distance of a rank histogram from flat (Jolliffe and Primo 2008), for each case.
+
+    Chi-square over the number of cases does not grow with the cases, so long records compare with short ones. Each of
+    its parts is the square of a contrast. The contrasts have signs that say what is wrong.
+
+    Parameters
+    ----------
+    ranks
+        (..., M + 1), cases of each rank.
+
+    Returns
+    -------
+    chi_square
+        (...): chi-square over the number of cases n. A calibrated ensemble has M / n where the cases are independent,
+        and more where they are not, as the cells of a day.
+    slope
+        (...): the linear contrast. It is positive where the truth is often above the members, which are then too dry.
+    convexity
+        (...): the quadratic contrast. It is positive for a U, where members are too alike, and negative for a hump.
+    """
+    bins = ranks.shape[-1]
+    shares = _shares(ranks)
+    place = np.linspace(-1, 1, bins)
+    curve = place**2 - np.mean(place**2)
+    chi_square = bins * ((shares - 1 / bins) ** 2).sum(axis=-1)
+    slope, convexity = (
+        np.sqrt(bins) * shares @ (contrast / norm) if (norm := np.linalg.norm(contrast)) > 1e-9 else 0 * chi_square
+        for contrast in (place, curve)
+    )
+    return chi_square, slope, convexity
+
+
+def _shares(counts: Array) -> Array:
+    total = counts.sum(axis=-1, keepdims=True)
+    return np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
