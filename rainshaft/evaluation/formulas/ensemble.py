@@ -76,7 +76,12 @@ def threshold_weighted_crps(members: Array, truth: Array, threshold: float, *, i
     is_sorted
         Whether the members ascend at each cell.
     """
-    return fair_crps(np.maximum(members, threshold), np.maximum(truth, threshold), is_sorted=is_sorted)
+    above = (members[-1] if is_sorted else members.max(axis=0)) > threshold
+    above |= truth > threshold
+    found = np.zeros(truth.shape, np.result_type(members, truth))  # elsewhere all are equal
+    m, y = np.maximum(members[:, above], threshold), np.maximum(truth[above], threshold)
+    found[above] = fair_crps(m, y, is_sorted=is_sorted)
+    return found
 
 
 def spread_and_error(members: Array, truth: Array) -> tuple[Array, Array]:
@@ -163,31 +168,25 @@ def fair_variogram_score(members: Array, truth: Array, cells: BoolArray) -> floa
     -------
     The score; NaN where no pair of cells is valid.
     """
-    count = len(members)
+    count, (height, width) = len(members), cells.shape
+    flat, observed, valid = members.reshape(count, -1), truth.ravel(), cells.ravel()
     total, weights = 0.0, 0.0
-    for lag in VARIOGRAM_LAGS:
-        here, there = _displaced(cells.shape, *lag)
-        pairs = cells[here] & cells[there]
-        forecast = np.abs(members[:, *here] - members[:, *there])
-        observed = np.sqrt(np.abs(truth[here] - truth[there]))
-        power = forecast.sum(axis=0)  # of the squares of the roots
-        mean = np.sqrt(forecast, out=forecast).mean(axis=0)
-        score = (mean - observed) ** 2
+    for down, right in VARIOGRAM_LAGS:
+        if down >= height or abs(right) >= width:
+            continue
+        step = down * width + right  # between the two cells of a pair, where rows follow each other
+        column = np.arange(width) + right
+        pairs = valid[:-step] & valid[step:] & np.resize((column >= 0) & (column < width), valid.size - step)
+        difference = np.abs(flat[:, step:] - flat[:, :-step])
+        power = difference.mean(axis=0)  # of the roots, which the next line takes
+        mean = np.sqrt(difference, out=difference).mean(axis=0)
+        score = (mean - np.sqrt(np.abs(observed[step:] - observed[:-step]))) ** 2
         if count > 1:
-            score -= np.maximum(power / count - mean**2, 0) / (count - 1)
-        weight = 1 / np.hypot(*lag)
-        total += weight * score.sum(where=pairs, dtype=np.float64)
+            score -= np.maximum(power - mean**2, 0) / (count - 1)
+        weight = 1 / np.hypot(down, right)
+        total += weight * score[pairs].sum(dtype=np.float64)
         weights += weight * np.count_nonzero(pairs)
     return float(total / weights) if weights else float("nan")
-
-
-def _displaced(shape: tuple[int, ...], rows: int, columns: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Give the places of the first and of the second cell of all pairs with this displacement; rows is not negative."""
-    height, width = shape
-    left, right = max(0, -columns), max(0, columns)
-    here = slice(0, max(0, height - rows)), slice(left, max(left, width - right))
-    there = slice(rows, max(rows, height)), slice(right, max(right, width - left))
-    return here, there
 
 
 def pool_means(fields: Array, cells: BoolArray, side: int, offset: int) -> Array:
@@ -261,12 +260,12 @@ def intensity_class(members: Array, truth: Array, edges: Sequence[float]) -> NDA
     Class of each cell (N,), from 0 to len(edges).
     """
     mean = (members.sum(axis=0, dtype=np.float64) + truth) / (len(members) + 1)
-    return np.digitize(mean, edges)
+    return np.digitize(mean, edges).astype(np.int64)
 
 
 def sums_by_class(values: Array, classes: NDArray[np.int64], count: int) -> Array:
     """Sum values (N,) over the cells of each of `count` classes."""
-    return np.bincount(classes, values, minlength=count)
+    return np.asarray(np.bincount(classes, values, minlength=count), np.float64)
 
 
 def ranks_by_class(ranks: NDArray[np.int64], classes: NDArray[np.int64], count: int, bins: int) -> NDArray[np.int64]:

@@ -166,5 +166,5 @@ def regional_return_levels(maxima: Array, years: float) -> Array:
     known = np.isfinite(skewness) & (mean > 0)
     if not known.any():
         return np.full(mean.shape, np.nan)
-    curve = gev_of_l_moments(np.float64(1), (l_scale[known] / mean[known]).mean(), skewness[known].mean())
+    curve = gev_of_l_moments(np.ones(()), (l_scale[known] / mean[known]).mean(), skewness[known].mean())
     return np.where(known, mean * gev_level(*curve, years), np.nan)

@@ -33,23 +33,26 @@ class LargestValues:
         self._share = share
         # of n values, the quantile lies between the ranks floor((n - 1) share) and the next, both from 0
         self._kept = values - int((values - 1) * share)
-        self._values = np.full((2 * self._kept + 1, cells), -np.inf, np.float32)
+        # twice as many are held, so that the others are thrown away once in a while
+        self._values = np.full((cells, 2 * self._kept), -np.inf, np.float32)
         self._filled = 0
         self._count = np.zeros(cells, np.int64)
 
     def add(self, values: Array) -> None:
-        """Take in values (..., N); NaN is none."""
-        for row in values.reshape(-1, values.shape[-1]):
-            known = np.isfinite(row)
-            self._count += known
-            if self._filled == len(self._values):
-                # the largest go to the front
-                self._values.partition(len(self._values) - self._kept, axis=0)
-                self._values[: self._kept] = self._values[-self._kept :].copy()
-                self._values[self._kept :] = -np.inf
+        """Take in values (K, N); NaN is none."""
+        known = np.isfinite(values)
+        self._count += np.count_nonzero(known, axis=0)
+        values = np.where(known, values, -np.inf)
+        while len(values):
+            if self._filled == self._values.shape[1]:
+                self._values.partition(self._kept, axis=1)  # the largest are in the second half
+                self._values[:, : self._kept] = self._values[:, self._kept :]
+                self._values[:, self._kept :] = -np.inf
                 self._filled = self._kept
-            self._values[self._filled] = np.where(known, row, -np.inf)
-            self._filled += 1
+            some = values[: self._values.shape[1] - self._filled]
+            self._values[:, self._filled : self._filled + len(some)] = some.T
+            self._filled += len(some)
+            values = values[len(some) :]
 
     def quantile(self) -> Array:
         """Give the quantile of all values of each cell (N,), interpolated as numpy does; NaN without values.
@@ -59,17 +62,18 @@ class LargestValues:
         ValueError
             If a cell got more values than was said.
         """
-        largest = np.sort(self._values, axis=0)[::-1]
-        place = (self._count - 1) * self._share
+        ascending = np.sort(self._values, axis=1).astype(np.float64)
+        place = np.maximum(self._count - 1, 0) * self._share
         lower = np.floor(place)
-        from_top = np.maximum(self._count - 1 - lower.astype(int), 0)
-        if from_top.max(initial=0) >= self._kept:
+        from_top = np.maximum(self._count - lower.astype(int), 1)
+        if from_top.max(initial=0) > self._kept:
             raise ValueError(f"found {self._count.max()} values of a cell, more than were expected")
-        below = np.take_along_axis(largest, from_top[None], 0)[0].astype(np.float64)
-        above = np.take_along_axis(largest, np.maximum(from_top - 1, 0)[None], 0)[0]
-        with np.errstate(invalid="ignore"):
-            value = below + (place - lower) * (above - below)
-        return np.where(self._count > 0, value, np.nan)
+        below, above = (
+            np.take_along_axis(ascending, at[:, None], 1)[:, 0] for at in (-from_top, -np.maximum(from_top - 1, 1))
+        )
+        known = self._count > 0
+        value = np.subtract(above, below, out=np.zeros(known.shape), where=known)
+        return np.where(known, below + (place - lower) * value, np.nan)
 
 
 class ClimateMaps:
@@ -118,7 +122,11 @@ class ClimateMaps:
         The mean is in mm/day. The wet frequency is the share of the days with 1 mm or more. NaN at cells without a day.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
-            of_both = (self._sum / self._days, self._wet / self._days, [part.quantile() for part in self._largest])
+            of_both = (
+                self._sum / self._days,
+                self._wet / self._days,
+                np.stack([part.quantile() for part in self._largest]),
+            )
         return {
             f"{name}_{side}": values[i]
             for name, values in zip(MAPS, of_both, strict=True)

@@ -51,30 +51,30 @@ def storms(fields: Array, cells: BoolArray) -> Storms:
     -------
     NaN stands for what a field without objects has not.
     """
-    found = [_storms(field, rain) for field, rain in zip(np.where(cells, fields, 0), fields[:, cells], strict=True)]
-    return Storms(*np.array(found).T)
+    rain = np.where(cells, fields, 0).astype(np.float64)
+    count = int(np.count_nonzero(cells))
+    return Storms(*np.array([_storms(field, count) for field in rain]).T)
 
 
-def _storms(field: Array, rain: Array) -> tuple[float, ...]:
-    total = field.sum(dtype=np.float64)
-    mean = total / max(rain.size, 1)
-    wet = rain[rain > WET_MM]
+def _storms(field: Array, cells: int) -> tuple[float, ...]:
+    down, across = field.sum(axis=1), field.sum(axis=0)
+    total = down.sum()
+    wet = field[field > WET_MM]
     if not wet.size:
-        return mean, np.nan, np.nan, np.nan, np.nan
-    centre = [field.sum(axis=1 - i, dtype=np.float64) @ np.arange(size) / total for i, size in enumerate(field.shape)]
+        return total / cells, np.nan, np.nan, np.nan, np.nan
+    row, column = (side @ np.arange(side.size) / total for side in (down, across))
     objects, count = label(field >= RIM * np.quantile(wet, HEAVY))
-    rows, columns = np.nonzero(objects)
-    number, inside = objects[rows, columns] - 1, field[rows, columns].astype(np.float64)
+    place = np.flatnonzero(objects)
+    number, inside = objects.ravel()[place] - 1, field.ravel()[place]
+    rows, columns = np.divmod(place, field.shape[1])
     mass = np.bincount(number, inside, count)
     largest = np.zeros(count)
     np.maximum.at(largest, number, inside)
     distance = np.hypot(
-        *(
-            np.bincount(number, inside * at, count) / mass - middle
-            for at, middle in zip((rows, columns), centre, strict=True)
-        )
+        np.bincount(number, inside * rows, count) / mass - row,
+        np.bincount(number, inside * columns, count) / mass - column,
     )
-    return mean, *centre, (mass**2 / largest).sum() / mass.sum(), (mass * distance).sum() / mass.sum()
+    return total / cells, row, column, (mass**2 / largest).sum() / mass.sum(), (mass * distance).sum() / mass.sum()
 
 
 def sal(forecast: Storms, observed: Storms, cells: BoolArray) -> tuple[Array, Array, Array]:
@@ -97,7 +97,8 @@ def sal(forecast: Storms, observed: Storms, cells: BoolArray) -> tuple[Array, Ar
         0 to 2: distance of the centres of mass, and difference of how far the objects are scattered.
         All are 0 for equal fields. NaN where one of the two fields has no objects.
     """
-    diagonal = np.hypot(*(np.ptp(at) + 1 for at in np.nonzero(cells)))
+    rows, columns = np.nonzero(cells)
+    diagonal = np.hypot(np.ptp(rows) + 1, np.ptp(columns) + 1)
     structure = _relative(forecast.volume, observed.volume)
     amplitude = np.where(np.isfinite(structure), _relative(forecast.mean, observed.mean), np.nan)
     apart = np.hypot(forecast.row - observed.row, forecast.column - observed.column)

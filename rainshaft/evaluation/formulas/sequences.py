@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import datetime
 from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rainshaft.data.conventions import WET_DAY_MM
-from rainshaft.evaluation.formulas import Array
+from rainshaft.evaluation.formulas import Array, BoolArray
 from rainshaft.evaluation.formulas.ensemble import fair_crps, spread_and_error
 
 SUM_DAYS = 5  # of a multi-day sum, as in the index Rx5day of ETCCDI
@@ -39,13 +41,13 @@ class Sequence:
     """
 
     def __init__(self, members: int, cells: int):
-        self._held: deque[tuple[Array, Array]] = deque(maxlen=SUM_DAYS)
-        self._last: Any = None
         # row 0 is the truth, the others are the members
-        self._wet = np.zeros((members + 1, cells), bool)
-        self._length = np.zeros((members + 1, cells), np.int32)
+        self._held: deque[_Day] = deque(maxlen=SUM_DAYS)
+        self._last: Any = None
+        self._length = np.zeros((members + 1, cells), np.int64)
+        self._wet = np.zeros((members + 1, cells), bool)  # the spell that runs
 
-    def add(self, members: Array, truth: Array, date: Any) -> dict[str, Array]:
+    def add(self, members: Array, truth: Array, date: Any) -> dict[str, Any]:
         """Take in the next day.
 
         Parameters
@@ -82,57 +84,89 @@ class Sequence:
             raise ValueError(f"the days must ascend, found {date} after {self._last}")
         spells = self._cut() if self._last is not None and not _follows(self._last, date) else _no_spells()
         self._last = date
-        self._held.append((members, truth))
-        every = np.concatenate([truth[None], members])
-        return self._sums() | _of_sides(spells + self._spells(every), "spells") | self._of_two_days()
+        self._held.append(_Day.of(np.concatenate([truth[None], members])))
+        return self._sums() | _of_sides(spells + self._spells(), "spells") | self._of_two_days()
 
     def end(self) -> dict[str, Array]:
         """End the last spells, after the last day. The result has the `spells` of `add`."""
         return _of_sides(self._cut(), "spells")
 
-    def _cut(self) -> Array:
+    def _cut(self) -> NDArray[np.int64]:
         """Forget the days so far, and count the spells that ran. Nobody knows how long they would have been."""
         found = _count(self._length, self._wet, self._length > 0)
         self._length[:] = 0
         self._held.clear()
         return found
 
-    def _spells(self, every: Array) -> Array:
+    def _spells(self) -> NDArray[np.int64]:
         """Go on with the spells of each cell, and count those that end: (M + 1, 2, LONGEST)."""
-        known, wet = np.isfinite(every), every >= WET_DAY_MM
-        ended = (self._length > 0) & (~known | (wet != self._wet))
+        day = self._held[-1]
+        ended = day.wet != self._wet
+        if not day.is_whole:
+            ended |= ~day.known
         found = _count(self._length, self._wet, ended)
         self._length[ended] = 0
-        self._length += known
-        self._wet = wet
+        self._length += day.known
+        self._wet = day.wet
         return found
 
-    def _sums(self) -> dict[str, Array]:
+    def _sums(self) -> dict[str, Any]:
         nothing = dict.fromkeys(("sum_crps", "sum_variance", "sum_squared_error", "sum_cells"), np.float64(0))
         if len(self._held) < SUM_DAYS:
             return nothing
-        members, truth = (np.sum(days, axis=0, dtype=np.float64) for days in zip(*self._held, strict=True))
-        kept = np.isfinite(members).any(axis=1)
-        known = np.isfinite(truth) & np.isfinite(members[kept]).all(axis=0)
-        if kept.sum() < min(2, len(members)) or not known.any():
-            return nothing
-        m, y = members[kept][:, known], truth[known]
+        rain = np.sum([day.rain for day in self._held], axis=0)
+        m, y = rain[1:], rain[0]
+        if not all(day.is_whole for day in self._held):
+            known = np.logical_and.reduce([day.known for day in self._held])
+            kept = known[1:].any(axis=1)
+            cells = known[0] & known[1:][kept].all(axis=0)
+            if kept.sum() < min(2, len(m)) or not cells.any():
+                return nothing
+            m, y = m[kept][:, cells], y[cells]
         variance, error = spread_and_error(m, y)
-        sums = (fair_crps(m, y).sum(), variance.sum(), error.sum(), known.sum())
-        return dict(zip(nothing, map(np.float64, sums), strict=True))
+        sums = (fair_crps(m, y).sum(), variance.sum(), error.sum(), y.size)
+        return dict(zip(nothing, (np.float64(value) for value in sums), strict=True))
 
     def _of_two_days(self) -> dict[str, Array]:
-        pairs, moments = np.zeros((len(self._wet), 2, 2)), np.zeros((len(self._wet), 6))
+        sides = len(self._length)
+        pairs, moments = np.zeros((sides, 2, 2)), np.zeros((sides, 6))
         if len(self._held) > 1:
-            before, now = (np.concatenate([y[None], m]) for m, y in list(self._held)[-2:])
-            known = np.isfinite(before) & np.isfinite(now)
-            x, y = np.where(known, before, 0), np.where(known, now, 0)
-            code = 2 * (x >= WET_DAY_MM) + (y >= WET_DAY_MM)
-            pairs[:] = [np.bincount(row[k], minlength=4).reshape(2, 2) for row, k in zip(code, known, strict=True)]
-            sums = [known.sum(axis=1), x.sum(axis=1, dtype=np.float64), y.sum(axis=1, dtype=np.float64)]
-            products = [np.einsum("mn,mn->m", a, b, dtype=np.float64) for a, b in ((x, x), (y, y), (x, y))]
-            moments[:] = np.stack(sums + products, axis=1)
+            before, now = list(self._held)[-2:]
+            if not (before.is_whole and now.is_whole):
+                both = before.known & now.known
+                before, now = before.at(both), now.at(both)
+            count = np.count_nonzero(before.known & now.known, axis=1)
+            wet = [np.count_nonzero(cells, axis=1) for cells in (before.wet, now.wet, before.wet & now.wet)]
+            pairs[:, 0] = np.stack([count - wet[0] - wet[1] + wet[2], wet[1] - wet[2]], axis=1)
+            pairs[:, 1] = np.stack([wet[0] - wet[2], wet[2]], axis=1)
+            x, y = before.rain, now.rain
+            products = [np.einsum("mn,mn->m", a, b) for a, b in ((x, x), (y, y), (x, y))]
+            moments[:] = np.stack([count, x.sum(axis=1), y.sum(axis=1), *products], axis=1)
         return _of_sides(pairs, "pairs") | _of_sides(moments, "moments")
+
+
+@dataclass(frozen=True)
+class _Day:
+    """A day of the truth, in row 0, and of the members: each (M + 1, N)."""
+
+    rain: Array
+    """0 where it is not known"""
+    known: BoolArray
+    wet: BoolArray
+    is_whole: bool
+    """whether all is known"""
+
+    @classmethod
+    def of(cls, rain: Array) -> _Day:
+        """Take rain with NaN where it is not known."""
+        known = np.isfinite(rain)
+        whole = bool(known.all())
+        rain = rain.astype(np.float64) if whole else np.where(known, rain, 0.0)
+        return cls(rain, known, rain >= WET_DAY_MM, whole)
+
+    def at(self, cells: BoolArray) -> _Day:
+        """Forget what is known elsewhere."""
+        return _Day(np.where(cells, self.rain, 0), self.known & cells, self.wet & cells, False)
 
 
 def _follows(earlier: Any, later: Any) -> bool:
@@ -141,18 +175,22 @@ def _follows(earlier: Any, later: Any) -> bool:
     return bool(step == (np.timedelta64(1, "D") if isinstance(step, np.timedelta64) else _DAY))
 
 
-def _no_spells() -> Array:
-    return np.zeros((2, LONGEST))
+def _no_spells() -> NDArray[np.int64]:
+    return np.zeros((2, LONGEST), np.int64)
 
 
-def _count(length: Array, wet: Array, ended: Array) -> Array:
+def _count(length: NDArray[np.int64], wet: BoolArray, ended: BoolArray) -> NDArray[np.int64]:
     """Count spells by kind and length for the truth and for each member (M + 1, 2, LONGEST)."""
-    side, cell = np.nonzero(ended)
-    bins = np.minimum(length[side, cell], LONGEST) - 1 + LONGEST * (wet[side, cell] + 2 * side)
-    return np.bincount(bins, minlength=2 * LONGEST * len(length)).reshape(-1, 2, LONGEST)
+    place = np.flatnonzero(ended)
+    days = length.ravel()[place]
+    kind = 2 * (place // length.shape[1]) + wet.ravel()[place]
+    # a length of 0 is no spell: it goes to a bin of its own
+    bins = np.minimum(days, LONGEST) + (LONGEST + 1) * kind
+    found = np.bincount(bins, minlength=2 * (LONGEST + 1) * len(length)).reshape(-1, 2, LONGEST + 1)
+    return found[:, :, 1:]
 
 
-def _of_sides(values: Array, name: str) -> dict[str, Array]:
+def _of_sides(values: NDArray[Any], name: str) -> dict[str, Array]:
     """Name the values of the truth, and the mean of those of the members."""
     return {f"{name}_observed": values[0].astype(np.float64), f"{name}_samples": values[1:].mean(axis=0)}
 

@@ -209,23 +209,22 @@ def directional_covariances(fields: Array, cells: BoolArray) -> Array:
     (F, 4, len(LAGS)): by `DIRECTIONS` and `LAGS`; the first lag has the variance. NaN at lags of more than a third of
     the shorter side of the domain, and where fewer than a tenth of the cells have a partner.
     """
-    valid = max(int(cells.sum()), 1)
-    mean = fields.sum(axis=(1, 2), where=cells, dtype=np.float64) / valid
-    anomaly = np.where(cells, fields - mean[:, None, None].astype(fields.dtype), 0)
+    inside = cells.astype(fields.dtype)
+    mean = np.einsum("fij,ij->f", fields, inside) / max(np.count_nonzero(cells), 1)
+    anomaly = (fields - mean.astype(fields.dtype)[:, None, None]) * inside
     return _products(anomaly) / _pairs(np.packbits(cells).tobytes(), *cells.shape)
 
 
 def _products(fields: Array) -> Array:
     """Sum the products of fields (F, H, W) with themselves at every direction and lag (F, 4, len(LAGS))."""
     height, width = fields.shape[-2:]
-    lags = np.array([lag for lag in LAGS if lag <= min(height, width) // 3])
-    # zeros around the fields keep their sides apart
-    shape = tuple(scipy.fft.next_fast_len(int(size + lags[-1]), real=True) for size in (height, width))
-    transform = scipy.fft.rfft2(fields, shape)
-    every = scipy.fft.irfft2(transform.real**2 + transform.imag**2, shape)
     found = np.full((len(fields), len(DIRECTIONS), len(LAGS)), np.nan)
     for i, (down, right) in enumerate(((0, 1), (-1, 1), (1, 0), (1, 1))):  # row 0 is up
-        found[:, i, : len(lags)] = every[:, down * lags, right * lags]
+        upward = fields[:, ::-1] if down < 0 else fields
+        for j, lag in enumerate(lag for lag in LAGS if lag <= min(height, width) // 3):
+            rows, columns = abs(down) * lag, right * lag
+            here, there = upward[:, : height - rows, : width - columns], upward[:, rows:, columns:]
+            found[:, i, j] = np.einsum("fij,fij->f", here, there)
     return found
 
 
