@@ -32,14 +32,14 @@ def ensemble(rng, members, cells=3000):
 @pytest.mark.parametrize("members", [1, 2, 9])
 def test_brier_score_is_that_of_scores(members):
     m, y = ensemble(np.random.default_rng(0), members)
-    m[0, :20] = 1.0  # rain of the threshold is not above it
+    m[0, :20] = 1.0  # rain of the threshold reaches it
     theirs = scores.probability.brier_score_for_ensemble(
         xr.DataArray(m, dims=("member", "cell")),
         xr.DataArray(y, dims="cell"),
         "member",
         list(THRESHOLDS),
         fair_correction=members > 1,
-        event_threshold_operator=operator.gt,
+        event_threshold_operator=operator.ge,
     )
     assert brier_score(event_counts(m, y, THRESHOLDS)) == pytest.approx(theirs.values)
 
@@ -53,7 +53,7 @@ def test_counts_of_days_add_up():
 
 def test_decomposition_is_the_brier_score_and_that_of_its_definition():
     m, y = ensemble(np.random.default_rng(2), 7)
-    probability, event = (m > 10).mean(0), (y > 10).astype(float)
+    probability, event = (m >= 10).mean(0), (y >= 10).astype(float)
     reliability, resolution, uncertainty = (part[0] for part in brier_decomposition(event_counts(m, y, (10.0,))))
     assert reliability - resolution + uncertainty == pytest.approx(((probability - event) ** 2).mean())
     assert uncertainty == pytest.approx(event.var())
@@ -74,7 +74,7 @@ def test_roc_area_is_the_mann_whitney_statistic_and_the_curve_is_monotone():
     m, y = ensemble(np.random.default_rng(3), 9)
     counts = event_counts(m, y, THRESHOLDS)
     for threshold, area in zip(THRESHOLDS, roc_area(counts), strict=True):
-        above, event = (m > threshold).sum(0), y > threshold
+        above, event = (m >= threshold).sum(0), y >= threshold
         statistic = scipy.stats.mannwhitneyu(above[event], above[~event]).statistic
         assert area == pytest.approx(statistic / (event.sum() * (~event).sum()))
     for rate in roc_curve(counts):

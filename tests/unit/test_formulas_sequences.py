@@ -14,7 +14,7 @@ from rainshaft.evaluation.formulas.sequences import (
     LONGEST,
     SUM_DAYS,
     Sequence,
-    lag_correlation,
+    lag1_correlation,
     long_spells,
     mean_spell,
     wet_after,
@@ -42,7 +42,7 @@ def follow(rain, when):
     totals: dict[str, np.ndarray] = {}
     for fields, date in zip(rain, when, strict=True):
         for name, value in sequence.add(fields[1:], fields[0], np.datetime64(date)).items():
-            totals[name] = totals.get(name, 0) + value
+            totals[name] = totals.get(name, 0) + np.nan_to_num(value)
     for name, value in sequence.end().items():
         totals[name] = totals[name] + value
     return totals
@@ -73,8 +73,8 @@ def test_sums_of_five_days_are_those_of_the_record(record):
             variance += total[1:].var(0, ddof=1).sum() * (MEMBERS + 1) / MEMBERS
             error += ((total[1:].mean(0) - total[0]) ** 2).sum()
             count += CELLS
-    assert found["sum_cells"] == count > 0
-    assert [found[f"sum_{name}"] for name in ("crps", "variance", "squared_error")] == pytest.approx(
+    assert found["sum5_cells"] == count > 0
+    assert [found[f"sum5_{name}"] for name in ("crps", "variance", "squared_error")] == pytest.approx(
         [crps, variance, error]
     )
 
@@ -107,7 +107,7 @@ def test_pairs_and_moments_are_those_of_the_record(record):
     assert (found["pairs_observed"] == pairs).all()
     after_dry, after_wet = wet_after(found["pairs_observed"])
     assert (after_dry, after_wet) == pytest.approx(((y >= 1)[x < 1].mean(), (y >= 1)[x >= 1].mean()))
-    assert lag_correlation(found["moments_observed"]) == pytest.approx(scipy.stats.pearsonr(x, y).statistic)
+    assert lag1_correlation(found["moments_observed"]) == pytest.approx(scipy.stats.pearsonr(x, y).statistic)
 
 
 def test_only_a_few_days_are_held_and_results_do_not_wait_for_the_end():
@@ -115,7 +115,8 @@ def test_only_a_few_days_are_held_and_results_do_not_wait_for_the_end():
     rain = weather(np.random.default_rng(1))
     added = [sequence.add(f[1:], f[0], np.datetime64(d)) for f, d in zip(rain, dates(DAYS), strict=True)]
     assert len(sequence._held) == SUM_DAYS
-    assert [int(day["sum_cells"]) for day in added] == [0] * 4 + [CELLS] * (DAYS - 4)
+    assert np.isnan([day["sum5_cells"] for day in added[:4]]).all()
+    assert [day["sum5_cells"] for day in added[4:]] == [CELLS] * (DAYS - 4)
     assert {name: np.shape(value) for name, value in added[0].items()} == {
         name: np.shape(value) for name, value in added[-1].items()
     }
@@ -129,8 +130,8 @@ def test_missing_values_end_sequences_of_their_cell_alone():
     spells = found["spells_observed"][1]
     assert (spells[2], spells[6]) == (2, CELLS - 1)
     assert found["spells_samples"][1, 6] == pytest.approx(CELLS * (MEMBERS - 1) / MEMBERS)
-    assert found["sum_cells"] == 3 * (CELLS - 1)  # the first cell misses a day in each of the three windows
-    assert found["sum_crps"] == pytest.approx(0)
+    assert found["sum5_cells"] == 3 * (CELLS - 1)  # the first cell misses a day in each of the three windows
+    assert found["sum5_crps"] == pytest.approx(0)
     assert found["pairs_observed"].sum() == 6 * CELLS - 2
 
 
@@ -158,16 +159,16 @@ def test_persistence_is_seen_in_spells_pairs_and_correlation():
     assert long_spells(found["spells_observed"], 5)[0] > 1.2 * long_spells(found["spells_samples"], 5)[0]
     assert wet_after(found["pairs_samples"]) == (pytest.approx(share, abs=0.02), pytest.approx(share, abs=0.02))
     assert wet_after(found["pairs_observed"])[1] > share + 0.15
-    assert lag_correlation(found["moments_samples"]) == pytest.approx(0, abs=0.03)
-    assert lag_correlation(found["moments_observed"]) > 0.3
+    assert lag1_correlation(found["moments_samples"]) == pytest.approx(0, abs=0.03)
+    assert lag1_correlation(found["moments_observed"]) > 0.3
     # the sum of independent days spreads too little against an error that persists
-    assert found["sum_variance"] / found["sum_squared_error"] < 0.8
+    assert found["sum5_variance"] / found["sum5_squared_error"] < 0.8
 
 
 def test_an_exchangeable_ensemble_has_the_spread_of_its_five_day_sums():
     rain = weather(np.random.default_rng(3), days=3000, persistence=0.7)
     found = follow(rain, dates(3000))
-    assert np.sqrt(found["sum_variance"] / found["sum_squared_error"]) == pytest.approx(1, abs=0.06)
+    assert np.sqrt(found["sum5_variance"] / found["sum5_squared_error"]) == pytest.approx(1, abs=0.06)
     assert mean_spell(found["spells_samples"]) == pytest.approx(mean_spell(found["spells_observed"]), rel=0.05)
 
 

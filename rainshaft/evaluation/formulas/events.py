@@ -60,7 +60,7 @@ def fractions_errors(
 
 
 def event_counts(members: Array, truth: Array, thresholds: Sequence[float]) -> NDArray[np.int64]:
-    """Count the cells by the number of members that exceed a threshold, and by whether the truth does.
+    """Count the cells by the number of members that reach a threshold, and by whether the truth does.
 
     All scores of an event follow from these counts, and the counts of days add up.
 
@@ -75,21 +75,21 @@ def event_counts(members: Array, truth: Array, thresholds: Sequence[float]) -> N
 
     Returns
     -------
-    (thresholds, M + 1, 2): cells by members above, and by truth not above or above.
+    (thresholds, M + 1, 2): cells by members that reach it, and by whether the truth does not or does.
     """
     size = len(members) + 1
     counts = np.empty((len(thresholds), size, 2), np.int64)
     for i, threshold in enumerate(thresholds):
-        above = np.count_nonzero(members > threshold, axis=0)
-        counts[i] = np.bincount(2 * above + (truth > threshold), minlength=2 * size).reshape(size, 2)
+        above = np.count_nonzero(members >= threshold, axis=0)
+        counts[i] = np.bincount(2 * above + (truth >= threshold), minlength=2 * size).reshape(size, 2)
     return counts
 
 
 def brier_score(counts: Array) -> Array:
     """Fair Brier score (Ferro 2014), from the counts of `event_counts`. With one member it is the share of errors.
 
-    The mean of (i/M - o)^2 less i (M - i) / (M^2 (M - 1)), for i of M members above the threshold. So its expectation
-    does not depend on the number of members.
+    The mean of (i/M - o)^2 less i (M - i) / (M^2 (M - 1)), for i of M members that reach the threshold. So its
+    expectation does not depend on the number of members.
 
     Parameters
     ----------
@@ -149,9 +149,9 @@ def reliability_curve(counts: Array) -> tuple[Array, Array, Array]:
     Returns
     -------
     probability
-        (M + 1,): the share of members above the threshold.
+        (M + 1,): the share of members that reach the threshold.
     observed
-        (..., M + 1): how often the truth was above it then; NaN where this probability was never given.
+        (..., M + 1): how often the truth reached it then; NaN where this probability was never given.
     cases
         (..., M + 1): how often it was given.
     """
@@ -163,7 +163,7 @@ def reliability_curve(counts: Array) -> tuple[Array, Array, Array]:
 def roc_curve(counts: Array) -> tuple[Array, Array]:
     """Give the points of the relative operating characteristic (Mason 1982), from `event_counts` (..., M + 1, 2).
 
-    The event is forecast where at least k members are above the threshold: k from M + 1, which is never, down to 0.
+    The event is forecast where at least k members reach the threshold: k from M + 1, which is never, down to 0.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def roc_curve(counts: Array) -> tuple[Array, Array]:
 def roc_area(counts: Array) -> Array:
     """Give the area under the relative operating characteristic (...): 1 is perfect, 0.5 tells events not apart.
 
-    It is the probability that more members are above the threshold in an event than in a case without, where ties count
+    It is the probability that more members reach the threshold in an event than in a case without, where ties count
     half. It says nothing of calibration.
     """
     return np.asarray(np.trapezoid(*roc_curve(counts)[::-1], axis=-1))

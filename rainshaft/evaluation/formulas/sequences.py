@@ -63,17 +63,17 @@ class Sequence:
         -------
         What this day adds, to be summed over the days. The values of the members are means over the members.
 
-        `sum_crps`, `sum_variance`, `sum_squared_error` and `sum_cells`
+        `sum5_crps`, `sum5_variance`, `sum5_squared_error` and `sum5_cells`
             of the rain of the five days up to this one: the fair CRPS, the variance and the squared error of
             `ensemble.spread_and_error`, summed over the cells where all five days are known. The CRPS in mm, the
-            others in mm^2. 0 where fewer days, or fewer than two members of an ensemble, are there.
+            others in mm^2. NaN where fewer days, or fewer than two members of an ensemble, are there.
         `spells_observed` and `spells_samples`
             (2, 60): spells that ended before this day, dry and wet, by their length in days from 1 on.
         `pairs_observed` and `pairs_samples`
             (2, 2): cells by whether the day before was wet, and whether this day is.
         `moments_observed` and `moments_samples`
             (6,): number of cells, and sums of x, y, x^2, y^2 and x y, where x is the rain of the day before and y of
-            this day, for `lag_correlation`.
+            this day, for `lag1_correlation`.
 
         Raises
         ------
@@ -111,7 +111,7 @@ class Sequence:
         return found
 
     def _sums(self) -> dict[str, Any]:
-        nothing = dict.fromkeys(("sum_crps", "sum_variance", "sum_squared_error", "sum_cells"), np.float64(0))
+        nothing = dict.fromkeys(("sum5_crps", "sum5_variance", "sum5_squared_error", "sum5_cells"), np.float64(np.nan))
         if len(self._held) < SUM_DAYS:
             return nothing
         rain = np.sum([day.rain for day in self._held], axis=0)
@@ -222,7 +222,7 @@ def wet_after(pairs: Array) -> tuple[Array, Array]:
     return share[..., 0], share[..., 1]
 
 
-def lag_correlation(moments: Array) -> Array:
+def lag1_correlation(moments: Array) -> Array:
     """Give the correlation of the rain of a day with that of the day before, from moments (..., 6) of `Sequence.add`.
 
     It is that of all cells and pairs of days together. So a part of it says that some cells are wetter than others. It
