@@ -305,8 +305,8 @@ SCORES: tuple[Score, ...] = (
     Score(
         "correlation_mean_truth",
         partial(_mean, "correlation_mean_truth"),
-        "r mean–truth",
-        "Spatial correlation of the ensemble mean with the truth. High is good.",
+        meaning="Spatial correlation of the ensemble mean with the truth. High is good.",
+        label="correlation of the mean with the truth",
     ),
     Score(
         "wet_fraction",
@@ -339,8 +339,8 @@ SCORES: tuple[Score, ...] = (
     Score(
         "wet_fraction_1mm",
         partial(_samples, "wet_fraction_1mm"),
-        "wet > 1 mm %",
-        "Share of cells with more than 1 mm/day. The observed share is good.",
+        meaning="Share of cells with more than 1 mm/day. The observed share is good.",
+        label="share of cells with more than 1 mm",
         observed=partial(_observed, "wet_fraction_1mm"),
         unit="%",
         factor=100,
@@ -349,8 +349,8 @@ SCORES: tuple[Score, ...] = (
     Score(
         "wet_difference_1mm",
         partial(_difference, "wet_fraction_1mm"),
-        "wet > 1 mm, points off",
-        "Share of cells with more than 1 mm/day minus the observed share, in points. 0 is good.",
+        meaning="Share of cells with more than 1 mm/day minus the observed share, in points. 0 is good.",
+        label="share of cells with more than 1 mm, points off",
         unit="points",
         factor=100,
         digits=1,
@@ -422,15 +422,13 @@ SCORES: tuple[Score, ...] = (
         "reliability index",
         "Sum of the deviations of the rank histogram from flat (Delle Monache et al. 2006). 0 is calibrated.",
         ideal=0.0,
-        is_distance=True,
         label="reliability index of the ranks",
     ),
     Score(
         "diversity",
         partial(_mean, "diversity"),
-        "diversity",
-        "Mean cosine distance of two members. At 0 all members are alike. The right diversity is the one that keeps "
-        "spread/skill at 1.",
+        meaning="Mean cosine distance of two members. At 0 all members are alike. The right diversity is the one that "
+        "keeps spread/skill at 1.",
     ),
     Score(
         "gradient_ratio",
@@ -503,8 +501,8 @@ SCORES: tuple[Score, ...] = (
         unit="mm/day",
         digits=3,
     ),
-    Score("ralsd_db", partial(_mean, "ralsd_db"), unit="dB", ideal=0.0, is_distance=True, label="RALSD"),
-    Score("rank_chi_square", partial(_of_ensemble, partial(_rank_chi_square, 0)), ideal=0.0, is_distance=True),
+    Score("ralsd_db", partial(_mean, "ralsd_db"), unit="dB", ideal=0.0, label="RALSD"),
+    Score("rank_chi_square", partial(_of_ensemble, partial(_rank_chi_square, 0)), ideal=0.0),
     Score("rank_slope", partial(_of_ensemble, partial(_rank_chi_square, 1)), ideal=0.0),
     Score("rank_convexity", partial(_of_ensemble, partial(_rank_chi_square, 2)), ideal=0.0),
     Score("pool_crps", partial(_mean, "pool_crps"), unit="mm/day"),
@@ -512,7 +510,7 @@ SCORES: tuple[Score, ...] = (
     Score("axis_ratio_ratio", _shape_ratio, ideal=1.0),
     Score("sal_structure", partial(_mean, "sal_structure"), ideal=0.0),
     Score("sal_amplitude", partial(_mean, "sal_amplitude"), ideal=0.0),
-    Score("sal_location", partial(_mean, "sal_location"), ideal=0.0, is_distance=True),
+    Score("sal_location", partial(_mean, "sal_location"), ideal=0.0),
     *(
         Score(name, partial(formula, "samples"), observed=partial(formula, "observed"), unit=unit, ideal="observed")
         for name, formula, unit in (

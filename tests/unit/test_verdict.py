@@ -159,8 +159,8 @@ def test_a_check_fails_only_where_the_interval_lies_beyond_the_band():
 
 
 def test_a_distance_is_good_up_to_its_noise_floor():
-    noisy = scores_of(ralsd_db=2.5)
-    noisy["validation"]["all_days"]["scores"]["ralsd_db"]["floor"] = {"value": 2.2, "low": 2.0, "high": 2.6}
+    noisy = scores_of(lsd_db=2.5)
+    noisy["validation"]["all_days"]["scores"]["lsd_db"]["floor"] = {"value": 2.2, "low": 2.0, "high": 2.6}
     assert not failed(judge(noisy, []))
 
 
