@@ -17,7 +17,7 @@ import numpy as np
 
 from rainshaft.config.sections import Evaluation
 from rainshaft.evaluation.days import Setting
-from rainshaft.evaluation.scores import fair_crps
+from rainshaft.evaluation.formulas.ensemble import fair_crps
 from rainshaft.evaluation.scoring import ALL_DAYS, Part, score
 
 MEMBERS, SIDE = 10, 8

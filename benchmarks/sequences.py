@@ -39,7 +39,7 @@ from scipy.special import ndtri
 
 from rainshaft.data.conventions import TEST, WET_DAY_MM
 from rainshaft.data.fields import Fields, dates_of
-from rainshaft.evaluation.scores import fair_crps
+from rainshaft.evaluation.formulas.ensemble import fair_crps
 from rainshaft.histogram import histogram, quantile
 from rainshaft.sampling.sample import days_since_1850
 

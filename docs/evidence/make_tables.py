@@ -29,10 +29,10 @@ COLUMNS = {  # column of the CSV: heading, digits
     "wet_fraction": ("wet cells, %", 1),
     "mass_bias": ("mass bias, %", 1),
     "spread_skill": ("spread/skill", 2),
-    "rank_histogram_deviation": ("ranks off", 2),
+    "reliability_index": ("reliability index", 2),
     "gradient_ratio": ("gradient ratio", 2),
     "p999_ratio": ("P99.9 ratio", 2),
-    "ralsd_db": ("RALSD, dB", 2),
+    "lsd_db": ("LSD, dB", 2),
 }
 SIGNED = ("crps_change", "crps_change_climatology")
 

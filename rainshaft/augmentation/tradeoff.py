@@ -24,7 +24,9 @@ from rainshaft.config.slices import DrawSettings, TradeoffSettings
 from rainshaft.data.conventions import TRAIN, VALIDATION, is_heavy
 from rainshaft.data.fields import Fields, dates_of
 from rainshaft.errors import UserError
-from rainshaft.evaluation.scores import Array, correlations, cosine_distance, gradient_sum
+from rainshaft.evaluation.formulas import Array
+from rainshaft.evaluation.formulas.ensemble import correlations, cosine_distance
+from rainshaft.evaluation.formulas.texture import gradient_sum
 from rainshaft.files import atomic
 from rainshaft.models.chain import Chain
 from rainshaft.sampling.draw import DAYS_AT_ONCE, draw, posterior_scales

@@ -18,8 +18,20 @@ import numpy as np
 
 from rainshaft import histogram
 from rainshaft.config.sections import Evaluation
+from rainshaft.evaluation.formulas import Array
+from rainshaft.evaluation.formulas.ensemble import rank_chi_square, reliability_index
+from rainshaft.evaluation.formulas.events import brier_decomposition, brier_score, brier_skill, roc_area
+from rainshaft.evaluation.formulas.sequences import (
+    DRY_SPELL,
+    WET_SPELL,
+    lag1_correlation,
+    long_spells,
+    mean_spell,
+    wet_after,
+)
+from rainshaft.evaluation.formulas.texture import correlation_radii, ellipse, lag_correlations, log_spectral_distance
+from rainshaft.evaluation.quantities import class_edges
 from rainshaft.evaluation.record import Record, each
-from rainshaft.evaluation.scores import Array, spectral_distance
 
 Formula = Callable[[Record], Array]
 Block = Mapping[str, Any]
@@ -27,6 +39,8 @@ Block = Mapping[str, Any]
 
 # share of the mean rain: where the error of the domain mean is smaller, the coarse rain gives this mean up to rounding
 GIVEN_DOMAIN_MEAN = 0.01
+
+LONG_SPELL = 5  # days
 
 # ----------------------------------------------------------------------------------------- formulas
 
@@ -67,9 +81,81 @@ def _domain_spread_skill(record: Record) -> Array:
     return np.where(given, np.nan, ratio)
 
 
-def _rank_histogram_deviation(record: Record) -> Array:
-    ranks = record.totals["rank_histogram"]
-    return np.abs(ranks / ranks.mean(axis=1, keepdims=True) - 1).max(axis=1)
+def _reliability_index(record: Record) -> Array:
+    return reliability_index(record.totals["rank_histogram"])
+
+
+def _rank_chi_square(part: int, record: Record) -> Array:
+    return rank_chi_square(record.totals["rank_histogram"])[part]
+
+
+def _spread_skill_of(name: str, record: Record) -> Array:
+    return np.sqrt(record.totals[f"{name}_variance"] / record.totals[f"{name}_squared_error"])
+
+
+def _spread_skill_of_class(place: int, record: Record) -> Array:
+    return _spread_skill_of("class", record)[:, place]
+
+
+def _rank_slope_of_class(place: int, record: Record) -> Array:
+    return rank_chi_square(record.totals["class_ranks"][:, place])[1]
+
+
+def _sum5_crps(record: Record) -> Array:
+    return record.totals["sum5_crps"] / record.totals["sum5_cells"]
+
+
+def _twcrps(place: int, record: Record) -> Array:
+    return record.totals["twcrps"][:, place] / record.totals["cells"]
+
+
+def _of_events(formula: Callable[[Array], Array], place: int, record: Record) -> Array:
+    """Apply a formula to the counts of events at a threshold, which is named by its place in the settings."""
+    return formula(record.totals["events"][:, place])
+
+
+def _covariance(side: str, record: Record) -> Array:
+    """Take the covariances; a lag that no day has is not known."""
+    total = record.totals[f"covariance_{side}"]
+    return np.where(total != 0, total, np.nan)
+
+
+def _shape(part: int, side: str, record: Record) -> Array:
+    """Give the axis ratio (0) or the angle (1) of the correlation of all days together."""
+    return ellipse(correlation_radii(_covariance(side, record)))[part]
+
+
+def _lag_correlation(axis: int, side: str, record: Record) -> Array:
+    """Give the correlation at 3 cells along x (0) or y (1)."""
+    return lag_correlations(_covariance(side, record), 3)[axis]
+
+
+def _shape_ratio(record: Record) -> Array:
+    return _shape(0, "samples", record) / _shape(0, "observed", record)
+
+
+def _elongation(side: str, record: Record) -> Array:
+    return np.exp(record.means[f"elongation_{side}"])
+
+
+def _elongation_ratio(record: Record) -> Array:
+    return _elongation("samples", record) / _elongation("observed", record)
+
+
+def _mean_spell(kind: int, side: str, record: Record) -> Array:
+    return mean_spell(record.totals[f"spells_{side}"][:, kind])
+
+
+def _long_spells(kind: int, side: str, record: Record) -> Array:
+    return long_spells(record.totals[f"spells_{side}"][:, kind], LONG_SPELL)
+
+
+def _wet_after_wet(side: str, record: Record) -> Array:
+    return wet_after(record.totals[f"pairs_{side}"])[1]
+
+
+def _lag1(side: str, record: Record) -> Array:
+    return lag1_correlation(record.totals[f"moments_{side}"])
 
 
 def _mass_bias(record: Record) -> Array:
@@ -92,8 +178,8 @@ def _ks_above_p95(record: Record) -> Array:
     return each(histogram.ks_above, totals["intensity_observed"], totals["intensity_samples"], record.observed["p95"])
 
 
-def _ralsd_db(record: Record) -> Array:
-    return each(spectral_distance, record.totals["spectrum_samples"], record.totals["spectrum_observed"])
+def _lsd_db(record: Record) -> Array:
+    return log_spectral_distance(record.totals["spectrum_samples"], record.totals["spectrum_observed"])
 
 
 def _max_samples(record: Record) -> Array:
@@ -219,8 +305,8 @@ SCORES: tuple[Score, ...] = (
     Score(
         "correlation_mean_truth",
         partial(_mean, "correlation_mean_truth"),
-        "r mean–truth",
-        "Spatial correlation of the ensemble mean with the truth. High is good.",
+        meaning="Spatial correlation of the ensemble mean with the truth. High is good.",
+        label="correlation of the mean with the truth",
     ),
     Score(
         "wet_fraction",
@@ -253,8 +339,8 @@ SCORES: tuple[Score, ...] = (
     Score(
         "wet_fraction_1mm",
         partial(_samples, "wet_fraction_1mm"),
-        "wet > 1 mm %",
-        "Share of cells with more than 1 mm/day. The observed share is good.",
+        meaning="Share of cells with more than 1 mm/day. The observed share is good.",
+        label="share of cells with more than 1 mm",
         observed=partial(_observed, "wet_fraction_1mm"),
         unit="%",
         factor=100,
@@ -263,8 +349,8 @@ SCORES: tuple[Score, ...] = (
     Score(
         "wet_difference_1mm",
         partial(_difference, "wet_fraction_1mm"),
-        "wet > 1 mm, points off",
-        "Share of cells with more than 1 mm/day minus the observed share, in points. 0 is good.",
+        meaning="Share of cells with more than 1 mm/day minus the observed share, in points. 0 is good.",
+        label="share of cells with more than 1 mm, points off",
         unit="points",
         factor=100,
         digits=1,
@@ -313,17 +399,36 @@ SCORES: tuple[Score, ...] = (
         label="spread / skill of the domain mean",
     ),
     Score(
-        "rank_histogram_deviation",
-        partial(_of_ensemble, _rank_histogram_deviation),
-        "ranks off",
-        "Largest deviation of the rank histogram from flat, relative to flat. 0 is calibrated.",
+        "pool_spread_skill",
+        partial(_of_ensemble, partial(_spread_skill_of, "pool")),
+        "pool spread/skill",
+        "Spread/skill of the means over blocks that lie across four coarse cells each. 1 where members differ as they "
+        "should from one coarse cell to the next.",
+        ideal=1.0,
+        label="spread / skill across coarse cells",
+    ),
+    Score(
+        "sum5_spread_skill",
+        partial(_of_ensemble, partial(_spread_skill_of, "sum5")),
+        "5-day spread/skill",
+        "Spread/skill of the rain of five days in a row. Below 1 where members of one day know nothing of the day "
+        "before. Not defined where the days are scattered.",
+        ideal=1.0,
+        label="spread / skill of 5-day sums",
+    ),
+    Score(
+        "reliability_index",
+        partial(_of_ensemble, _reliability_index),
+        "reliability index",
+        "Sum of the deviations of the rank histogram from flat (Delle Monache et al. 2006). 0 is calibrated.",
+        ideal=0.0,
+        label="reliability index of the ranks",
     ),
     Score(
         "diversity",
         partial(_mean, "diversity"),
-        "diversity",
-        "Mean cosine distance of two members. At 0 all members are alike. The right diversity is the one that keeps "
-        "spread/skill at 1.",
+        meaning="Mean cosine distance of two members. At 0 all members are alike. The right diversity is the one that "
+        "keeps spread/skill at 1.",
     ),
     Score(
         "gradient_ratio",
@@ -361,18 +466,67 @@ SCORES: tuple[Score, ...] = (
         console="P99.9",
     ),
     Score(
-        "ralsd_db",
-        _ralsd_db,
-        "RALSD dB",
-        "Distance of the power spectrum to the observed one. Low is good.",
+        "elongation_ratio",
+        _elongation_ratio,
+        "elongation ratio",
+        "How long storms of single days are for their width, compared with the observed ones. Below 1 they are too "
+        "round.",
+        ideal=1.0,
+        label="elongation of storms",
+    ),
+    Score(
+        "lsd_db",
+        _lsd_db,
+        "LSD dB",
+        "Log spectral distance of the mean power spectrum to the observed one. Low is good.",
         unit="dB",
         ideal=0.0,
         good=(0.0, 1.5),  # the mean power at a scale is within a factor of 1.4
-        label="RALSD",
-        aim="of the power spectrum; low is good",
-        console="RALSD",
+        label="log spectral distance",
+        aim="of the mean power spectrum; low is good",
+        console="LSD",
     ),
-    Score("energy_score", partial(_mean, "energy_score"), unit="mm/day"),
+    Score(
+        "energy_score",
+        partial(_mean, "energy_score"),
+        "energy score",
+        "CRPS of the whole field at once. Low is good.",
+        unit="mm/day",
+    ),
+    Score(
+        "variogram_score",
+        partial(_mean, "variogram_score"),
+        "variogram score",
+        "Error of the ensemble in how much pairs of cells differ. Low is good.",
+        unit="mm/day",
+        digits=3,
+    ),
+    Score("ralsd_db", partial(_mean, "ralsd_db"), unit="dB", ideal=0.0, label="RALSD"),
+    Score("rank_chi_square", partial(_of_ensemble, partial(_rank_chi_square, 0)), ideal=0.0),
+    Score("rank_slope", partial(_of_ensemble, partial(_rank_chi_square, 1)), ideal=0.0),
+    Score("rank_convexity", partial(_of_ensemble, partial(_rank_chi_square, 2)), ideal=0.0),
+    Score("pool_crps", partial(_mean, "pool_crps"), unit="mm/day"),
+    Score("sum5_crps", _sum5_crps, unit="mm"),
+    Score("axis_ratio_ratio", _shape_ratio, ideal=1.0),
+    Score("sal_structure", partial(_mean, "sal_structure"), ideal=0.0),
+    Score("sal_amplitude", partial(_mean, "sal_amplitude"), ideal=0.0),
+    Score("sal_location", partial(_mean, "sal_location"), ideal=0.0),
+    *(
+        Score(name, partial(formula, "samples"), observed=partial(formula, "observed"), unit=unit, ideal="observed")
+        for name, formula, unit in (
+            ("axis_ratio", partial(_shape, 0), "1"),
+            ("axis_angle", partial(_shape, 1), "degree"),
+            ("elongation", _elongation, "1"),
+            ("correlation_3_cells_x", partial(_lag_correlation, 0), "1"),
+            ("correlation_3_cells_y", partial(_lag_correlation, 1), "1"),
+            ("dry_spell", partial(_mean_spell, DRY_SPELL), "day"),
+            ("wet_spell", partial(_mean_spell, WET_SPELL), "day"),
+            ("long_dry_spells", partial(_long_spells, DRY_SPELL), "1"),
+            ("long_wet_spells", partial(_long_spells, WET_SPELL), "1"),
+            ("wet_after_wet", _wet_after_wet, "1"),
+            ("lag1_correlation", _lag1, "1"),
+        )
+    ),
     Score("p95_ratio", partial(_ratio, "p95"), ideal=1.0),
     Score("max_ratio", _max_ratio, ideal=1.0),
     Score("ks_above_p95", _ks_above_p95, ideal=0.0),
@@ -422,8 +576,54 @@ def scores_of(settings: Evaluation) -> tuple[Score, ...]:
                     meaning=FSS.meaning.format(**words),
                 )
             )
+    events = [
+        one
+        for i, threshold in enumerate(settings.fss_thresholds)
+        for one in _scores_of_event(i, f"{threshold:g}", is_shown=threshold == shown)
+    ]
     fixed = (replace(s, heading=s.heading.format(wet_threshold=settings.wet_threshold)) for s in SCORES)
-    return (*fixed, *fractions)
+    return (*fixed, *events, *_scores_of_classes(settings), *fractions)
+
+
+def _scores_of_event(place: int, rain: str, is_shown: bool) -> tuple[Score, ...]:
+    """List the scores of rain of at least `rain` mm/day."""
+    weighted = Score(
+        f"twcrps_{rain}mm",
+        partial(_twcrps, place),
+        f"twCRPS {rain} mm",
+        f"Fair CRPS of the rain beyond {rain} mm/day. All rain below counts as equal. Low is good.",
+        unit="mm/day",
+        digits=3,
+    )
+    skill = Score(
+        f"brier_skill_{rain}mm",
+        partial(_of_events, brier_skill, place),
+        f"Brier skill {rain} mm",
+        f"Skill of the probability of {rain} mm/day or more against its observed frequency. 1 is perfect, 0 is none.",
+        ideal=1.0,
+    )
+    parts = (brier_score, *(partial(_part_of_brier, part) for part in range(3)), roc_area)
+    names = ("brier", "brier_reliability", "brier_resolution", "brier_uncertainty", "roc_area")
+    further = (
+        Score(f"{name}_{rain}mm", partial(_of_events, formula, place))
+        for name, formula in zip(names, parts, strict=True)
+    )
+    columns = (weighted, skill) if is_shown else (replace(one, heading="") for one in (weighted, skill))
+    return (*columns, *further)
+
+
+def _part_of_brier(part: int, counts: Array) -> Array:
+    return brier_decomposition(counts)[part]
+
+
+def _scores_of_classes(settings: Evaluation) -> list[Score]:
+    """List spread/skill and slope of the ranks in each class of intensity, named by its lower edge in mm/day."""
+    found = []
+    for place, edge in enumerate((0.0, *class_edges(settings))):
+        spread, slope = partial(_spread_skill_of_class, place), partial(_rank_slope_of_class, place)
+        found.append(Score(f"spread_skill_from_{edge:g}mm", partial(_of_ensemble, spread), ideal=1.0))
+        found.append(Score(f"rank_slope_from_{edge:g}mm", partial(_of_ensemble, slope), ideal=0.0))
+    return found
 
 
 def score_of(key: str) -> Score:

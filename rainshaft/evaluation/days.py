@@ -14,8 +14,8 @@ import numpy as np
 from rainshaft.config.sections import Evaluation
 from rainshaft.data.conventions import DRY
 from rainshaft.errors import UserError
+from rainshaft.evaluation.formulas import Array, BoolArray
 from rainshaft.evaluation.quantities import QUANTITIES, Day
-from rainshaft.evaluation.scores import Array, BoolArray
 
 Quantities = dict[str, Any]
 

@@ -23,9 +23,10 @@ from rainshaft.data.fields import Fields, dates_of
 from rainshaft.data.units import length_in
 from rainshaft.errors import UserError
 from rainshaft.evaluation.days import Setting
-from rainshaft.evaluation.quantities import DIMS, LARGEST
-from rainshaft.evaluation.scores import wavenumbers
-from rainshaft.evaluation.scoring import OneDay, Part, Scored, score
+from rainshaft.evaluation.formulas.sequences import LONGEST
+from rainshaft.evaluation.formulas.texture import DIRECTIONS, LAGS, wavenumbers
+from rainshaft.evaluation.quantities import DIMS, LARGEST, class_edges
+from rainshaft.evaluation.scoring import RETURN_YEARS, OneDay, Part, Scored, score
 
 MEMBERS_BYTES = 2**25  # members in memory at a time
 TRUTH_DAYS = 64  # of observed rain in memory at a time, when its area mean is taken
@@ -45,6 +46,34 @@ LONG_NAMES = {
     "fair_crps": "fair CRPS, mean over the valid cells",
     "domain_crps": "fair CRPS of the mean over the valid cells",
     "energy_score": "fair energy score over the square root of the number of cells",
+    "variogram_score": "fair variogram score of order 0.5",
+    "pool_crps": "fair CRPS of the means over blocks across coarse cells",
+    "ralsd_db": "radially averaged log spectral distance of the members from the truth, mean over the members",
+    "elongation_observed": "logarithm of the axis ratio of the observed storms of the day",
+    "elongation_samples": "logarithm of the axis ratio of the storms of the day, mean over the members",
+    "covariance_observed": "spatial covariance of the observed rain of a day, sum over the days",
+    "covariance_samples": "spatial covariance of the members of a day, mean over the members, sum over the days",
+    "events": "cells by the number of members and by whether the truth reaches the threshold",
+    "twcrps": "fair CRPS of the rain beyond the threshold, sum over cells and days",
+    "class_ranks": "rank of the truth among the members in each class of intensity",
+    "class_variance": "variance of the members times (M + 1) / M, sum over the cells of the class",
+    "class_squared_error": "squared error of the mean of the members, sum over the cells of the class",
+    "spells_observed": "observed spells, dry and wet, by their length",
+    "spells_samples": "spells of the members, dry and wet, by their length, mean over the members",
+    "pairs_observed": "observed cells by whether the day before and the day are wet",
+    "pairs_samples": "cells of the members by whether the day before and the day are wet, mean over the members",
+    "moments_observed": "sums of 1, x, y, x^2, y^2 and xy of the observed rain x of a day and y of the next",
+    "moments_samples": "the same of the members, mean over the members",
+    **{
+        f"map_{name}_{side}": f"{words} of the {'observed rain' if side == 'observed' else 'members'}"
+        for side in ("observed", "samples")
+        for name, words in {
+            "mean": "mean rain",
+            "wet_frequency": "share of days with 1 mm or more",
+            "p99": "99th percentile of all days",
+            "level": f"return level of {RETURN_YEARS} years, from annual maxima",
+        }.items()
+    },
 }
 """Variables of `scores_by_day.nc` that are described in it."""
 
@@ -150,7 +179,8 @@ def _part(days: Sequence[Place], fields: Fields) -> Part:
         rain = fields.rain(dates[start : start + TRUTH_DAYS])[:, fields.valid]
         with np.errstate(invalid="ignore"):
             means.append(np.nansum(rain, axis=1, dtype=np.float64) / np.maximum(1, np.isfinite(rain).sum(axis=1)))
-    return Part(np.array(dates), np.array([category for _, category, *_ in days]), np.concatenate(means))
+    category = np.array([category for _, category, *_ in days])
+    return Part(np.array(dates), category, np.concatenate(means), fields.times(dates).values)
 
 
 def _read(
@@ -191,15 +221,16 @@ def _by_day(by_part: dict[str, tuple[Part, Scored]], settings: Evaluation, field
     """Make the dataset of `scores_by_day.nc`: the values of each day, curves over the days, and the resamples."""
     height, width = fields.valid.shape
     wavenumber = wavenumbers(height, width)
-    days, curves, resampled = [], [], []
+    days, curves, resampled, maps = [], [], [], []
     for split, (part, scored) in by_part.items():
         number = {date: place for place, date in enumerate(fields.dates)}
         time = fields.time[[number[str(date)] for date in part.dates]]
         days.append(scored.by_day.assign_coords(time=time, split=("time", [split] * len(part.dates))))
         curves.append(xr.Dataset({name: (DIMS[name], scored.sums[name]) for name in CURVES}).expand_dims(part=[split]))
         resampled.append(scored.resampled.expand_dims(part=[split]))
+        maps.append(scored.maps.expand_dims(part=[split]))
     made = xr.concat(days, "time").sortby("time")
-    made = made.merge(xr.concat(curves, "part"))
+    made = made.merge(xr.concat(curves, "part")).merge(xr.concat(maps, "part", data_vars="all"))
     made["resampled"] = xr.concat(resampled, "part", join="outer")
     made["fss"] = 1 - made["fss_error"] / made["fss_reference"].where(made["fss_reference"] > 0)
     made = made.drop_vars(["fss_error", "fss_reference"])
@@ -220,10 +251,21 @@ def _by_day(by_part: dict[str, tuple[Part, Scored]], settings: Evaluation, field
         rank=("rank", np.arange(made.sizes["rank"]), {"long_name": "members below the truth"}),
         threshold=("threshold", np.array(settings.fss_thresholds, float), {"units": "mm day-1"}),
         scale=("scale", np.array(settings.fss_scales), {"long_name": "side of the window", "units": "cells"}),
+        direction=("direction", np.array(DIRECTIONS), {"long_name": "from the x axis, up", "units": "degree"}),
+        lag=("lag", np.array(LAGS), {"long_name": "steps between two cells", "units": "cells"}),
+        class_edge=("class", np.array([0.0, *class_edges(settings)]), {"units": "mm day-1"}),
+        days_of_spell=(
+            "days_of_spell",
+            np.arange(1, LONGEST + 1),
+            {"long_name": "length of the spell", "units": "day"},
+        ),
+        lat=fields.ground["lat"],
+        lon=fields.ground["lon"],
     )
     made.attrs = {"Conventions": "CF-1.11", "title": "scores by day, and curves over the days"}
     for name, words in LONG_NAMES.items():
-        made[name].attrs["long_name"] = words
+        if name in made:  # a return level needs many years
+            made[name].attrs["long_name"] = words
     for name in RAIN:
         made[name].attrs["units"] = "mm day-1"
     return made

@@ -18,8 +18,18 @@ from scipy.spatial.distance import pdist, squareform
 
 from rainshaft import histogram
 from rainshaft.data.conventions import WET_DAY_MM
-from rainshaft.evaluation.quantities import LEAST_STD, Day
-from rainshaft.evaluation.scores import Array, correlations, gradient_sum, radial_spectrum
+from rainshaft.evaluation.formulas import Array
+from rainshaft.evaluation.formulas.ensemble import correlations, pool_means
+from rainshaft.evaluation.formulas.texture import (
+    correlation_radii,
+    directional_covariances,
+    ellipse,
+    gradient_sum,
+    hann_window,
+    radial_spectrum,
+    ralsd,
+)
+from rainshaft.evaluation.quantities import LEAST_MEAN, LEAST_STD, Day
 
 LEAST_MEMBERS = 3  # for one to be the truth of the others
 
@@ -29,7 +39,8 @@ def floor_quantities_of(day: Day) -> dict[str, Array]:
 
     The day must have `LEAST_MEMBERS` members or more. Quantities that no floor is known of are left out.
     """
-    return _counts(day) | _correlations(day) | _errors_and_spread(day) | _ranks(day) | _rain(day) | _texture(day)
+    parts = (_counts, _correlations, _errors_and_spread, _ranks, _rain, _texture, _spectra, _shapes)
+    return {name: values for part in parts for name, values in part(day).items()}
 
 
 def _counts(day: Day) -> dict[str, Any]:
@@ -65,14 +76,16 @@ def _correlations(day: Day) -> dict[str, Array]:
 def _errors_and_spread(day: Day) -> dict[str, Array]:
     m = day.members_MN
     count, cells = m.shape
-    domain = m.mean(axis=1, keepdims=True)
+    sides = {"": m, "domain_": m.mean(axis=1, keepdims=True)}
+    pools = pool_means(day.members_MHW, day.cells, day.factor, day.factor // 2)
+    sides |= {"pool_": pools} if pools.size else {}
     found = {}
-    for name, values in {"fair_crps": m / cells, "domain_crps": domain}.items():
-        error, spread = _among_others(squareform(pdist(values, "cityblock")))
-        found[name] = error - 0.5 * spread
+    for prefix, values in sides.items():
+        error, spread = _among_others(squareform(pdist(values / values.shape[1], "cityblock")))
+        found[f"{prefix or 'fair_'}crps"] = error - 0.5 * spread
     error, spread = _among_others(squareform(pdist(m)))
     found["energy_score"] = (error - 0.5 * spread) / np.sqrt(cells)
-    for prefix, values in {"": m, "domain_": domain}.items():
+    for prefix, values in sides.items():
         squares = ((values - values.mean(axis=0)) ** 2).sum(axis=1)
         # without a member, the squares around the mean fall by M / (M - 1) times its own
         left = squares.sum() - count / (count - 1) * squares
@@ -112,9 +125,26 @@ def _texture(day: Day) -> dict[str, Array]:
     own = {
         "gradient": gradient,
         "edge_gradient": gradient_sum(day.members_MHW, day.cells, day.factor)[0],
-        "spectrum": radial_spectrum(day.members_MHW),
     }
     return _sides(own) | {"gradient_pairs": np.full(len(gradient), float(pairs))}
+
+
+def _spectra(day: Day) -> dict[str, Array]:
+    power = radial_spectrum(day.members_MHW, hann_window(day.cells))
+    is_wet = day.members_MN.mean(axis=1) >= LEAST_MEAN
+    distances = [ralsd(np.delete(power, i, axis=0), one) if is_wet[i] else np.nan for i, one in enumerate(power)]
+    return _sides({"spectrum": power}) | {"ralsd_db": np.array(distances)}
+
+
+def _shapes(day: Day) -> dict[str, Array]:
+    covariance = directional_covariances(day.members_MHW, day.cells)
+    elongation = np.log(ellipse(correlation_radii(covariance))[0])
+    known = np.isfinite(elongation)
+    if day.is_dry or known.sum() < LEAST_MEMBERS:
+        elongation = np.full(len(known), np.nan)
+    others = (np.where(known, elongation, 0).sum() - elongation) / max(1, known.sum() - 1)
+    own = {"elongation_observed": elongation, "elongation_samples": others}
+    return _sides({"covariance": covariance}) | own
 
 
 def _sides(own: dict[str, Array]) -> dict[str, Array]:

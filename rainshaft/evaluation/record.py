@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from rainshaft import histogram
 from rainshaft.data.conventions import WET_DAY_MM
+from rainshaft.evaluation.formulas import Array
 from rainshaft.evaluation.quantities import LARGEST
-from rainshaft.evaluation.scores import Array
 
 QUANTILES = {"p95": 0.95, "p99": 0.99, "p999": 0.999}
 

@@ -7,6 +7,7 @@ in mm/day.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -20,12 +21,18 @@ from rainshaft.data.conventions import is_heavy
 from rainshaft.evaluation.catalogue import scores_of
 from rainshaft.evaluation.days import Quantities, Setting, day_of, quantities_of, stacked, unknown
 from rainshaft.evaluation.floor import LEAST_MEMBERS, floor_quantities_of
+from rainshaft.evaluation.formulas import Array
+from rainshaft.evaluation.formulas.extremes import LEAST_DAYS, LEAST_YEARS, AnnualMaxima, return_levels
+from rainshaft.evaluation.formulas.maps import ClimateMaps
+from rainshaft.evaluation.formulas.sequences import Sequence
 from rainshaft.evaluation.quantities import DIMS
 from rainshaft.evaluation.record import Record, Sums
 from rainshaft.evaluation.resampling import Resamples
-from rainshaft.evaluation.scores import Array
 
 DAYS_AT_ONCE = 16  # whose quantities are held before they are summed
+MEMBERS_OF_PERCENTILE = 4  # a map of P99 of four members is twice as smooth as that of the truth
+DAYS_OF_YEAR = 365
+RETURN_YEARS = 20
 ALL_DAYS, HEAVY_DAYS = "all_days", "heavy_days"
 SEASONS = {"DJF": (12, 1, 2), "MAM": (3, 4, 5), "JJA": (6, 7, 8), "SON": (9, 10, 11)}
 
@@ -43,6 +50,8 @@ class Part:
     """(T,)"""
     rain: NDArray[np.floating]
     """observed area rain (T,), mm/day"""
+    times: NDArray[Any]
+    """the days as dates of their calendar (T,): numpy.datetime64 or cftime"""
 
     def groups(self) -> dict[str, NDArray[np.bool_]]:
         """Tell which days belong to which kind (T,): all, by how much it rains, and by season."""
@@ -65,6 +74,8 @@ class Scored:
     """the sums of the arrays (`DIMS`) over all days"""
     resampled: xr.DataArray
     """(kind, score, row): the scores in the rows of the resamples"""
+    maps: xr.Dataset
+    """(lat, lon): the climate of each cell over all days"""
 
 
 def score(days: Iterable[OneDay], part: Part, setting: Setting) -> Scored:
@@ -93,7 +104,8 @@ def score(days: Iterable[OneDay], part: Part, setting: Setting) -> Scored:
         sums[name] = Sums(weights)
     floors = [Sums(np.ones((1, len(part.dates)), np.uint8)) for _ in range(setting.size)]
     by_day: list[dict[str, Array]] = []
-    for places, found, complete, pretended in _chunks(days, part, setting):
+    climate = _Climate(part, setting)
+    for places, found, complete, pretended in _chunks(climate.watching(days), part, setting):
         for each in sums.values():
             each.add(places, found)
         for turn, floor in enumerate(floors if complete.size else ()):
@@ -120,7 +132,43 @@ def score(days: Iterable[OneDay], part: Part, setting: Setting) -> Scored:
             "scores": _entries(record, rows[name], resamples[name], floor_of, setting),
         }
     arrays = {name: whole.totals[name][0] for name in DIMS if name in whole.totals}
-    return Scored(blocks, _dataset(scalars, part), arrays, _resampled(rows))
+    return Scored(blocks, _dataset(scalars, part), arrays, _resampled(rows), climate.maps())
+
+
+class _Climate:
+    """Collects the climate of each cell from the days that pass by."""
+
+    def __init__(self, part: Part, setting: Setting):
+        self._part, self._valid = part, setting.valid
+        size, cells = setting.size, int(setting.valid.sum())
+        self._maps = ClimateMaps(len(part.dates), size, cells, MEMBERS_OF_PERCENTILE)
+        of_year = Counter(date[:4] for date in part.dates.tolist())
+        whole = [year for year, count in of_year.items() if count >= LEAST_DAYS * DAYS_OF_YEAR]
+        # fewer years give no return level, and need not be held
+        self._maxima = AnnualMaxima(size, cells) if len(whole) >= LEAST_YEARS else None
+
+    def watching(self, days: Iterable[OneDay]) -> Iterator[OneDay]:
+        """Pass the days on."""
+        for date, (members, truth) in zip(self._part.dates.tolist(), days, strict=True):
+            m, y = members[:, self._valid], truth[self._valid]
+            self._maps.add(m, y)
+            if self._maxima:
+                self._maxima.add(m, y, int(date[:4]))
+            yield members, truth
+
+    def maps(self) -> xr.Dataset:
+        """Give the maps after the last day; those of the members are over all members."""
+        found = self._maps.result()
+        if self._maxima:
+            truth, members = self._maxima.result(DAYS_OF_YEAR)
+            found["level_observed"] = return_levels(truth, RETURN_YEARS)
+            found["level_samples"] = return_levels(members, RETURN_YEARS).mean(axis=0)
+        maps = {}
+        for name, values in found.items():
+            field = np.full(self._valid.shape, np.nan, np.float32)
+            field[self._valid] = values
+            maps[f"map_{name}"] = (("lat", "lon"), field)
+        return xr.Dataset(maps)
 
 
 def _chunks(
@@ -128,6 +176,7 @@ def _chunks(
 ) -> Iterator[tuple[NDArray[np.intp], dict[str, Array], NDArray[np.intp], dict[str, Array]]]:
     """Give a few days at a time: their places and quantities, and those with each member as the truth (day, M, ...)."""
     numbered = enumerate(days)
+    sequence = Sequence(setting.size, int(setting.valid.sum()))
     like: Quantities = {}
     while chunk := list(islice(numbered, DAYS_AT_ONCE)):
         found: list[Quantities | None] = []
@@ -135,7 +184,10 @@ def _chunks(
         complete = []
         for place, (members, truth) in chunk:
             day = day_of(str(part.dates[place]), str(part.category[place]), members, truth, setting)
-            found.append(None if day is None else quantities_of(day))
+            of_sequence = sequence.add(members[:, setting.valid], truth[setting.valid], part.times[place])
+            if place == len(part.dates) - 1:
+                of_sequence |= {name: of_sequence[name] + spells for name, spells in sequence.end().items()}
+            found.append(None if day is None else quantities_of(day) | of_sequence)
             if day is not None and len(day.members) == setting.size >= LEAST_MEMBERS:
                 complete.append(place)
                 pretended.append(floor_quantities_of(day))
@@ -150,7 +202,8 @@ def _blank(day: OneDay, setting: Setting) -> Quantities:
     members, truth = (np.zeros_like(one) for one in day)
     blank = day_of("2000-01-01", "", members, truth, setting)
     assert blank is not None
-    return quantities_of(blank)
+    sequence = Sequence(setting.size, int(setting.valid.sum()))
+    return quantities_of(blank) | sequence.add(members[:, setting.valid], truth[setting.valid], np.datetime64(0, "D"))
 
 
 def _scores(record: Record, setting: Setting) -> dict[str, Array]:

@@ -293,7 +293,7 @@ def _realism(block: Block) -> list[Check]:
         ),
         _in_its_band(
             block,
-            "ralsd_db",
+            "lsd_db",
             "",
             "The power spectrum is off at some scales. Try loss.lambda_crps 1.0 with loss.crps_grad 2.0 and "
             "loss.crps_spectrum 0.1, then more train.epochs.",

@@ -148,8 +148,8 @@ def spectral_crps(
     """Almost-fair CRPS of the spectrum of the gradient, mean over its rings: a proper score of the texture.
 
     The spectrum is 2 pi k sqrt(P(k)), mm/day a cell. P is the power of a patch, averaged over rings of equal wavenumber
-    k (`evaluation.scores.radial_spectrum`). It varies little with k, so no scale outweighs the others. A Hann window
-    keeps the jump between opposite edges out. A patch counts by its valid cells.
+    k (`evaluation.formulas.texture.radial_spectrum`). It varies little with k, so no scale outweighs the others. A Hann
+    window keeps the jump between opposite edges out. A patch counts by its valid cells.
     """
     height, width = y_B1HW.shape[-2:]
     hann = torch.hann_window(height)[:, None] * torch.hann_window(width)

@@ -33,11 +33,12 @@ def scored(members, truth, valid=None, category=None, start="2001-01-01", settin
     """Score arrays: members (T, M, H, W) and truth (T, H, W)."""
     members, truth = np.asarray(members, "f4"), np.asarray(truth, "f4")
     valid = np.ones(truth.shape[1:], bool) if valid is None else np.asarray(valid, bool)
-    dates = pd.date_range(start, periods=len(truth)).strftime("%Y-%m-%d").to_numpy(str)
+    times = pd.date_range(start, periods=len(truth))
+    dates = times.strftime("%Y-%m-%d").to_numpy(str)
     category = np.array(["moderate"] * len(truth) if category is None else category)
     rain = np.array([np.nanmean(day[valid]) if np.isfinite(day[valid]).any() else 0.0 for day in truth])
     setting = Setting(members.shape[1], valid, FACTOR, settings, seed)
-    return score(zip(members, truth, strict=True), Part(dates, category, rain), setting)
+    return score(zip(members, truth, strict=True), Part(dates, category, rain, times.to_numpy()), setting)
 
 
 def block(members, truth, valid=None, category=None, settings=SETTINGS):

@@ -178,7 +178,7 @@ def test_the_real_scripts_can_be_followed_and_differ():
     scripts = sorted((ROOT / "workflow/scripts").glob("*.py"))
     found = {script.stem: fingerprint.code_fingerprint(script) for script in scripts}
     assert len(set(found.values())) == len(found) > 10
-    assert ("rainshaft.evaluation.scores", "fair_crps") in fingerprint.closure(
+    assert ("rainshaft.evaluation.formulas.ensemble", "fair_crps") in fingerprint.closure(
         ROOT / "workflow/scripts/evaluate_ensemble.py"
     )
     trained = {

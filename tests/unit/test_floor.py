@@ -33,7 +33,7 @@ def test_all_turns_at_once_are_the_turns_one_by_one(masked):
 
 def test_the_floor_of_a_calibrated_ensemble_is_its_score():
     entries = scored(*exchangeable()).blocks["all_days"]["scores"]
-    for name in ("spread_skill", "gradient_ratio", "fair_crps", "mass_bias", "ralsd_db", "rank_histogram_deviation"):
+    for name in ("spread_skill", "gradient_ratio", "fair_crps", "mass_bias", "lsd_db", "ralsd_db", "reliability_index"):
         floor = entries[name]["floor"]
         assert floor["low"] <= floor["value"] <= floor["high"]
         assert floor["low"] - 0.1 <= entries[name]["value"] <= floor["high"] + 0.1, name

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rainshaft.evaluation.scores import radial_spectrum
+from rainshaft.evaluation.formulas.texture import radial_spectrum
 from rainshaft.training import losses
 
 VALID = torch.ones(2, 1, 16, 16)

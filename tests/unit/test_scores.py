@@ -11,21 +11,17 @@ import xarray as xr
 from ensembles import FACTOR, SETTINGS, block, exchangeable, rain, scored, value
 
 from rainshaft.evaluation import scoring
-from rainshaft.evaluation.record import QUANTILES
-from rainshaft.evaluation.resampling import Resamples
-from rainshaft.evaluation.scores import (
+from rainshaft.evaluation.formulas.ensemble import (
     correlations,
     cosine_distance,
     fair_crps,
     fair_energy_score,
-    fractions_errors,
-    gradient_sum,
-    neighbourhood_fractions,
-    radial_spectrum,
     ranks_of_truth,
-    spectral_distance,
-    wavenumbers,
 )
+from rainshaft.evaluation.formulas.events import fractions_errors, neighbourhood_fractions
+from rainshaft.evaluation.formulas.texture import gradient_sum, log_spectral_distance, radial_spectrum, wavenumbers
+from rainshaft.evaluation.record import QUANTILES
+from rainshaft.evaluation.resampling import Resamples
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +47,7 @@ def test_perfect_forecast():
         "mass_bias",
         "wet_difference_1mm",
         "ks_above_p95",
-        "ralsd_db",
+        "lsd_db",
         "diversity",
     )
     one = ("correlation_member_truth", "correlation_member_member", "correlation_mean_truth", "gradient_ratio")
@@ -75,15 +71,21 @@ def test_crps_of_one_member_is_the_mae_and_ensemble_scores_are_null():
         "diversity",
         "correlation_member_member",
         "calibration_gap",
-        "rank_histogram_deviation",
+        "reliability_index",
+        "rank_chi_square",
+        "rank_slope",
+        "rank_convexity",
+        "pool_spread_skill",
+        "sum5_spread_skill",
+        *(f"{name}_from_{edge}mm" for name in ("spread_skill", "rank_slope") for edge in (0, 1, 10)),
     }
 
 
 def test_exchangeable_ensemble_is_calibrated(calibrated):
     assert value(calibrated, "spread_skill") == pytest.approx(1, abs=0.05)
     assert value(calibrated, "calibration_gap") == pytest.approx(0, abs=0.02)
-    assert value(calibrated, "rank_histogram_deviation") < 0.06
-    assert value(calibrated, "ralsd_db") < 0.5
+    assert value(calibrated, "reliability_index") < 0.06
+    assert value(calibrated, "lsd_db") < 0.5
     assert abs(value(calibrated, "mass_bias")) < 0.05
     # the ensemble mean's correlation is the root of the pairs' (in the limit of many members)
     assert value(calibrated, "correlation_mean_truth") > value(calibrated, "correlation_member_truth")
@@ -112,7 +114,7 @@ def test_underdispersed_ensemble_is_found_out(ensemble):
     narrow = block(mean + 0.3 * (members - mean), truth)
     assert value(narrow, "spread_skill") < 0.4
     assert value(narrow, "calibration_gap") < -0.1
-    assert value(narrow, "rank_histogram_deviation") > 1
+    assert value(narrow, "reliability_index") > 0.5
 
 
 def test_spread_of_whole_days_is_told_from_that_of_cells():
@@ -185,7 +187,7 @@ def test_resamples_are_scores_of_the_resampled_days():
     for row in (1, 5, SETTINGS.bootstrap + 1):
         days = np.repeat(np.arange(12), resamples.weights[row])
         again = scored(members[days], truth[days], seed=4).blocks["all_days"]
-        for name in ("spread_skill", "p99_ratio", "fair_crps", "fss_1mm_5", "ralsd_db", "max_ratio"):
+        for name in ("spread_skill", "p99_ratio", "fair_crps", "fss_1mm_5", "lsd_db", "max_ratio"):
             assert float(found.sel(score=name)[row]) == pytest.approx(value(again, name)), name
 
 
@@ -314,9 +316,9 @@ def test_spectrum_finds_a_wave_on_any_domain(shape):
 
 def test_spectral_distance_in_db():
     power = np.array([1.0, 2.0, 3.0])
-    assert spectral_distance(10 * power, power) == pytest.approx(10)
-    assert spectral_distance(0 * power, power) == pytest.approx(100)
-    assert np.isnan(spectral_distance(power, 0 * power))
+    assert log_spectral_distance(10 * power, power) == pytest.approx(10)
+    assert log_spectral_distance(0 * power, power) == pytest.approx(100)
+    assert np.isnan(log_spectral_distance(power, 0 * power))
 
 
 def test_diversity_by_hand():

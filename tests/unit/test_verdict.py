@@ -19,7 +19,7 @@ GOOD_SCORES = {
     "diversity": 0.2,
     "p99_ratio": 1.02,
     "gradient_ratio": 0.95,
-    "ralsd_db": 0.85,
+    "lsd_db": 0.85,
 }
 
 
@@ -62,7 +62,7 @@ DRIZZLE = scores_of(
     domain_spread_skill=0.02,
     gradient_ratio=0.2,
     p99_ratio=0.3,
-    ralsd_db=10.2,
+    lsd_db=10.2,
 )
 
 
@@ -142,7 +142,7 @@ def test_rain_everywhere_is_no_drizzle_where_it_rains_everywhere():
         ({"p99_ratio": 1.2}, "P99 ratio", "loss.tail_boost 1.0"),
         ({"gradient_ratio": 0.5}, "gradient ratio", "raise loss.lambda_grad"),
         ({"gradient_ratio": 1.5}, "gradient ratio", "Lower loss.lambda_grad"),
-        ({"ralsd_db": 2.0}, "RALSD (dB)", "loss.crps_grad 2.0"),
+        ({"lsd_db": 2.0}, "log spectral distance (dB)", "loss.crps_grad 2.0"),
     ],
 )
 def test_each_fault_fails_its_check_alone(change, check, advice):
@@ -159,8 +159,8 @@ def test_a_check_fails_only_where_the_interval_lies_beyond_the_band():
 
 
 def test_a_distance_is_good_up_to_its_noise_floor():
-    noisy = scores_of(ralsd_db=2.5)
-    noisy["validation"]["all_days"]["scores"]["ralsd_db"]["floor"] = {"value": 2.2, "low": 2.0, "high": 2.6}
+    noisy = scores_of(lsd_db=2.5)
+    noisy["validation"]["all_days"]["scores"]["lsd_db"]["floor"] = {"value": 2.2, "low": 2.0, "high": 2.6}
     assert not failed(judge(noisy, []))
 
 
