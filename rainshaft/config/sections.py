@@ -525,8 +525,10 @@ class Experiment(Section):
 
 
 class EnsembleFiles(DailyFiles):
-    """An experiment with `source: files` takes its members from files that another model made. Nothing is trained. Its
-    members are scored, judged and drawn in figures as those of other experiments are."""
+    """An experiment with `source: files` takes its members from files that another model made.
+
+    Nothing is trained. Its members are scored, judged and drawn in figures as those of other experiments are.
+    """
 
     source: Literal["files"]
     """The members come from files."""

@@ -65,13 +65,17 @@ class Positions:
     ----------
     fields
         The canonical fields.
+    days
+        How many days will be added, if not all.
     """
 
-    def __init__(self, fields: Fields):
+    def __init__(self, fields: Fields, days: int | None = None):
         rows, columns = (size // fields.factor for size in fields.valid.shape)
         self._blocks = (rows, fields.factor, columns, fields.factor)
         self._cells = fields.valid.reshape(self._blocks).sum((1, 3))
-        self._step = max(1, -(-len(fields.time) // max(LEAST_DAYS, MAP_VALUES // (rows * columns))))
+        self._cell = "coarse cell" if fields.factor > 1 else "cell"
+        count = len(fields.time) if days is None else days
+        self._step = max(1, -(-count // max(LEAST_DAYS, MAP_VALUES // (rows * columns))))
         self._seen = 0
         self._coarse: list[Values] = []
         self._fine: list[Values] = []
@@ -95,7 +99,8 @@ class Positions:
         coarse, fine = (_anomalies(np.where(valid, maps, 0)) for maps in (coarse, fine))
         weights = resamples(1 + (block := blocks_of(days[order])).max())
         found = []
-        for words, is_mirrored, move in _moves(*valid.shape):
+        rows, columns = valid.shape
+        for words, is_mirrored, move in _moves(rows, columns, self._cell):
             moved = move(np.where(valid, coarse, np.nan))
             there = valid & np.isfinite(moved[0])
             if there.sum() < max(LEAST_CELLS, valid.sum() / 2):
@@ -115,7 +120,7 @@ def _anomalies(rain: Numbers) -> Numbers:
     return logarithm - logarithm.mean(0)
 
 
-def _moves(rows: int, columns: int) -> Iterator[tuple[str, bool, Move]]:
+def _moves(rows: int, columns: int, cell: str) -> Iterator[tuple[str, bool, Move]]:
     """Give words, whether it is a mirror image, and the function that brings maps (day, y, x) to where they belong."""
     yield "upside down, with north and south exchanged", True, lambda maps: maps[:, ::-1]
     yield "mirrored, with west and east exchanged", True, lambda maps: maps[:, :, ::-1]
@@ -124,14 +129,14 @@ def _moves(rows: int, columns: int) -> Iterator[tuple[str, bool, Move]]:
         yield "with rows and columns exchanged", True, lambda maps: maps.swapaxes(1, 2)
     for down, right in itertools.product(range(-REACH, REACH + 1), repeat=2):
         if (down or right) and abs(down) < rows and abs(right) < columns:
-            sides = (_side(down, "south", "north"), _side(right, "east", "west"))
+            sides = (_side(down, cell, "south", "north"), _side(right, cell, "east", "west"))
             words = f"{' and '.join(filter(None, sides))} of its place"
             yield words, False, functools.partial(_moved, down=down, right=right)
 
 
-def _side(cells: int, forward: str, backward: str) -> str:
+def _side(cells: int, cell: str, forward: str, backward: str) -> str:
     """Say on which side rain lies that must be moved by so many cells; its file has it on the other side."""
-    return f"{abs(cells)} coarse cell{'s' * (abs(cells) > 1)} {backward if cells > 0 else forward}" if cells else ""
+    return f"{abs(cells)} {cell}{'s' * (abs(cells) > 1)} {backward if cells > 0 else forward}" if cells else ""
 
 
 def _moved(maps: Numbers, down: int, right: int) -> Numbers:
