@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from rainshaft.data.checks import MOST_RAIN, TINY_NEGATIVE
+from rainshaft.data.checks import MARKS, MOST_RAIN, NO_VALUE, TINY_NEGATIVE
 from rainshaft.data.fields import Fields, Values
 from rainshaft.data.pairing import (
     DAYS_FOR_NO_RELATION,
@@ -40,6 +40,7 @@ from rainshaft.errors import UserError
 from rainshaft.files import DAYS_AT_ONCE
 
 EQUAL = 1e-3  # mm/day; a member that is nowhere farther from the observed rain is that rain  # ASSUME
+FINE_GAIN = 0.02  # in correlation on the fine grid, from which a moved ensemble is noted; one cell moves it little
 MANY = 0.5  # share of the rainy days from which equal members are told  # ASSUME
 
 OBSERVED = Origin("rain", "the observed rain", "rain", day_is_stated=False)
@@ -52,6 +53,8 @@ class _Count:
     values: int = 0
     first: str = ""
     worst: float = 0.0
+    least: float = np.inf
+    """in magnitude"""
     days: set[str] = field(default_factory=set)
 
 
@@ -77,6 +80,7 @@ class Likeness:
         self._valid = fields.valid
         self._of_date = dict(zip(fields.dates, day_numbers(fields.time).tolist(), strict=True))
         self._positions = Positions(fields, len(dates))
+        self._fine_positions = Positions(fields, len(dates), factor=1, gain=FINE_GAIN)
         self._seen: list[str] = []
         self._maps: list[Values] = []
         self._amounts: list[NDArray[np.float64]] = []
@@ -125,8 +129,9 @@ class Likeness:
             places = np.argwhere(wrong.any(-1))
             count.first = count.first or f"{dates[places[0][0]]}, member {places[0][1]}"
             count.days.update(dates[day] for day in np.unique(places[:, 0]))
-            farthest = values[wrong][np.abs(values[wrong]).argmax()]
-            count.worst = float(max(count.worst, farthest, key=abs))
+            found = values[wrong]
+            count.worst = float(max(count.worst, found[np.abs(found).argmax()], key=abs))
+            count.least = min(count.least, float(np.abs(found).min()))
         self._never &= ~finite.any((0, 1))
 
     def _keep_means(self, values: Values, gone: NDArray[np.bool_], truth: Values, dates: list[str]) -> None:
@@ -140,6 +145,7 @@ class Likeness:
         means[:, self._valid] = sums / kept.sum(1)[:, None]
         observed = np.where(self._valid, truth[some], np.nan)
         self._positions.update(observed, self._on_coarse_cells(means))
+        self._fine_positions.update(observed, means)
         self._maps.append(small_map(means))
         self._amounts.append(np.stack([means[:, self._valid].mean(1), observed[:, self._valid].mean(1)], axis=1))
         self._seen += [dates[i] for i in some]
@@ -187,25 +193,20 @@ class Likeness:
             found.append(
                 f"found {self._broken.values} values that are NaN or infinite in valid cells, on "
                 f"{len(self._broken.days)} of {self._done} days, the first {self._broken.first}{where}; expected a "
-                "value in every cell that has observed rain, or none at all in a member that is missing on a day; fill them "
-                "or leave out these days"
+                "value in every cell that has observed rain, or none at all in a member that is missing on a day; fill "
+                "them or leave out these days"
             )
+        large = self._large
+        is_mark = large.worst > NO_VALUE or large.worst in MARKS or (large.values > 1 and large.worst == large.least)
         for count, expected, cure in (
-            (
-                self._negative,
-                "no negative rain",
-                "correct the data; if it marks missing values, declare it as _FillValue",
-            ),
-            (
-                self._large,
-                f"at most {MOST_RAIN:g} mm/day",
-                "check the units; if it marks missing values, declare it as _FillValue",
-            ),
+            (self._negative, "no negative rain", "correct the data"),
+            (large if is_mark else _Count(), "amounts of rain", "correct the data"),
         ):
             if count.values:
                 found.append(
                     f"found {count.values} values, the worst {count.worst:g} mm/day, on {len(count.days)} of "
-                    f"{self._done} days, the first {count.first}; expected {expected}; {cure}"
+                    f"{self._done} days, the first {count.first}; expected {expected}; {cure}; if it marks missing "
+                    "values, declare it as _FillValue"
                 )
         return list(map(self._fault, found))
 
@@ -226,6 +227,11 @@ class Likeness:
             notes.append(
                 f"{self._tiny.values} values between {TINY_NEGATIVE} and 0 mm/day set to 0, the lowest "
                 f"{self._tiny.worst:.2g}."
+            )
+        if self._large.values:
+            notes.append(
+                f"{self._large.values} values above {MOST_RAIN:g} mm/day, the highest {self._large.worst:.4g}; no rain "
+                f"like this was ever measured. The first is on {self._large.first}."
             )
         if dropped := int(self._gone.sum()):
             notes.append(f"{dropped} of {self._gone.size} members are missing on their day and take no part.")
@@ -270,11 +276,11 @@ class Likeness:
         return [
             self._judge_days(days[order], np.concatenate(self._maps)[order].astype("f8")),
             judge_size(OBSERVED, self._origin, amounts, days[order]),
-            judge_place(OBSERVED, self._origin, self._positions.best(days)),
+            judge_place(OBSERVED, self._origin, self._positions.best(days) or self._fine_positions.best(days)),
         ]
 
     def _judge_days(self, days: NDArray[np.int64], maps: NDArray[np.float64]) -> tuple[list[str], list[str]]:
-        """Correlate small maps of the ensemble mean (day, cell) with the rain of the same date and of those beside it."""
+        """Correlate small maps of the ensemble mean (day, cell) with the rain of its date and of those beside it."""
         date_of = {number: date for date, number in self._of_date.items()}
         middle = [i for i, day in enumerate(days.tolist()) if day - 1 in date_of and day + 1 in date_of]
         if len(middle) < RAIN.days:

@@ -51,11 +51,10 @@ class Position:
     deviation: float
     """standard deviation of the difference of both"""
 
-    @property
-    def is_better(self) -> bool:
-        """Whether the coarse rain surely belongs there."""
+    def is_better_by(self, least: float) -> bool:
+        """Whether the coarse rain surely belongs there, with at least so much more correlation."""
         gain = self.correlation - self.as_it_is
-        return gain > GAIN and gain > DEVIATIONS * self.deviation
+        return gain > least and gain > DEVIATIONS * self.deviation
 
 
 class Positions:
@@ -67,13 +66,18 @@ class Positions:
         The canonical fields.
     days
         How many days will be added, if not all.
+    factor
+        Fine cells along the side of a cell of the maps, if they are not the coarse cells of the fields.
+    gain
+        In correlation, which another position must have at least.
     """
 
-    def __init__(self, fields: Fields, days: int | None = None):
-        rows, columns = (size // fields.factor for size in fields.valid.shape)
-        self._blocks = (rows, fields.factor, columns, fields.factor)
+    def __init__(self, fields: Fields, days: int | None = None, factor: int | None = None, gain: float = GAIN):
+        factor = fields.factor if factor is None else factor
+        rows, columns = (size // factor for size in fields.valid.shape)
+        self._blocks = (rows, factor, columns, factor)
         self._cells = fields.valid.reshape(self._blocks).sum((1, 3))
-        self._cell = "coarse cell" if fields.factor > 1 else "cell"
+        self._cell, self._gain = ("coarse cell" if factor > 1 else "cell"), gain
         count = len(fields.time) if days is None else days
         self._step = max(1, -(-count // max(LEAST_DAYS, MAP_VALUES // (rows * columns))))
         self._seen = 0
@@ -110,7 +114,7 @@ class Positions:
             resampled = _correlations(weights @ sums)
             deviation = float((resampled[0] - resampled[1]).std())
             found.append(Position(words, is_mirrored, float(correlation), float(as_it_is), deviation))
-        better = [position for position in found if position.is_better]
+        better = [position for position in found if position.is_better_by(self._gain)]
         return max(better, key=lambda position: position.correlation - position.as_it_is, default=None)
 
 
