@@ -67,6 +67,11 @@ def ensemble_files(source: Source, years: Iterable[int]) -> list[Location]:
     return sorted(found, key=str)
 
 
+def numbers_of(dates: Sequence[str] | np.ndarray) -> Days:
+    """Give dates YYYY-MM-DD as numbers yyyymmdd."""
+    return np.array([int(str(date).replace("-", "")) for date in dates], dtype=np.int64)
+
+
 @dataclass(frozen=True)
 class Group:
     """Files that hold the days of the same members, one file after the other."""

@@ -133,6 +133,7 @@ def open_header(source: Source, path: Location) -> Iterator[Header]:
         header = _decoded(source, path, raw)
         for step in (_with_named_axes, _with_axes_of_maps, _one_release, _one_level, _one_member, _dated):
             header = step(header)
+        header.file.set_close(raw.file.close)  # a dataset that was changed no longer knows how to close its file
         yield header
     except BaseException:
         raw.file.close()

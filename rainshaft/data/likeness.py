@@ -14,12 +14,14 @@ rain. An ensemble that has little to do with the days, such as a climatology, is
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rainshaft.data.checks import MARKS, MOST_RAIN, NO_VALUE, TINY_NEGATIVE
+from rainshaft.data.ensemble import RawEnsemble
 from rainshaft.data.fields import Fields, Values
 from rainshaft.data.pairing import (
     DAYS_FOR_NO_RELATION,
@@ -36,9 +38,11 @@ from rainshaft.data.pairing import (
 )
 from rainshaft.data.positions import Positions
 from rainshaft.data.resampling import blocks_of, resamples, sums_of_blocks
+from rainshaft.data.year import Days
 from rainshaft.errors import UserError
 from rainshaft.files import DAYS_AT_ONCE
 
+BATCH_BYTES = 3e7  # of members that are read at once; a file of long chunks is slow to read day by day
 EQUAL = 1e-3  # mm/day; a member that is nowhere farther from the observed rain is that rain  # ASSUME
 FINE_GAIN = 0.02  # in correlation on the fine grid, from which a moved ensemble is noted; one cell moves it little
 MANY = 0.5  # share of the rainy days from which equal members are told  # ASSUME
@@ -326,3 +330,11 @@ class Likeness:
         ):
             return [self._note(f"{text}. It has nothing to do with the rain of any of these days.")], []
         return [], []
+
+
+def cleaned(ensemble: RawEnsemble, days: Days, likeness: Likeness) -> Iterator[Values]:
+    """Read members of these days (day, member, lat, lon), as many days at a time as fit into memory; look at them."""
+    a_day = 4 * ensemble.members * ensemble.groups[0].cells
+    at_once = max(1, int(BATCH_BYTES / a_day))
+    for start in range(0, len(days), at_once):
+        yield likeness.clean(ensemble.read(days[start : start + at_once]))

@@ -104,7 +104,7 @@ def evaluate(
             "all_days": summarise(all_days, settings, seed),
             "heavy_days": summarise(groups[0], settings, seed) if heavy.any() else None,
         }
-        return scores, _by_day(all_days, settings, fields)
+        return scores, by_day_of(all_days, settings, fields)
 
 
 def _scored(
@@ -154,7 +154,7 @@ def _members(pr: xr.DataArray, days: NDArray[np.int64]) -> xr.DataArray:
     return xr.DataArray(values, dims=pr.dims, coords=coords)
 
 
-def _by_day(days: xr.Dataset, settings: Evaluation, fields: Fields) -> xr.Dataset:
+def by_day_of(days: xr.Dataset, settings: Evaluation, fields: Fields) -> xr.Dataset:
     """Make the dataset of `scores_by_day.nc`: scores of each day, and curves pooled over the days."""
     height, width = days["wettest_observed"].shape
     wavenumber = wavenumbers(height, width)

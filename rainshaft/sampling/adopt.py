@@ -19,9 +19,9 @@ from rainshaft.config.slices import AdoptSettings, PrepareSettings
 from rainshaft.data.axes import Grid
 from rainshaft.data.conventions import TEST, VALIDATION
 from rainshaft.data.domain import fine_grid
-from rainshaft.data.ensemble import RawEnsemble, ensemble_files, ensemble_source, open_ensemble
+from rainshaft.data.ensemble import RawEnsemble, ensemble_files, ensemble_source, numbers_of, open_ensemble
 from rainshaft.data.fields import Fields, Values, dates_of
-from rainshaft.data.likeness import Likeness
+from rainshaft.data.likeness import Likeness, cleaned
 from rainshaft.data.pairing import origin_of
 from rainshaft.data.prepare import days_as_written, plan_year
 from rainshaft.data.rawfile import OpenFiles
@@ -31,8 +31,6 @@ from rainshaft.data.times import iso
 from rainshaft.data.year import Days
 from rainshaft.errors import UserError
 from rainshaft.files import write_ensemble
-
-BATCH_BYTES = 3e7  # of members that are read at once; a file of long chunks is slow to read day by day
 
 NO_VALIDATION = (
     "no validation day is in the files, so the members cannot be judged; their scores are those of test days"
@@ -95,19 +93,6 @@ def adopt(
 
         write_ensemble(path, chosen, found.members, members(), {"mode": "prior", **attributes})
     return [*found.notes, *notes, *odd]
-
-
-def cleaned(ensemble: RawEnsemble, days: Days, likeness: Likeness) -> Iterator[Values]:
-    """Read members of these days (day, member, lat, lon), as many days at a time as fit into memory; look at them."""
-    a_day = 4 * ensemble.members * ensemble.groups[0].cells
-    at_once = max(1, int(BATCH_BYTES / a_day))
-    for start in range(0, len(days), at_once):
-        yield likeness.clean(ensemble.read(days[start : start + at_once]))
-
-
-def numbers_of(dates: Sequence[str] | np.ndarray) -> Days:
-    """Give dates YYYY-MM-DD as numbers yyyymmdd."""
-    return np.array([int(str(date).replace("-", "")) for date in dates], dtype=np.int64)
 
 
 def require_days(source: Source, ensemble: RawEnsemble, days: Days, split: np.ndarray) -> list[str]:
