@@ -60,6 +60,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     downscale.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="(%(default)s)")
     downscale.set_defaults(run=_downscale)
+    evaluate = commands.add_parser("evaluate", help="score an ensemble of any model against observed rain")
+    evaluate.add_argument("ensemble", metavar="ENSEMBLE", help="a file, a zarr store, or a pattern such as 'm_*.nc'")
+    evaluate.add_argument("truth", metavar="TRUTH", help="the observed rain of the same days, on the same grid")
+    evaluate.add_argument("--output", type=Path, metavar="FOLDER", help="write scores.json, scores_by_day.nc, table.md")
+    evaluate.add_argument(
+        "--factor", type=int, default=1, help="fine cells along a side of a coarse cell (%(default)s)"
+    )
+    evaluate.add_argument("--members-dim", metavar="NAME", help="the dimension of the members, if its name is unusual")
+    for side, words in (("", "ensemble"), ("truth-", "observed rain")):
+        evaluate.add_argument(f"--{side}variable", metavar="NAME", help=f"the variable of the {words}")
+        evaluate.add_argument(
+            f"--{side}units", metavar="UNITS", help=f"units of the {words}, where its files state none"
+        )
+        evaluate.add_argument(
+            f"--{side}day",
+            choices=["auto", "start", "end"],
+            default="auto",
+            help="where its stamps stand (%(default)s)",
+        )
+    evaluate.set_defaults(run=_evaluate)
     given = parser.parse_args(arguments)
     try:
         return int(given.run(given))
@@ -106,4 +126,17 @@ def _downscale(given: argparse.Namespace) -> int:
         raise UserError(f"--variable: found {wrong[0]!r}, expected PREDICTOR=NAME, for example tp=precipitation")
     names = dict(pair.split("=", 1) for pair in given.variable)
     print(downscale_files(given.model, given.inputs, given.output, given.members, given.seed, names, given.device))
+    return 0
+
+
+def _evaluate(given: argparse.Namespace) -> int:
+    from rainshaft.evaluation.shell import Rain, evaluate_files
+
+    if given.factor < 1:
+        raise UserError(f"--factor: found {given.factor}, expected 1 or more")
+    ensemble = Rain(given.ensemble, given.variable, given.units, given.day)
+    truth = Rain(given.truth, given.truth_variable, given.truth_units, given.truth_day)
+    scored = evaluate_files(ensemble, truth, given.output, given.factor, given.members_dim)
+    print("\n".join(scored.notes), file=sys.stderr)
+    print(scored.table, end="")
     return 0

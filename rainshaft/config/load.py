@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from rainshaft.config.messages import fault_lines
-from rainshaft.config.sections import WINDS, Config
+from rainshaft.config.sections import WINDS, Config, Experiment
 from rainshaft.config.yamlfile import faults_of
 from rainshaft.errors import UserError, nearest
 from rainshaft.refinements import refinements
@@ -93,7 +93,7 @@ def _require_known_baselines(config: Config, baselines: Sequence[str]) -> None:
 
 def _require_mass_to_conserve(config: Config) -> None:
     """Refuse to keep coarse rain that does not exist, and to draw coarse rain that is known exactly."""
-    for name, experiment in config.experiments.items():
+    for name, experiment in config.trained.items():
         key, dataset = f"experiments.{name}.model.conserve", config.datasets[experiment.dataset]
         if experiment.model.conserve == "drawn" and dataset.predictors == "coarsened":
             raise ConfigError(
@@ -109,7 +109,7 @@ def _require_mass_to_conserve(config: Config) -> None:
 
 def _require_scales(config: Config) -> None:
     """Refuse more posterior scales than the network has."""
-    for name, experiment in config.experiments.items():
+    for name, experiment in config.trained.items():
         wanted, factor = experiment.sampling.posterior_scales, config.datasets[experiment.dataset].factor
         model = experiment.model
         scales = model.coarser_scales + (model.conserve == "drawn") + len(refinements(factor)) + 1
@@ -122,7 +122,7 @@ def _require_scales(config: Config) -> None:
 
 def _require_no_flipped_winds(config: Config) -> None:
     """Refuse to mirror a component of the wind, because its sign would then be wrong."""
-    for name, experiment in config.experiments.items():
+    for name, experiment in config.trained.items():
         predictors = config.datasets[experiment.dataset].predictors
         winds = [] if predictors == "coarsened" else [p.variable for p in predictors if p.variable in WINDS]
         if winds and experiment.train.flips:
@@ -135,7 +135,7 @@ def _require_no_flipped_winds(config: Config) -> None:
 
 def _require_stopping_metric(config: Config) -> None:
     """Refuse to choose weights by a term that the loss does not have."""
-    for name, experiment in config.experiments.items():
+    for name, experiment in config.trained.items():
         if experiment.train.early_stopping_metric == "val_L_crps" and not experiment.loss.lambda_crps:
             raise ConfigError(
                 f"experiments.{name}.train.early_stopping_metric: found `val_L_crps`, but the loss has no such term "
@@ -168,9 +168,14 @@ def _require_known_models(config: Config) -> None:
             if not application.predictors:
                 raise ConfigError(f"{key}.predictors: found none, expected the files of the predictors; add them")
             continue
+        if application.experiment in config.adopted:
+            raise ConfigError(
+                f"{key}.experiment: found {application.experiment!r}, whose members come from files, expected an "
+                "experiment that trains a model; only a model can draw other days"
+            )
         if application.experiment not in config.experiments:
-            known = nearest(application.experiment, config.experiments)
-            known = known or f"; the experiments are {', '.join(config.experiments) or 'none'}"
+            known = nearest(application.experiment, config.trained)
+            known = known or f"; the experiments are {', '.join(config.trained) or 'none'}"
             raise ConfigError(f"{key}.experiment: no experiment is called {application.experiment!r}{known}")
         dataset = config.datasets[config.experiments[application.experiment].dataset]
         if not application.predictors and dataset.predictors == "coarsened":
@@ -192,7 +197,12 @@ def _require_known_models(config: Config) -> None:
 
 
 def _with_defaults(raw: dict[str, Any], experiment: dict[str, Any]) -> dict[str, Any]:
-    """Give an experiment the shared sections and the seed of the file, except for what it writes itself."""
+    """Give an experiment the shared sections and the seed of the file, except for what it writes itself.
+
+    One whose members come from files has no use for them.
+    """
+    if experiment.get("source") == "files":
+        return experiment
     shared = {section: {**raw.get(section, {}), **experiment.get(section, {})} for section in SHARED_SECTIONS}
     seed = {"seed": raw["seed"]} if "seed" in raw else {}
     return {**seed, **experiment, **shared}
@@ -210,19 +220,24 @@ def _with_predictors(config: Config) -> Config:
 
 
 def _replicated(config: Config) -> Config:
-    """Repeat each experiment as often as `replicates` says, each time with another name and seed."""
+    """Repeat each training as often as `replicates` says, each time with another name and seed."""
     if config.replicates == 1:
         return config
     numbers = range(1, config.replicates + 1)
-    families = {name: tuple(f"{name}-s{number}" for number in numbers) for name in config.experiments}
-    taken = [(name, family) for family, names in families.items() for name in names if name in families]
+    families = {
+        name: tuple(f"{name}-s{number}" for number in numbers) if name in config.trained else (name,)
+        for name in config.experiments
+    }
+    taken = [
+        (name, family) for family, names in families.items() for name in names if name in families and name != family
+    ]
     if taken:
         lines = [f"experiments.{name}: a replicate of {family!r} has this name; rename it" for name, family in taken]
         raise ConfigError("\n".join(lines))
     experiments = {
-        name: config.experiments[family].model_copy(update={"seed": config.experiments[family].seed + i})
-        for family, names in families.items()
-        for i, name in enumerate(names)
+        name: entry.model_copy(update={"seed": entry.seed + i}) if isinstance(entry, Experiment) else entry
+        for family, entry in config.experiments.items()
+        for i, name in enumerate(families[family])
     }
     whole = config.model_copy(update={"experiments": experiments})
     whole._families = families

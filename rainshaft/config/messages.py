@@ -6,8 +6,11 @@ import re
 import typing
 from typing import Any
 
-from rainshaft.config.sections import FORMS, NAME, Config, Section
+from rainshaft.config.sections import FORMS, NAME, Config, EnsembleFiles, Experiment, Section
 from rainshaft.errors import nearest
+
+KINDS_OF_EXPERIMENTS: dict[str, type[Section]] = {"Experiment": Experiment, "EnsembleFiles": EnsembleFiles}
+"""what pydantic puts into the location of a fault of an experiment -> its class"""
 
 
 def fault_lines(faults: list[Any]) -> list[str]:
@@ -35,6 +38,9 @@ def fault_lines(faults: list[Any]) -> list[str]:
 def _line(where: str, faults: list[Any]) -> str:
     """One key and everything that pydantic says against it, in one line."""
     first = faults[0]
+    if first["type"] == "union_tag_invalid":  # the only such key is the source of an experiment
+        found = first["ctx"]["tag"]
+        return f"{where}.source: found {found!r}, expected 'training' or 'files'{nearest(found, ('training', 'files'))}"
     if where.endswith(".[key]"):
         return f"{where.removesuffix('.[key]')}: found the key {first['input']!r}, expected {FORMS[NAME]}"
     if first["type"] == "extra_forbidden":
@@ -99,7 +105,7 @@ def _expected(fault: Any) -> str:
 def _is_union_branch(key: int | str) -> bool:
     """Whether pydantic put the name of a type into the location, where a user sees only keys."""
     return isinstance(key, str) and (
-        key in ("int", "float", "constrained-int", "DayOf") or ("[" in key and key != "[key]")
+        key in ("int", "float", "constrained-int", "DayOf", *KINDS_OF_EXPERIMENTS) or ("[" in key and key != "[key]")
     )
 
 
@@ -108,6 +114,7 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     model: Any = Config
     for key in location[:-1]:
         if _is_union_branch(key):
+            model = KINDS_OF_EXPERIMENTS.get(str(key), model)
             continue
         inner = sections_in(model.model_fields[key].annotation) if key in getattr(model, "model_fields", {}) else []
         model = inner[0] if inner else model  # a number in a list or a name that the user chose leads no further

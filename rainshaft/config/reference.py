@@ -24,6 +24,7 @@ from rainshaft.config.sections import (
     Config,
     Dataset,
     DayOf,
+    EnsembleFiles,
     Evaluation,
     Experiment,
     Loss,
@@ -55,6 +56,7 @@ SECTIONS: dict[str, type[Section]] = {
     "`datasets.NAME.split`": Split,
     "`datasets.NAME.synthetic`": Synthetic,
     "`experiments.NAME`": Experiment,
+    "`experiments.NAME` with `source: files`": EnsembleFiles,
     "`applications.NAME`": Application,
     "`applications.NAME.reference`": Reference,
     "`model`": Model,
@@ -143,9 +145,10 @@ def reference() -> str:
 def schema_yaml() -> str:
     """Give the JSON schema of the configuration as YAML."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **_inlined(Config.model_json_schema())}
-    (experiment,) = schema["properties"]["experiments"]["patternProperties"].values()
+    (experiments,) = schema["properties"]["experiments"]["patternProperties"].values()
+    trained = experiments["oneOf"][0]  # in the order of the union; the other kind has no shared sections
     for key in SHARED_SECTIONS:
-        experiment["properties"][key] = {"$ref": f"#/properties/{key}"}
+        trained["properties"][key] = {"$ref": f"#/properties/{key}"}
     return f"# {GENERATED}\n" + yaml.safe_dump(schema, sort_keys=False, width=120)
 
 

@@ -14,11 +14,13 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     PrivateAttr,
     StrictBool,
     StrictFloat,
     StrictInt,
+    Tag,
     model_validator,
 )
 
@@ -502,6 +504,9 @@ class Sampling(Section):
 class Experiment(Section):
     """An experiment is a model to train. It names its dataset and the keys that differ from the top level."""
 
+    source: Literal["training"] = "training"
+    """The members come from a model that is trained here. With `source: files` they come from files that another model
+    made, and the other keys are those of the next table."""
     dataset: Name
     """The model learns from this entry of `datasets`."""
     description: str = ""
@@ -512,6 +517,47 @@ class Experiment(Section):
     loss: Loss = Loss()
     train: Train = Train()
     sampling: Sampling = Sampling()
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The modes to draw."""
+        return self.sampling.modes
+
+
+class EnsembleFiles(DailyFiles):
+    """An experiment with `source: files` takes its members from files that another model made.
+
+    Nothing is trained. Its members are scored, judged and drawn in figures as those of other experiments are.
+    """
+
+    source: Literal["files"]
+    """The members come from files."""
+    dataset: Name
+    """The members are compared with the rain of this entry of `datasets`. They must be on its fine grid."""
+    description: str = ""
+    """These words explain the experiment below the table of the comparison."""
+    members_dim: str | None = None
+    """This dimension of the files counts the members. It is needed where its name does not say so, as `member`,
+    `realization` or `number` do. Files without such a dimension hold one member each if their days are the same, and
+    the years of one member if not."""
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The modes of its members. Nobody knows what another model has seen, so they count as drawn from a prior."""
+        return ("prior",)
+
+
+def _kind_of_experiment(value: object) -> object:
+    """Give the name of the class of an entry of `experiments`, or what it says of its source if that is unknown."""
+    source = value.get("source", "training") if isinstance(value, dict) else getattr(value, "source", "training")
+    return {"training": "Experiment", "files": "EnsembleFiles"}.get(str(source), str(source))
+
+
+AnyExperiment = Annotated[
+    Annotated[Experiment, Tag("Experiment")] | Annotated[EnsembleFiles, Tag("EnsembleFiles")],
+    Discriminator(_kind_of_experiment),
+]
+"""an entry of `experiments`"""
 
 
 class Baselines(Section):
@@ -662,8 +708,9 @@ class Config(Section):
     than 1, experiment `NAME` becomes `NAME-s1`, `NAME-s2`, and so on, and the comparison shows means over them."""
     datasets: dict[Name, Dataset] = {}
     """Each entry is a record of observed rain with its predictors. Its key is a name that you choose."""
-    experiments: dict[Name, Experiment] = {}
-    """Each entry is a model to train. Its key is a name that you choose."""
+    experiments: dict[Name, AnyExperiment] = {}
+    """Each entry is a model to train, or an ensemble that another model made (`source: files`). Its key is a name that
+    you choose."""
     applications: dict[Name, Application] = {}
     """Each entry draws rain with a trained model where nobody observed it. Its key is a name that you choose."""
     model: Model = Model()
@@ -680,6 +727,16 @@ class Config(Section):
     def families(self) -> dict[str, tuple[str, ...]]:
         """The experiments of the file, each with its replicates. Without replicates, that is its own name."""
         return self._families or {name: (name,) for name in self.experiments}
+
+    @property
+    def trained(self) -> dict[str, Experiment]:
+        """The experiments that train a model."""
+        return {name: entry for name, entry in self.experiments.items() if isinstance(entry, Experiment)}
+
+    @property
+    def adopted(self) -> dict[str, EnsembleFiles]:
+        """The experiments whose members come from files."""
+        return {name: entry for name, entry in self.experiments.items() if isinstance(entry, EnsembleFiles)}
 
     @model_validator(mode="after")
     def _names_fit(self) -> Config:

@@ -12,6 +12,7 @@ from pydantic import Field, StrictInt
 
 from rainshaft.config.sections import (
     Config,
+    DailyFiles,
     Evaluation,
     Loss,
     Model,
@@ -103,6 +104,12 @@ class ThresholdSettings(Section):
     """Only `pixel_threshold: auto` uses it. For a number it is None."""
 
 
+class AdoptSettings(DailyFiles):
+    """What an ensemble that another model made depends on."""
+
+    members_dim: str | None
+
+
 class TradeoffSettings(Section):
     """What the trade-off of the posterior of an experiment depends on."""
 
@@ -164,7 +171,11 @@ def dataset_slice(config: Config, name: str, stage: str) -> dict[str, Any]:
 
 def experiment_slice(config: Config, name: str, stage: str) -> dict[str, Any]:
     """Give what one stage of an experiment reads, as plain JSON types."""
-    experiment = config.experiments[name]
+    if stage == "adopt":
+        return _picked(AdoptSettings, config.adopted[name])
+    if name in config.adopted:
+        return _shared_slice(config, stage)
+    experiment = config.trained[name]
     sampling, train, seed = experiment.sampling, experiment.train, experiment.seed
     match stage:
         case "train":
@@ -200,7 +211,7 @@ def application_slice(config: Config, name: str, stage: str, temperature: float,
             return _picked(RangeSettings, application)
         case "draw":
             experiment = config.model_of(name)
-            seed = config.seed if experiment is None else config.experiments[experiment].seed
+            seed = config.seed if experiment is None else config.trained[experiment].seed
             return {
                 "seed": seed if application.seed is None else application.seed,
                 "members": application.members,

@@ -15,6 +15,13 @@ COARSE_CATEGORIES = ("heavy", "moderate", "dry")  # kinds of days by their coars
 
 DRY = "dry"  # category of a day with next to no rain
 
+RAIN_NAMES = (
+    *("pr", "tp", "precip", "precipitation", "precipitation_amount", "total_precipitation", "ppt", "prcp", "pcp"),
+    *("rain", "rainfall", "rainnc", "precipitationcal", "rr", "rf", "tot_prec", "mtpr", "tprate", "prate", "apcp"),
+    *("prect", "prec", "rainf", "pre", "unknown_precipitation"),
+)
+"""names of rain in files, in small letters, the most certain first"""
+
 WET_DAY_MM = 1.0  # mm/day from which a cell has a wet day (ETCCDI)
 EARTH_RADIUS_KM = 6371.0
 

@@ -118,10 +118,7 @@ class Domain:
     @cached_property
     def coarse(self) -> Coarse:
         """The coarse grid and the fine grid of the model."""
-        crs = xr.DataArray(np.int32(0), attrs=self.content.crs.attrs) if "crs" in self.content else None
-        lat, lon = self.content.lat, self.content.lon
-        kind = cast("Kind", str(self.content.attrs["grid_kind"]))
-        fine = Grid(kind, _axis(lat), _axis(lon), lat.attrs, lon.attrs, crs)
+        fine = fine_grid(self.content)
         return Coarse(_axis(self.content.y), _axis(self.content.x), fine, WHOLE, self.factor, ())
 
     @property
@@ -135,6 +132,13 @@ class Domain:
         v, u = self.content.v, self.content.u
         grid = Grid(KINDS[str(v.attrs["standard_name"])], _axis(v), _axis(u), v.attrs, u.attrs)
         return Coarse(grid.y, grid.x, grid, WHOLE, 1, ())
+
+
+def fine_grid(content: xr.Dataset) -> Grid:
+    """Give the grid of `lat` and `lon` of a domain or of canonical fields."""
+    crs = xr.DataArray(np.int32(0), attrs=content.crs.attrs) if "crs" in content else None
+    kind = cast("Kind", str(content.attrs["grid_kind"]))
+    return Grid(kind, _axis(content.lat), _axis(content.lon), content.lat.attrs, content.lon.attrs, crs)
 
 
 def _axis(values: xr.DataArray) -> NDArray[np.float64]:

@@ -151,6 +151,11 @@ class Fields:
         """Which channel of the predictors is coarse rain; None where there is none."""
         return list(self.ground.channel.values).index(self.rain_channel) if self.rain_channel else None
 
+    def times(self, dates: Sequence[str]) -> xr.DataArray:
+        """Give the time stamps of these days, in this order."""
+        number = {date: n for n, date in enumerate(self.dates)}
+        return self.time[[number[date] for date in dates]]
+
     def require(self, dates: Iterable[str], what: str) -> None:
         """Raise a UserError unless all these days are here; `what` says in words whose days they are."""
         if missing := [date for date in dates if date not in self._places]:

@@ -77,8 +77,15 @@ MEMBER_NAMES = frozenset(
         "ensemble",
         "ensemble_member",
         "ens",
+        "ens_member",
+        "ensemble_id",
+        "ensemble_number",
         "mem",
         "perturbationnumber",
+        "realization_id",
+        "sample",
+        "samples",
+        "draw",
     ]
 )
 """names of axes of ensembles, in small letters"""
@@ -100,6 +107,8 @@ class Header:
     """sentences about what was done to read it"""
     realizations: int = 1
     """how many members of an ensemble the file has"""
+    members_dim: str = ""
+    """the dimension that counts them, where all are taken"""
 
     def fault(self, found: str, expected: str, cure: str) -> InputError:
         """Give an error about this file."""
@@ -124,6 +133,7 @@ def open_header(source: Source, path: Location) -> Iterator[Header]:
         header = _decoded(source, path, raw)
         for step in (_with_named_axes, _with_axes_of_maps, _one_release, _one_level, _one_member, _dated):
             header = step(header)
+        header.file.set_close(raw.file.close)  # a dataset that was changed no longer knows how to close its file
         yield header
     except BaseException:
         raw.file.close()
@@ -401,11 +411,12 @@ def _level_cure(header: Header, axis: xr.DataArray) -> str:
 
 
 def _one_member(header: Header) -> Header:
-    """Take the member of an ensemble that the source names. Where it names none, refuse several members."""
+    """Take the members of an ensemble that the source names. Where it names none, refuse several members."""
     data, wanted = header.data, header.source.realization
+    if wanted == "all":
+        return _all_members(header)
     for dim in map(str, data.dims):
-        attributes = data.coords[dim].attrs if dim in data.coords else {}
-        is_member = dim.lower() in MEMBER_NAMES or attributes.get("standard_name") == "realization"
+        is_member = _counts_members(data, dim)
         if is_member and wanted is not None:
             count = data.sizes[dim]
             if count > 1 and wanted >= count:
@@ -420,6 +431,33 @@ def _one_member(header: Header) -> Header:
                 f"write one member into a file of its own, for example with `ncks -d {dim},0 FILE NEW.nc`",
             )
     return header
+
+
+def _counts_members(data: xr.DataArray, dim: str) -> bool:
+    """Whether a dimension counts the members of an ensemble: by its name, or by its attributes."""
+    attributes = data.coords[dim].attrs if dim in data.coords else {}
+    return dim.lower() in MEMBER_NAMES or attributes.get("standard_name") == "realization"
+
+
+def _all_members(header: Header) -> Header:
+    """Find the dimension that counts the members, if there is one, and take its names off: numbers will do."""
+    data, stated = header.data, header.source.members_dim
+    if stated is not None and stated not in data.dims:
+        names, key = ", ".join(map(str, data.dims)), f"{header.source.key}.members_dim"
+        raise header.fault(f"the dimensions {names}", f"{stated} among them, as {key} says", f"correct {key}")
+    dims = [stated] if stated else [dim for dim in map(str, data.dims) if _counts_members(data, dim)]
+    if len(dims) > 1:
+        raise header.fault(
+            f"the dimensions {' and '.join(dims)}, which both may count members",
+            "one of them",
+            "stack them to one dimension first (`xarray.DataArray.stack`)",
+        )
+    if not dims:
+        return header
+    (dim,) = dims
+    others = [name for name, values in header.file.variables.items() if dim in values.dims and name != data.name]
+    data = data.drop_vars([name for name in data.coords if dim in data[name].dims])
+    return replace(header, file=header.file.drop_vars(others), data=data, realizations=data.sizes[dim], members_dim=dim)
 
 
 def _dated(header: Header) -> Header:

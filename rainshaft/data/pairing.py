@@ -128,7 +128,7 @@ class Pairs:
     def __init__(self, fields: Fields):
         rain, *self._predictors = (Origin(**origin) for origin in json.loads(fields.years[0].attrs["sources"]))
         self._rain = rain
-        self._days = _day_numbers(fields.time)
+        self._days = day_numbers(fields.time)
         self._valid, self._factor = fields.valid, fields.factor
         self._channel = fields.rain_channel_index
         self._maps: list[list[Values]] = [[] for _ in range(1 + len(self._predictors))]
@@ -142,7 +142,7 @@ class Pairs:
         rain = np.where(self._valid, rain, np.nan)
         layers = [rain, *predictors.swapaxes(0, 1), *context.swapaxes(0, 1)]
         for maps, layer in zip(self._maps, layers, strict=True):
-            maps.append(_small_map(layer))
+            maps.append(small_map(layer))
         if self._channel is not None:
             self._amounts.append(self._means(rain, predictors[:, self._channel]))
             self._positions.update(rain, predictors[:, self._channel])
@@ -180,8 +180,8 @@ class Pairs:
             coarse = self._predictors[self._channel]
             amounts = np.concatenate(self._amounts)[order]
             for note, wrong in (
-                _judge_size(self._rain, coarse, amounts, numbers),
-                _judge_place(self._rain, coarse, self._positions.best(self._days)),
+                judge_size(self._rain, coarse, amounts, numbers),
+                judge_place(self._rain, coarse, self._positions.best(self._days)),
             ):
                 notes, faults = notes + note, faults + wrong
         if faults:
@@ -189,13 +189,13 @@ class Pairs:
         return notes
 
 
-def _day_numbers(time: xr.DataArray) -> NDArray[np.int64]:
+def day_numbers(time: xr.DataArray) -> NDArray[np.int64]:
     """Number the days by the calendar, so that days that follow each other differ by 1."""
     index: Any = xr.Dataset(coords={"time": ("time", time.values)}).indexes["time"]
     return np.asarray((index - index.min()).days, dtype="int64")
 
 
-def _small_map(layer: Values) -> Values:
+def small_map(layer: Values) -> Values:
     """Average maps (day, row, column) to few cells (day, cell); NaN where a cell has no value."""
     rows, columns = (np.linspace(0, size, min(size, SIDE), endpoint=False).astype(int) for size in layer.shape[1:])
 
@@ -265,7 +265,7 @@ class _Comparison:
         middle = [i for day, i in place.items() if day - 1 in place and day + 1 in place]
         self._places = np.array([[place[int(days[i]) + lag] for i in middle] for lag in (-1, 0, 1)], dtype=int)
         self._rain, self._days = rain, days
-        self._target = _components([_anomalies(maps, days)], RAIN_COMPONENTS)
+        self._target = _components([anomalies(maps, days)], RAIN_COMPONENTS)
         self._profiles: list[_Profile] = []
 
     def add(self, *predictors: tuple[Origin, Numbers]) -> None:
@@ -276,16 +276,16 @@ class _Comparison:
             return
         most = PREDICTOR_COMPONENTS if len(predictors) == 1 else ALL_COMPONENTS
         size = max(1, min(most, count // DAYS_FOR_A_COMPONENT))
-        found = _components([_anomalies(maps, days) for _, maps in predictors], size)
+        found = _components([anomalies(maps, days) for _, maps in predictors], size)
         block = blocks_of(days[places[1]])
         if not found.size or block.max() < FOLDS:
             return
         target = self._target[places[1]]
         sums = np.stack([_agreement(found[place], target - target.mean(0), block) for place in places])
-        resampled = _correlation(np.einsum("rb,lbk->lrk", resamples(sums.shape[1]), sums))
+        resampled = correlation_of(np.einsum("rb,lbk->lrk", resamples(sums.shape[1]), sums))
         difference = (resampled - resampled[1]).std(1)
         origins = [origin for origin, _ in predictors]
-        self._profiles.append(_Profile(origins, count, _correlation(sums.sum(1)), resampled.std(1), difference))
+        self._profiles.append(_Profile(origins, count, correlation_of(sums.sum(1)), resampled.std(1), difference))
 
     def judge(self) -> tuple[list[str], list[str]]:
         """Give notes and faults about days that do not fit."""
@@ -345,7 +345,7 @@ def _names(origins: list[Origin]) -> str:
     return f"{', '.join(f'{origin.key}.files' for origin in origins)} (predictors {names})"
 
 
-def _anomalies(maps: Numbers, days: NDArray[np.int64]) -> Numbers:
+def anomalies(maps: Numbers, days: NDArray[np.int64]) -> Numbers:
     """Take off the mean of the days around each day (day, cell), as far as they are there."""
     first = np.searchsorted(days, days - SEASON_DAYS, side="left")
     last = np.searchsorted(days, days + SEASON_DAYS, side="right")
@@ -382,7 +382,7 @@ def _agreement(predictor: Numbers, rain: Numbers, block: NDArray[np.int64]) -> N
     return sums_of_blocks(products, block)
 
 
-def _correlation(sums: Numbers) -> Numbers:
+def correlation_of(sums: Numbers) -> Numbers:
     """Correlation from the sums of products, whose last axis is (estimate x rain, estimate^2, rain^2)."""
     return np.asarray(sums[..., 0] / np.sqrt(np.maximum(sums[..., 1] * sums[..., 2], np.finfo("f8").tiny)))
 
@@ -390,8 +390,11 @@ def _correlation(sums: Numbers) -> Numbers:
 # ----------------------------------------------------------------------------------------------- this size
 
 
-def _judge_size(rain: Origin, coarse: Origin, amounts: Numbers, days: NDArray[np.int64]) -> tuple[list[str], list[str]]:
-    """Compare the means of coarse and fine rain (day, 2) over the same days and cells. Give notes and faults."""
+def judge_size(rain: Origin, coarse: Origin, amounts: Numbers, days: NDArray[np.int64]) -> tuple[list[str], list[str]]:
+    """Compare the means of other and of observed rain (day, 2) over the same days and cells. Give notes and faults.
+
+    `days` are numbers that ascend.
+    """
     sums = sums_of_blocks(amounts, blocks_of(days))
     resampled = resamples(len(sums)) @ sums
     if (resampled <= 0).any():
@@ -411,7 +414,7 @@ def _judge_size(rain: Origin, coarse: Origin, amounts: Numbers, days: NDArray[np
             f"{found}, expected a factor of at most {OTHER_SIZE:g}{likely}; correct the units of the values, or state "
             f"them as {coarse.key}.units or {rain.key}.units"
         ]
-    return ([f"{found}. The coarse rain is biased."] if size > np.log(BIASED) else []), []
+    return ([f"{found}. It is biased."] if size > np.log(BIASED) else []), []
 
 
 def _times(ratio: float) -> str:
@@ -421,13 +424,14 @@ def _times(ratio: float) -> str:
 # ---------------------------------------------------------------------------------------------- this place
 
 
-def _judge_place(rain: Origin, coarse: Origin, better: Position | None) -> tuple[list[str], list[str]]:
-    """Say where coarse rain seems to stand, if another position is better. Give notes and faults."""
+def judge_place(rain: Origin, coarse: Origin, better: Position | None) -> tuple[list[str], list[str]]:
+    """Say where other rain seems to stand, if another position is better. Give notes and faults."""
     if better is None:
         return [], []
+    what = "coarse rain" if coarse.name.startswith("predictor ") else coarse.name
     found = (
-        f"{coarse.words}: found a correlation of {better.as_it_is:.2f} between the maps of coarse rain and of "
-        f"{rain.words} on the same days, and {better.correlation:.2f} if the coarse rain stands {better.words}"
+        f"{coarse.words}: found a correlation of {better.as_it_is:.2f} between the maps of {what} and of "
+        f"{rain.words} on the same days, and {better.correlation:.2f} if {what} stands {better.words}"
     )
     if better.is_mirrored:
         return [], [

@@ -51,11 +51,10 @@ class Position:
     deviation: float
     """standard deviation of the difference of both"""
 
-    @property
-    def is_better(self) -> bool:
-        """Whether the coarse rain surely belongs there."""
+    def is_better_by(self, least: float) -> bool:
+        """Whether the coarse rain surely belongs there, with at least so much more correlation."""
         gain = self.correlation - self.as_it_is
-        return gain > GAIN and gain > DEVIATIONS * self.deviation
+        return gain > least and gain > DEVIATIONS * self.deviation
 
 
 class Positions:
@@ -65,13 +64,22 @@ class Positions:
     ----------
     fields
         The canonical fields.
+    days
+        How many days will be added, if not all.
+    factor
+        Fine cells along the side of a cell of the maps, if they are not the coarse cells of the fields.
+    gain
+        In correlation, which another position must have at least.
     """
 
-    def __init__(self, fields: Fields):
-        rows, columns = (size // fields.factor for size in fields.valid.shape)
-        self._blocks = (rows, fields.factor, columns, fields.factor)
+    def __init__(self, fields: Fields, days: int | None = None, factor: int | None = None, gain: float = GAIN):
+        factor = fields.factor if factor is None else factor
+        rows, columns = (size // factor for size in fields.valid.shape)
+        self._blocks = (rows, factor, columns, factor)
         self._cells = fields.valid.reshape(self._blocks).sum((1, 3))
-        self._step = max(1, -(-len(fields.time) // max(LEAST_DAYS, MAP_VALUES // (rows * columns))))
+        self._cell, self._gain = ("coarse cell" if factor > 1 else "cell"), gain
+        count = len(fields.time) if days is None else days
+        self._step = max(1, -(-count // max(LEAST_DAYS, MAP_VALUES // (rows * columns))))
         self._seen = 0
         self._coarse: list[Values] = []
         self._fine: list[Values] = []
@@ -95,7 +103,8 @@ class Positions:
         coarse, fine = (_anomalies(np.where(valid, maps, 0)) for maps in (coarse, fine))
         weights = resamples(1 + (block := blocks_of(days[order])).max())
         found = []
-        for words, is_mirrored, move in _moves(*valid.shape):
+        rows, columns = valid.shape
+        for words, is_mirrored, move in _moves(rows, columns, self._cell):
             moved = move(np.where(valid, coarse, np.nan))
             there = valid & np.isfinite(moved[0])
             if there.sum() < max(LEAST_CELLS, valid.sum() / 2):
@@ -105,7 +114,7 @@ class Positions:
             resampled = _correlations(weights @ sums)
             deviation = float((resampled[0] - resampled[1]).std())
             found.append(Position(words, is_mirrored, float(correlation), float(as_it_is), deviation))
-        better = [position for position in found if position.is_better]
+        better = [position for position in found if position.is_better_by(self._gain)]
         return max(better, key=lambda position: position.correlation - position.as_it_is, default=None)
 
 
@@ -115,7 +124,7 @@ def _anomalies(rain: Numbers) -> Numbers:
     return logarithm - logarithm.mean(0)
 
 
-def _moves(rows: int, columns: int) -> Iterator[tuple[str, bool, Move]]:
+def _moves(rows: int, columns: int, cell: str) -> Iterator[tuple[str, bool, Move]]:
     """Give words, whether it is a mirror image, and the function that brings maps (day, y, x) to where they belong."""
     yield "upside down, with north and south exchanged", True, lambda maps: maps[:, ::-1]
     yield "mirrored, with west and east exchanged", True, lambda maps: maps[:, :, ::-1]
@@ -124,14 +133,14 @@ def _moves(rows: int, columns: int) -> Iterator[tuple[str, bool, Move]]:
         yield "with rows and columns exchanged", True, lambda maps: maps.swapaxes(1, 2)
     for down, right in itertools.product(range(-REACH, REACH + 1), repeat=2):
         if (down or right) and abs(down) < rows and abs(right) < columns:
-            sides = (_side(down, "south", "north"), _side(right, "east", "west"))
+            sides = (_side(down, cell, "south", "north"), _side(right, cell, "east", "west"))
             words = f"{' and '.join(filter(None, sides))} of its place"
             yield words, False, functools.partial(_moved, down=down, right=right)
 
 
-def _side(cells: int, forward: str, backward: str) -> str:
+def _side(cells: int, cell: str, forward: str, backward: str) -> str:
     """Say on which side rain lies that must be moved by so many cells; its file has it on the other side."""
-    return f"{abs(cells)} coarse cell{'s' * (abs(cells) > 1)} {backward if cells > 0 else forward}" if cells else ""
+    return f"{abs(cells)} {cell}{'s' * (abs(cells) > 1)} {backward if cells > 0 else forward}" if cells else ""
 
 
 def _moved(maps: Numbers, down: int, right: int) -> Numbers:

@@ -28,7 +28,7 @@ class RawFile:
 
     header: Header
     dims: tuple[str, ...]
-    """names in the file of time (if it has any), y and x"""
+    """names in the file of time (if it has any), of the members (where all are taken), of y and of x"""
     placement: Placement
     conversion: Conversion
     notes: tuple[str, ...]
@@ -38,6 +38,22 @@ class RawFile:
     def grid(self) -> Grid:
         """Its grid in canonical order."""
         return self.placement.grid
+
+    def window_on(self, grid: Grid) -> Window:
+        """Find the cells of the rain in this file.
+
+        Raises
+        ------
+        InputError
+            If it does not have them.
+        """
+        window = self.grid.window_of(grid)
+        places = compare(self.grid, grid, "the rain")
+        if self.grid.kind == grid.kind and window is None:
+            raise self.header.fault(self.grid.size, f"the grid of the rain, {grid.size}", "put it on that grid")
+        if window is None or places.differs:
+            raise self.header.fault(places.found, places.expected, "put it on the grid of the rain")
+        return window
 
     def unreadable(self, where: str, error: Exception) -> InputError:
         """Give an error about data that cannot be read; `where` says from which day on."""
@@ -59,22 +75,6 @@ class RawFile:
 @dataclass(frozen=True)
 class StaticMap(RawFile):
     """A variable that does not change with time."""
-
-    def window_on(self, grid: Grid) -> Window:
-        """Find the cells of the rain in this map.
-
-        Raises
-        ------
-        InputError
-            If it does not have them.
-        """
-        window = self.grid.window_of(grid)
-        if window is None:
-            raise self.header.fault(self.grid.size, f"the grid of the rain, {grid.size}", "put it on that grid")
-        places = compare(self.grid, grid, "the rain")
-        if places.differs:
-            raise self.header.fault(places.found, places.expected, "put it on the grid of the rain")
-        return window
 
     def read(self, grid: Grid) -> NDArray[np.float64]:
         """Read the values in the cells of the rain (lat, lon).
@@ -98,18 +98,23 @@ class TimedFile(RawFile):
     records: Records
 
     def lazy(self, times: Indices, chunk_bytes: float, window: Window = WHOLE) -> xr.DataArray:
-        """Give the chosen records and cells (time, lat, lon) as a dask array in chunks of records."""
-        time, y, x = self.dims
+        """Give the chosen records and cells as a dask array in chunks of records.
+
+        Its dimensions are time, lat, lon, or time, member, lat, lon where all members are taken.
+        """
+        time, *members, _, _ = self.dims
         data = self.header.data.isel({**self._picks(window), time: as_slice(times)})
-        size = max(1, int(chunk_bytes / (8 * data.sizes[y] * data.sizes[x])))
-        return xr.DataArray(self._canonical(data, {time: size}), dims=("time", "lat", "lon"))
+        a_record = data.size // max(1, data.sizes[time])
+        size = max(1, int(chunk_bytes / (8 * a_record)))
+        names = ("time", *("member" for _ in members), "lat", "lon")
+        return xr.DataArray(self._canonical(data, {time: size}), dims=names)
 
 
 class OpenFiles:
     """Raw files that stay open until the end of a block. Each is opened once, since it may hold several years."""
 
     def __init__(self) -> None:
-        self._timed: dict[tuple[Location, str, int | None], TimedFile] = {}
+        self._timed: dict[tuple[Location, str, int | str | None], TimedFile] = {}
         self._maps: dict[tuple[Location, str], StaticMap] = {}
 
     def timed(self, source: Source, path: Location, centre: float | None) -> TimedFile:
@@ -173,6 +178,8 @@ def _understand(
 ) -> tuple[Header, tuple[str, ...], Placement, Conversion, tuple[str, ...]]:
     """Find the axes, the grid and the units: what a `RawFile` is made of."""
     roles = axis_roles(header)
+    if header.members_dim:
+        roles[header.members_dim] = "M"
     header, dropped = _without_other_dimensions(header, roles)
     if not header.source.static and "T" not in [roles.get(str(d)) for d in header.data.dims]:
         header, roles = with_time_axis(header, roles)
@@ -182,7 +189,8 @@ def _understand(
     if header.data.encoding.get("dtype") == np.dtype("float64"):
         notes.append("double precision stored as single precision.")
     if header.data.dims != dims:
-        notes.append(f"dimensions {', '.join(map(str, header.data.dims))} put into the order time, y, x.")
+        order = "time, member, y, x" if header.members_dim else "time, y, x"
+        notes.append(f"dimensions {', '.join(map(str, header.data.dims))} put into the order {order}.")
     all_notes = (*header.notes, *dropped, *placement.notes, *units.notes, *map(header.source.note, notes))
     return header, dims, placement, units, all_notes
 
@@ -190,6 +198,7 @@ def _understand(
 def _without_other_dimensions(header: Header, roles: dict[str, str]) -> tuple[Header, list[str]]:
     """Drop dimensions of length 1 that are no axis that we need."""
     data, source, notes = header.data, header.source, []
+    takes_all = source.realization == "all"
     for dim in map(str, header.data.dims):
         if dim in roles and not (source.static and roles[dim] == "T"):
             continue
@@ -199,7 +208,8 @@ def _without_other_dimensions(header: Header, roles: dict[str, str]) -> tuple[He
                 if dim in roles
                 else f"a dimension {dim} of length {data.sizes[dim]} that is no axis of time, latitude or longitude",
                 "one map that does not change with time" if source.static else "time, latitude and longitude",
-                "select one entry of it first; if it is an axis, give it a coordinate with standard_name and units",
+                "select one entry of it first; if it is an axis, give it a coordinate with standard_name and units"
+                + (f"; if it counts the members, write {source.key}.members_dim: {dim}" if takes_all else ""),
             )
         data = data.isel({dim: 0}, drop=True)
         notes.append(source.note(f"dimension {dim} of length 1 dropped."))
@@ -207,7 +217,7 @@ def _without_other_dimensions(header: Header, roles: dict[str, str]) -> tuple[He
 
 
 def _dimensions(header: Header, roles: dict[str, str]) -> tuple[str, ...]:
-    """The dimensions in canonical order: time, y, x, or y, x for a map."""
+    """The dimensions in canonical order: time, y, x, or y, x for a map; the members come after the time."""
     dims = {roles[str(d)]: str(d) for d in header.data.dims if str(d) in roles}
     missing = [word for role, word in (("Y", "latitude (or y)"), ("X", "longitude (or x)")) if role not in dims]
     if missing or len(dims) != header.data.ndim:
@@ -217,4 +227,4 @@ def _dimensions(header: Header, roles: dict[str, str]) -> tuple[str, ...]:
             "one axis each for latitude and longitude with a coordinate variable of one dimension",
             "add them, or put the data on a regular grid first",
         )
-    return tuple(dims[role] for role in ("YX" if header.source.static else "TYX"))
+    return tuple(dims[role] for role in ("YX" if header.source.static else "TMYX") if role in dims)

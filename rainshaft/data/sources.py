@@ -81,8 +81,10 @@ class Source:
     """name of the channel in the results"""
     context: bool = False
     """whether the field stays whole, on its own grid"""
-    realization: int | None = None
-    """which member to take of an ensemble, counted from 0; None where a file must not have several"""
+    realization: int | Literal["all"] | None = None
+    """which member to take of an ensemble, counted from 0, or all; None where a file must not have several"""
+    members_dim: str | None = None
+    """the dimension that counts the members, where its name does not say so"""
 
     @property
     def static(self) -> bool:

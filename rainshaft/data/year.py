@@ -114,7 +114,10 @@ class VariableYear:
         return replace(self, parts=[part for part in parts if len(part.days)], repeated=repeated)
 
     def lazy(self, chunk_bytes: float) -> xr.DataArray:
-        """Give the days as a dask array (time, lat, lon) in canonical units; `time` has their dates yyyymmdd."""
+        """Give the days as a dask array in canonical units; `time` has their dates yyyymmdd.
+
+        Its dimensions are time, lat, lon, or time, member, lat, lon where all members are taken.
+        """
         data = xr.concat([part.raw.lazy(part.times, chunk_bytes, self.window) for part in self.parts], "time")
         order = np.lexsort(
             (np.concatenate([part.middles for part in self.parts]), np.concatenate([part.days for part in self.parts]))
@@ -152,7 +155,7 @@ class VariableYear:
         """Raise an InputError if a record is there twice with different values; this reads both."""
         for part, copy in self.repeated:
             one, other = (p.raw.lazy(p.times, ONE_CHUNK, self.window).values for p in (part, copy))
-            differs = ~np.isclose(one, other, equal_nan=True).all(axis=(1, 2))
+            differs = ~np.isclose(one, other, equal_nan=True).all(axis=tuple(range(1, one.ndim)))
             if differs.any():
                 date, path = iso(int(part.days[differs.argmax()])), part.raw.header.path
                 raise copy.raw.header.fault(

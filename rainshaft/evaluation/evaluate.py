@@ -133,6 +133,7 @@ def evaluate(
             "members": setting.size,
             "settings": settings.model_dump(mode="json", include=set(Evaluation.model_fields)),
         }
+<<<<<<< HEAD
         by_part = {}
         for split in PARTS:
             days = _days_of(opened, split)
@@ -151,6 +152,9 @@ def evaluate(
         if content[TEST] is None:
             raise UserError(f"{ensembles[0]}: no day with `split` = test; scores are reported on test days")
         return content, _by_day(by_part, settings, fields)
+=======
+        return scores, by_day_of(all_days, settings, fields)
+>>>>>>> adopt
 
 
 Place = tuple[str, str, int, int]
@@ -217,9 +221,21 @@ def _runs(index: NDArray[np.int64]) -> Iterator[slice]:
         yield slice(int(run[0]), int(run[-1]) + 1)
 
 
+<<<<<<< HEAD
 def _by_day(by_part: dict[str, tuple[Part, Scored]], settings: Evaluation, fields: Fields) -> xr.Dataset:
     """Make the dataset of `scores_by_day.nc`: the values of each day, curves over the days, and the resamples."""
     height, width = fields.valid.shape
+=======
+def _members(pr: xr.DataArray, days: NDArray[np.int64]) -> xr.DataArray:
+    values = np.concatenate([pr[run].values for run in _runs(days)])
+    coords = {name: ("time", pr[name].values[days]) for name in ("time", "category")}
+    return xr.DataArray(values, dims=pr.dims, coords=coords)
+
+
+def by_day_of(days: xr.Dataset, settings: Evaluation, fields: Fields) -> xr.Dataset:
+    """Make the dataset of `scores_by_day.nc`: scores of each day, and curves pooled over the days."""
+    height, width = days["wettest_observed"].shape
+>>>>>>> adopt
     wavenumber = wavenumbers(height, width)
     days, curves, resampled, maps = [], [], [], []
     for split, (part, scored) in by_part.items():

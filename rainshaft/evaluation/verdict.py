@@ -70,6 +70,11 @@ def judge(scores: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> dict[s
     return {"name": scores["name"], "mode": scores["mode"], "note": note, "checks": checks}
 
 
+def without_advice(verdict: dict[str, Any]) -> dict[str, Any]:
+    """Take the advice off a verdict: another model has no settings here that an edit could change."""
+    return verdict | {"checks": [check | {"advice": ""} for check in verdict["checks"]]}
+
+
 def summary(verdict: Mapping[str, Any]) -> str:
     """Write for the terminal how many checks passed, the next edit, and a line for each failed check."""
     judged = [check for check in verdict["checks"] if check["passed"] is not None]
@@ -78,7 +83,8 @@ def summary(verdict: Mapping[str, Any]) -> str:
     if not failed:
         head += f"all {len(judged)} checks passed"
     else:
-        head += f"{len(judged) - len(failed)} of {len(judged)} checks passed; next: {failed[0]['advice']}"
+        head += f"{len(judged) - len(failed)} of {len(judged)} checks passed"
+        head += f"; next: {failed[0]['advice']}" if failed[0]["advice"] else ""
     lines = [head]
     lines += [f"  {check['check']}: {_text(check)}, expected {check['expected']}" for check in failed]
     if verdict.get("note"):

@@ -20,6 +20,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rainshaft.data.axes import Grid
+from rainshaft.data.conventions import RAIN_NAMES
 from rainshaft.data.formats import variables_of
 from rainshaft.data.header import Header, open_header
 from rainshaft.data.rawfile import OpenFiles, open_map, open_timed
@@ -48,12 +49,6 @@ SUFFIXES = (
 )
 """endings of the files that are taken from a folder"""
 
-RAIN_NAMES = (
-    *("pr", "tp", "precip", "precipitation", "precipitation_amount", "total_precipitation", "ppt", "prcp", "pcp"),
-    *("rain", "rainfall", "rainnc", "precipitationcal", "rr", "rf", "tot_prec", "mtpr", "tprate", "prate", "apcp"),
-    *("prect", "prec", "rainf", "pre", "unknown_precipitation"),
-)
-"""names of rain in files, the most certain first"""
 RAIN_WORDS = re.compile(r"precipitation|rainfall|\brain\b", re.IGNORECASE)
 PART_OF_RAIN = re.compile(
     r"convective|large.?scale|snow|probab|quality|error|flag|count|uncert|number|duration|hours|percentile",

@@ -32,6 +32,7 @@ from rainshaft.data.sources import InputError
 from rainshaft.data.split import require_days, split_days
 from rainshaft.data.year import VariableYear
 from rainshaft.errors import UserError
+from rainshaft.sampling.adopt import check_ensemble
 from rainshaft.survey.cost import Cost, Sizes, cost_of
 
 SAMPLED_YEARS = 3
@@ -77,6 +78,8 @@ def check(path: Path) -> Report:
         else:
             _check_dataset(report, name, dataset, config)
     if config:
+        for name in config.adopted:
+            _check_ensemble(report, name, config)
         for name in config.applications:
             _check_application(report, name, config)
     return report
@@ -144,8 +147,8 @@ def _check_dataset(report: Report, name: str, dataset: Dataset, config: Config |
         sizes = _sizes(survey, dataset)
     if config and all(counts.values()):
         for family, names in config.families.items():
-            experiment = config.experiments[names[0]]
-            if experiment.dataset == name:
+            experiment = config.trained.get(names[0])
+            if experiment is not None and experiment.dataset == name:
                 report.lines += [*_cost(family, len(names), cost_of(experiment, sizes, counts)), ""]
 
 
@@ -225,7 +228,23 @@ def _split(report: Report, survey: Survey, dataset: Dataset) -> dict[str, int]:
     return counts
 
 
-# ------------------------------------------------------------------------------------------ an application
+# ------------------------------------------------------------------------------------------ an ensemble, an application
+
+
+def _check_ensemble(report: Report, name: str, config: Config) -> None:
+    """Look at the files of an experiment whose members another model made."""
+    try:
+        sentences = check_ensemble(config, name)
+    except UserError as error:
+        report.add_problems(error)
+        return
+    report.lines += [f"experiment {name}, members from files, nothing is trained:", *_wrapped(sentences), ""]
+
+
+def _wrapped(sentences: Iterable[str]) -> list[str]:
+    return [
+        line for text in sentences for line in textwrap.wrap(text, 110, initial_indent="  ", subsequent_indent="    ")
+    ]
 
 
 def _check_application(report: Report, name: str, config: Config) -> None:
@@ -240,10 +259,7 @@ def _check_application(report: Report, name: str, config: Config) -> None:
         values = len(application.years) * 365 * application.members * domain.valid.size
         rain = size(4 * values / TIMES_SMALLER)
         sentences.append(f"{application.members} members a day, at most some {rain} for each realization of the input")
-    lines = [
-        line for text in sentences for line in textwrap.wrap(text, 110, initial_indent="  ", subsequent_indent="    ")
-    ]
-    report.lines += [f"application {name}:", *lines, ""]
+    report.lines += [f"application {name}:", *_wrapped(sentences), ""]
 
 
 # ------------------------------------------------------------------------------------------ values of a few days

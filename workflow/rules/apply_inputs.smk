@@ -7,7 +7,7 @@ from rainshaft.models import folder as model_folder
 
 def scores_of_model(wildcards):
     """The scores of a model on the test days, and those of the baselines beside it; none if its prior is not drawn."""
-    experiment = CONFIG.experiments[wildcards.experiment]
+    experiment = CONFIG.trained[wildcards.experiment]
     if "prior" not in experiment.sampling.modes:
         return []
     mine = f"<results>/{wildcards.experiment}/evaluation/prior/scores.json"
@@ -20,12 +20,12 @@ def scores_of_model(wildcards):
 
 def thresholded_of_model(wildcards):
     """An ensemble whose pixel threshold is known."""
-    return f"<results>/{wildcards.experiment}/synth/{CONFIG.experiments[wildcards.experiment].sampling.modes[0]}.nc"
+    return f"<results>/{wildcards.experiment}/synth/{CONFIG.trained[wildcards.experiment].sampling.modes[0]}.nc"
 
 
 def facts_of(experiment):
     """What the configuration says of a model, for its card."""
-    entry = CONFIG.experiments[experiment]
+    entry = CONFIG.trained[experiment]
     dataset = CONFIG.datasets[entry.dataset]
     return {
         "name": experiment,
@@ -78,7 +78,7 @@ def drawing_of(application):
     if experiment is None:
         drawn = card_of_folder(application)["sampling"]
         return drawn["temperature"], drawn["memory"]
-    return CONFIG.experiments[experiment].sampling.temperature, CONFIG.experiments[experiment].sampling.memory
+    return CONFIG.trained[experiment].sampling.temperature, CONFIG.trained[experiment].sampling.memory
 
 
 @cache

@@ -17,7 +17,7 @@ except UserError as error:
     sys.exit(f"The configuration cannot be used:\n{error}")
 
 DATASETS = list(dict.fromkeys(e.dataset for e in CONFIG.experiments.values()))
-RUNS = [(name, mode) for name, e in CONFIG.experiments.items() for mode in e.sampling.modes]
+RUNS = [(name, mode) for name, e in CONFIG.experiments.items() for mode in e.modes]
 # Figures and the terminal show the first replicate of each experiment.
 FIRST = [names[0] for names in CONFIG.families.values()]
 BASELINES = [name for name in CONFIG.baselines.names if baselines.is_installed(name)]
@@ -68,7 +68,7 @@ def growing(amount):
 
 def gpus(wildcards):
     """How many GPUs a training takes."""
-    settings = CONFIG.experiments[wildcards.experiment].train
+    settings = CONFIG.trained[wildcards.experiment].train
     return 0 if settings.device == "cpu" else settings.gpus
 
 

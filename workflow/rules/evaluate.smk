@@ -4,7 +4,11 @@
 rule evaluate_samples:
     input:
         config="<results>/{experiment}/config/evaluate.json",
+<<<<<<< HEAD
         ensembles=[rules.apply_threshold.output.synth],
+=======
+        ensemble=ensemble,
+>>>>>>> adopt
         fields=fields,
     output:
         scores="<results>/{experiment}/evaluation/{mode}/scores.json",
@@ -58,7 +62,7 @@ localrules:
 rule judge_experiment:
     input:
         scores=rules.evaluate_samples.output.scores,
-        train_log=rules.train_model.output.train_log,
+        train_log=train_log,
     output:
         verdict="<results>/{experiment}/evaluation/{mode}/verdict.json",
     log:

@@ -41,6 +41,7 @@ def check_input():
     It also says what the files leave open.
     """
     from rainshaft.data.prepare import check_sources
+    from rainshaft.sampling.adopt import check_ensemble
 
     if left_out := set(CONFIG.baselines.names) - set(BASELINES):
         for name in sorted(left_out):
@@ -52,6 +53,9 @@ def check_input():
                 settings = PrepareSettings(**dataset_slice(CONFIG, name, "prepare"))
                 for sentence in check_sources(settings, CONFIG.datasets[name].years):
                     print(f"{name}: {sentence}", file=sys.stderr)
+        for name in CONFIG.adopted:
+            for sentence in check_ensemble(CONFIG, name):
+                print(f"{name}: {sentence}", file=sys.stderr)
         check_applications()
     except UserError as error:
         sys.exit(f"The input cannot be used:\n{error}")

@@ -2,6 +2,7 @@
 import json
 from functools import cache
 
+from rainshaft.data.ensemble import ensemble_files, ensemble_source
 from rainshaft.data.sources import file_stamps, source_files
 from rainshaft.jobs.stages import digest
 
@@ -39,21 +40,43 @@ def raw_stamps(wildcards):
     return "" if synthetic else stamps_of(files_of_user(wildcards.dataset, int(wildcards.year)))
 
 
+@cache
+def files_of_ensemble(experiment):
+    """The user's files of the members of an experiment. The folders are searched once, though two functions ask."""
+    entry = CONFIG.adopted[experiment]
+    source = ensemble_source(entry, f"experiments.{experiment}", entry.members_dim)
+    try:
+        return ensemble_files(source, sorted(CONFIG.datasets[entry.dataset].years))
+    except UserError as error:
+        sys.exit(f"The input cannot be used:\n{error}")
+
+
+def ensemble(wildcards):
+    """The ensemble that users take away: drawn from a model, or adopted from files."""
+    return "<results>/{experiment}/synth/{mode}.nc"
+
+
+def train_log(wildcards):
+    """The log of the training of an experiment; none if its members come from files."""
+    is_trained = wildcards.experiment in CONFIG.trained
+    return ["<results>/{experiment}/logs/train_log.csv"] if is_trained else []
+
+
 def shards(wildcards):
     """The shards of an ensemble, in the order of their days."""
-    modes = CONFIG.experiments[wildcards.experiment].sampling.modes
+    modes = CONFIG.trained[wildcards.experiment].sampling.modes
     if wildcards.mode not in modes:
         sys.exit(
             f"experiments.{wildcards.experiment}.sampling.mode: found `{modes[0]}`, but the {wildcards.mode} was asked "
             f"for; write `{wildcards.mode}` or `both`"
         )
-    count = CONFIG.experiments[wildcards.experiment].sampling.shards
+    count = CONFIG.trained[wildcards.experiment].sampling.shards
     return [f"<results>/{wildcards.experiment}/samples/{wildcards.mode}/{i}-of-{count}.nc" for i in range(1, count + 1)]
 
 
 def dates_file(wildcards):
     """The file with the dates to draw, where `sampling.days` names one. After an edit of it the members are drawn anew."""
-    kind, _, path = CONFIG.experiments[wildcards.experiment].sampling.days.partition(":")
+    kind, _, path = CONFIG.trained[wildcards.experiment].sampling.days.partition(":")
     if kind != "file":
         return []
     if not Path(path).exists():  # without this, Snakemake would take the old members
@@ -83,7 +106,7 @@ def compared(wildcards):
     The prior is compared where it is drawn, because it has not seen the truth.
     """
     mine = {name: e for name, e in CONFIG.experiments.items() if e.dataset == wildcards.dataset}
-    return {name: e.sampling.modes[0] for name, e in mine.items()}
+    return {name: e.modes[0] for name, e in mine.items()}
 
 
 def families(wildcards):
@@ -97,7 +120,7 @@ def shown(wildcards):
     dataset = wildcards.dataset
     entries = {name: {"dataset": dataset, "baseline": name} for name in baselines_of(dataset)}
     for family, names in families(wildcards).items():
-        mode = CONFIG.experiments[names[0]].sampling.modes[0]
+        mode = CONFIG.experiments[names[0]].modes[0]
         # The reader must know that the posterior has seen the truth.
         label = f"{family} (posterior)" if mode == "posterior" else family
         entries[label] = {"experiment": names[0], "mode": mode}

@@ -9,7 +9,7 @@ localrules:
 rule plot_samples:
     input:
         config="<results>/{experiment}/config/plot.json",
-        ensemble=rules.apply_threshold.output.synth,
+        ensemble=ensemble,
         fields=fields,
     output:
         figure=report(
@@ -206,7 +206,7 @@ rule plot_comparison_scores:
 FIGURES = [
     *of_runs(rules.plot_samples.output.figure, FIRST),
     *of_runs(rules.plot_distribution.output.figure, FIRST),
-    *expand(rules.plot_training.output.figure, experiment=FIRST),
+    *expand(rules.plot_training.output.figure, experiment=[name for name in FIRST if name in CONFIG.trained]),
     *expand(
         rules.plot_tradeoff.output.figure, experiment=[n for n, mode in RUNS if mode == "posterior" and n in FIRST]
     ),

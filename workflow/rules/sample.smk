@@ -1,4 +1,34 @@
-# From a model to the ensembles that users take away. The baselines are ensembles that simpler methods make, for comparison.
+# From a model, or from the files of another one, to the ensembles that users take away. The baselines are ensembles that
+# simpler methods make, for comparison.
+
+
+rule adopt_ensemble:
+    input:
+        config="<results>/{experiment}/config/adopt.json",
+        fields=fields,
+        normalisation=normalisation,
+        raw=lambda wildcards: plain_files(files_of_ensemble(wildcards.experiment)),
+    output:
+        synth="<results>/{experiment}/synth/prior.nc",
+        ingest="<results>/{experiment}/ingest.json",
+    log:
+        "<logs>/adopt_ensemble/{experiment}.log",
+    benchmark:
+        "<benchmarks>/adopt_ensemble/{experiment}.jsonl"
+    wildcard_constraints:
+        experiment=one_of(CONFIG.adopted),
+    conda:
+        "../envs/rainshaft.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(120),
+    params:
+        code=code_of("adopt_ensemble"),
+        stamps=lambda wildcards: stamps_of(files_of_ensemble(wildcards.experiment)),
+    message:
+        "Adopting the members of {wildcards.experiment}"
+    script:
+        "../scripts/adopt_ensemble.py"
 
 
 rule sample_fields:
@@ -41,6 +71,8 @@ rule apply_threshold:
         "<logs>/apply_threshold/{experiment}/{mode}.log",
     benchmark:
         "<benchmarks>/apply_threshold/{experiment}/{mode}.jsonl"
+    wildcard_constraints:
+        experiment=one_of(CONFIG.trained),
     conda:
         "../envs/rainshaft.yaml"
     resources:

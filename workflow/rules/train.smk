@@ -33,6 +33,8 @@ rule train_model:
         "<logs>/train_model/{experiment}.log",
     benchmark:
         "<benchmarks>/train_model/{experiment}.jsonl"
+    wildcard_constraints:
+        experiment=one_of(CONFIG.trained),
     conda:
         "../envs/rainshaft.yaml"
     threads: 8
@@ -41,7 +43,7 @@ rule train_model:
         runtime=240,
         gpu=gpus,
         nodes=1,
-        processes=lambda wildcards: CONFIG.experiments[wildcards.experiment].train.gpus,
+        processes=lambda wildcards: CONFIG.trained[wildcards.experiment].train.gpus,
     params:
         code=code_of("train_model"),
         # Snakemake deletes declared outputs of failed jobs. Checkpoints must stay, so they are not declared.
