@@ -133,7 +133,6 @@ def evaluate(
             "members": setting.size,
             "settings": settings.model_dump(mode="json", include=set(Evaluation.model_fields)),
         }
-<<<<<<< HEAD
         by_part = {}
         for split in PARTS:
             days = _days_of(opened, split)
@@ -141,20 +140,13 @@ def evaluate(
                 content[split] = None
                 continue
             fields.require([date for date, *_ in days], f"{ensembles[0]}, {split} days")
-            part = _part(days, fields)
+            part = part_of([date for date, *_ in days], [category for _, category, *_ in days], fields)
             scored = score(_read(ensembles, rain, days, fields), part, setting)
-            content[split] = scored.blocks | {
-                "first_day": str(part.dates[0]),
-                "last_day": str(part.dates[-1]),
-                "digest": hashlib.sha256("".join(part.dates).encode()).hexdigest()[:16],
-            }
+            content[split] = content_of(part, scored)
             by_part[split] = part, scored
         if content[TEST] is None:
             raise UserError(f"{ensembles[0]}: no day with `split` = test; scores are reported on test days")
-        return content, _by_day(by_part, settings, fields)
-=======
-        return scores, by_day_of(all_days, settings, fields)
->>>>>>> adopt
+        return content, by_day_of(by_part, settings, fields)
 
 
 Place = tuple[str, str, int, int]
@@ -175,16 +167,23 @@ def _days_of(opened: Sequence[xr.Dataset], split: str) -> list[Place]:
     return days
 
 
-def _part(days: Sequence[Place], fields: Fields) -> Part:
+def part_of(dates: Sequence[str], category: Sequence[str], fields: Fields) -> Part:
     """Take the observed area rain of these days."""
-    dates = [date for date, *_ in days]
     means: list[NDArray[np.floating]] = []
     for start in range(0, len(dates), TRUTH_DAYS):
         rain = fields.rain(dates[start : start + TRUTH_DAYS])[:, fields.valid]
         with np.errstate(invalid="ignore"):
             means.append(np.nansum(rain, axis=1, dtype=np.float64) / np.maximum(1, np.isfinite(rain).sum(axis=1)))
-    category = np.array([category for _, category, *_ in days])
-    return Part(np.array(dates), category, np.concatenate(means), fields.times(dates).values)
+    return Part(np.array(dates), np.array(category), np.concatenate(means), fields.times(dates).values)
+
+
+def content_of(part: Part, scored: Scored) -> dict[str, Any]:
+    """Give what `scores.json` says of a part."""
+    return scored.blocks | {
+        "first_day": str(part.dates[0]),
+        "last_day": str(part.dates[-1]),
+        "digest": hashlib.sha256("".join(part.dates).encode()).hexdigest()[:16],
+    }
 
 
 def _read(
@@ -221,27 +220,17 @@ def _runs(index: NDArray[np.int64]) -> Iterator[slice]:
         yield slice(int(run[0]), int(run[-1]) + 1)
 
 
-<<<<<<< HEAD
-def _by_day(by_part: dict[str, tuple[Part, Scored]], settings: Evaluation, fields: Fields) -> xr.Dataset:
+def by_day_of(by_part: dict[str, tuple[Part, Scored]], settings: Evaluation, fields: Fields) -> xr.Dataset:
     """Make the dataset of `scores_by_day.nc`: the values of each day, curves over the days, and the resamples."""
     height, width = fields.valid.shape
-=======
-def _members(pr: xr.DataArray, days: NDArray[np.int64]) -> xr.DataArray:
-    values = np.concatenate([pr[run].values for run in _runs(days)])
-    coords = {name: ("time", pr[name].values[days]) for name in ("time", "category")}
-    return xr.DataArray(values, dims=pr.dims, coords=coords)
-
-
-def by_day_of(days: xr.Dataset, settings: Evaluation, fields: Fields) -> xr.Dataset:
-    """Make the dataset of `scores_by_day.nc`: scores of each day, and curves pooled over the days."""
-    height, width = days["wettest_observed"].shape
->>>>>>> adopt
     wavenumber = wavenumbers(height, width)
     days, curves, resampled, maps = [], [], [], []
     for split, (part, scored) in by_part.items():
-        number = {date: place for place, date in enumerate(fields.dates)}
-        time = fields.time[[number[str(date)] for date in part.dates]]
-        days.append(scored.by_day.assign_coords(time=time, split=("time", [split] * len(part.dates))))
+        days.append(
+            scored.by_day.assign_coords(
+                time=fields.times(part.dates.tolist()), split=("time", [split] * len(part.dates))
+            )
+        )
         curves.append(xr.Dataset({name: (DIMS[name], scored.sums[name]) for name in CURVES}).expand_dims(part=[split]))
         resampled.append(scored.resampled.expand_dims(part=[split]))
         maps.append(scored.maps.expand_dims(part=[split]))

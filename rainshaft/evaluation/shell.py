@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import xarray as xr
 
 from rainshaft.config.sections import DailyFiles, Evaluation, RainFiles
 from rainshaft.config.slices import PrepareSettings
@@ -33,9 +32,11 @@ from rainshaft.data.times import iso
 from rainshaft.data.year import years_of
 from rainshaft.errors import UserError
 from rainshaft.evaluation import table
-from rainshaft.evaluation.days import merge, score_days
-from rainshaft.evaluation.evaluate import by_day_of
-from rainshaft.evaluation.summary import summarise
+from rainshaft.evaluation.days import Setting
+from rainshaft.evaluation.evaluate import TRUTH_DAYS, by_day_of, content_of, part_of
+from rainshaft.evaluation.rows import Comparison, Entry
+from rainshaft.evaluation.scoring import OneDay, score
+from rainshaft.evaluation.table import ALL
 from rainshaft.files import atomic, write_json, write_netcdf
 
 DRY_WET_FRACTION = 0.05  # a day is dry when fewer of its cells have 1 mm/day; as `dry_wet_fraction` of a dataset
@@ -100,49 +101,45 @@ def _evaluate(ensemble: Rain, truth: Rain, output: Path | None, factor: int, mem
             found.require_equal_copies()
             dates = [iso(day) for day in found.days.tolist()]
             likeness = Likeness(origin_of(source), fields, dates, dates, found.members)
-
-            def batches() -> Iterator[xr.Dataset]:
-                done = 0
-                for members in cleaned(found, found.days, likeness):
-                    yield _scored(members, dates[done : done + len(members)], fields, settings)
-                    done += len(members)
-
-            days = merge(batches())
+            part = part_of(dates, _categories(dates, fields), fields)
+            setting = Setting(found.members, fields.valid, fields.factor, settings)
+            scored = score(_days(cleaned(found, found.days, likeness), dates, fields), part, setting)
             notes = [*found.notes, *likeness.require()]
-            by_day = by_day_of(days, settings, fields)
-    scores = {
+            by_day = by_day_of({ALL: (part, scored)}, settings, fields)
+    content = {
         "name": _name(ensemble),
         "mode": "files",
         "dataset": _name(truth),
         "members": found.members,
-        "wet_threshold": settings.wet_threshold,
-        "all_days": summarise(days, settings),
-        "heavy_days": None,
+        "settings": settings.model_dump(mode="json"),
+        ALL: content_of(part, scored),
     }
-    families = {scores["name"]: [scores["name"]]}
+    comparison = Comparison([Entry(content, by_day["resampled"])], {})
     if output is not None:
-        write_json(scores, output / "scores.json")
+        write_json(content, output / "scores.json")
         write_netcdf(by_day, output / "scores_by_day.nc")
         with atomic(output / "table.md") as temporary:
-            temporary.write_text(table.markdown([scores], families, {}), encoding="utf-8")
+            temporary.write_text(table.markdown(comparison, {}, {}), encoding="utf-8")
     count = f"{len(dates)} days from {dates[0]} to {dates[-1]}, {found.members} members"
-    return Evaluated(f"{count}\n\n{table.console([scores], families)}", notes)
+    return Evaluated(f"{count}\n\n{table.console(comparison)}", notes)
 
 
-def _scored(members: np.ndarray, dates: Sequence[str], fields: Fields, settings: Evaluation) -> xr.Dataset:
-    """Score some days: members (day, member, lat, lon)."""
-    rain = fields.rain(dates)
-    wet = (rain[:, fields.valid] >= WET_DAY_MM).mean(axis=1)
-    time = fields.times(dates).values
-    category = ("time", np.where(wet < DRY_WET_FRACTION, DRY, "").astype(object))
-    coords = {"time": ("time", time), "category": category}
-    return score_days(
-        xr.DataArray(members, dims=("time", "member", "lat", "lon"), coords=coords),
-        xr.DataArray(rain, dims=("time", "lat", "lon"), coords=coords),
-        xr.DataArray(fields.valid, dims=("lat", "lon")),
-        fields.factor,
-        settings,
-    )
+def _days(batches: Iterable[np.ndarray], dates: Sequence[str], fields: Fields) -> Iterator[OneDay]:
+    """Give the members and the truth of day after day, from members (day, member, lat, lon) of a few days at a time."""
+    done = 0
+    for members in batches:
+        yield from zip(members, fields.rain(dates[done : done + len(members)]), strict=True)
+        done += len(members)
+
+
+def _categories(dates: Sequence[str], fields: Fields) -> list[str]:
+    """Tell which days are dry."""
+    found: list[str] = []
+    for start in range(0, len(dates), TRUTH_DAYS):
+        rain = fields.rain(dates[start : start + TRUTH_DAYS])[:, fields.valid]
+        wet = (rain >= WET_DAY_MM).mean(axis=1)
+        found += np.where(wet < DRY_WET_FRACTION, DRY, "").tolist()
+    return found
 
 
 # ------------------------------------------------------------------------------------------ files

@@ -25,7 +25,8 @@ Looks = Mapping[str, int]  # dataset -> how often its test days were scored with
 
 DASH = "–"
 ALIKE = "≈"
-PARTS = {VALIDATION: "validation days", TEST: "test days"}
+ALL = "all"  # the part of an ensemble that is scored without a split
+PARTS = {VALIDATION: "validation days", TEST: "test days", ALL: "all days"}
 KINDS = {
     "dry_days": "dry",
     "moderate_days": "moderate",

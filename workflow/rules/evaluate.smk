@@ -4,11 +4,7 @@
 rule evaluate_samples:
     input:
         config="<results>/{experiment}/config/evaluate.json",
-<<<<<<< HEAD
-        ensembles=[rules.apply_threshold.output.synth],
-=======
-        ensemble=ensemble,
->>>>>>> adopt
+        ensembles=[ensemble],
         fields=fields,
     output:
         scores="<results>/{experiment}/evaluation/{mode}/scores.json",
