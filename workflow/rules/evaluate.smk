@@ -4,7 +4,7 @@
 rule evaluate_samples:
     input:
         config="<results>/{experiment}/config/evaluate.json",
-        ensembles=[ensemble],
+        ensembles=lambda wildcards: [ensemble(wildcards)],
         fields=fields,
     output:
         scores="<results>/{experiment}/evaluation/{mode}/scores.json",
