@@ -22,7 +22,7 @@ def runs_of(config: Config, application: str) -> dict[str, Run]:
 def dataset_of(config: Config, application: str) -> Dataset | None:
     """Give the dataset that the model of an application is trained on; None where the model is a folder."""
     experiment = config.model_of(application)
-    return None if experiment is None else config.datasets[config.experiments[experiment].dataset]
+    return None if experiment is None else config.datasets[config.trained[experiment].dataset]
 
 
 def made_from_seed(config: Config, application: str, run: str) -> str | None:
@@ -31,7 +31,7 @@ def made_from_seed(config: Config, application: str, run: str) -> str | None:
     if dataset is None or experiment is None or dataset.synthetic is None:
         return None
     is_own = runs_of(config, application)[run].predictors == dataset.predictors
-    return config.experiments[experiment].dataset if is_own else None
+    return config.record_of(config.trained[experiment].dataset) if is_own else None
 
 
 def key_of_run(config: Config, application: str, run: str) -> str:
@@ -39,7 +39,7 @@ def key_of_run(config: Config, application: str, run: str) -> str:
     dataset, experiment = dataset_of(config, application), config.model_of(application)
     own = runs_of(config, application)[run].predictors
     if dataset is not None and experiment is not None and own == dataset.predictors:
-        return f"datasets.{config.experiments[experiment].dataset}.predictors"
+        return f"datasets.{config.record_of(config.trained[experiment].dataset)}.predictors"
     return f"applications.{application}.{'' if run == 'predictors' else 'reference.'}predictors"
 
 

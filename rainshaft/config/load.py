@@ -67,7 +67,7 @@ def load(raw: dict[str, Any], baselines: Sequence[str]) -> Config:
     _require_no_flipped_winds(config)
     _require_stopping_metric(config)
     _require_known_models(config)
-    return _replicated(_with_predictors(config))
+    return _folded(_replicated(_with_predictors(config)))
 
 
 def _require_plain_results(config: Config) -> None:
@@ -241,6 +241,37 @@ def _replicated(config: Config) -> Config:
     }
     whole = config.model_copy(update={"experiments": experiments})
     whole._families = families
+    return whole
+
+
+def _folded(config: Config) -> Config:
+    """Give each fold of a dataset a split of its own, and each experiment on it a training for each fold."""
+    records, folds = {}, {}
+    datasets = dict(config.datasets)
+    for name, dataset in config.datasets.items():
+        for number in range(dataset.split.folds if dataset.split.folds > 1 else 0):
+            fold = f"{name}-f{number + 1}"
+            if fold in config.datasets:
+                raise ConfigError(f"datasets.{fold}: a fold of {name!r} has this name; rename it")
+            datasets[fold] = dataset.model_copy(update={"split": dataset.split.fold(number)})
+            records[fold] = name
+    for name, entry in config.experiments.items():
+        count = config.datasets[entry.dataset].split.folds
+        if count == 1:
+            continue
+        if not isinstance(entry, Experiment):
+            raise ConfigError(
+                f"experiments.{name}.dataset: found {entry.dataset!r}, which has `split.folds: {count}`, but members "
+                "from files have no folds; give them a dataset with `folds: 1`"
+            )
+        names = {f"{name}-f{n}": f"{entry.dataset}-f{n}" for n in range(1, count + 1)}
+        if taken := sorted(set(names) & set(config.experiments)):
+            raise ConfigError(f"experiments.{taken[0]}: a fold of {name!r} has this name; rename it")
+        folds[name] = {fold: entry.model_copy(update={"dataset": dataset}) for fold, dataset in names.items()}
+    if not records:
+        return config
+    whole = config.model_copy(update={"datasets": datasets})
+    whole._families, whole._folds, whole._records = config._families, folds, records
     return whole
 
 

@@ -183,6 +183,32 @@ class Split(Section):
         "test",
     )
     """Blocks are used for these parts in turn, and then from the start again, with `by: blocks`."""
+    folds: StrictInt = Field(1, ge=1, le=20)
+    """Short records are scored by cross-validation, with `by: blocks`: with 4, every experiment is trained 4 times,
+    each time with another quarter of the blocks as test days, and the scores of all folds are pooled. Then every day is
+    a test day once. The folds replace `cycle`."""
+
+    @model_validator(mode="after")
+    def _folds_fit(self) -> Split:
+        if self.folds > 1 and self.by != "blocks":
+            raise ValueError(f"folds: found {self.folds} with `by: {self.by}`, expected `by: blocks`; write it")
+        if self.folds == 2:
+            raise ValueError("folds: found 2, which leave too few training days; write 3 or more, or 1 for none")
+        if self.folds > 1 and "cycle" in self.model_fields_set:
+            raise ValueError(f"cycle: found one beside `folds: {self.folds}`, which replaces it; remove one of them")
+        return self
+
+    def fold(self, number: int) -> Split:
+        """Give the split of a fold, from 0 on.
+
+        Of twice as many blocks as there are folds, two are for test and one for validation, and the next fold takes the
+        next ones. With 4 folds the shares are those of the default `cycle`.
+        """
+        count = 2 * self.folds
+        cycle = ["train"] * count
+        cycle[number] = cycle[number + self.folds] = "test"
+        cycle[(number + 1) % count] = "validation"
+        return self.model_copy(update={"folds": 1, "cycle": tuple(cycle)})
 
     @model_validator(mode="after")
     def _each_part_has_days(self) -> Split:
@@ -722,6 +748,8 @@ class Config(Section):
     evaluation: Evaluation = Evaluation()
     plots: Plots = Plots()
     _families: dict[str, tuple[str, ...]] = PrivateAttr(default_factory=dict)
+    _folds: dict[str, dict[str, Experiment]] = PrivateAttr(default_factory=dict)
+    _records: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @property
     def families(self) -> dict[str, tuple[str, ...]]:
@@ -730,8 +758,28 @@ class Config(Section):
 
     @property
     def trained(self) -> dict[str, Experiment]:
-        """The experiments that train a model."""
-        return {name: entry for name, entry in self.experiments.items() if isinstance(entry, Experiment)}
+        """What is trained: the experiments that train a model, or each of their folds."""
+        found: dict[str, Experiment] = {}
+        for name, entry in self.experiments.items():
+            if isinstance(entry, Experiment):
+                found |= self._folds.get(name) or {name: entry}
+        return found
+
+    def folds_of(self, name: str) -> tuple[str, ...]:
+        """Give the trainings whose members are scored together as this experiment; without folds, itself."""
+        return tuple(self._folds.get(name) or (name,))
+
+    def scored_as(self, training: str) -> str:
+        """Give the experiment under whose name the members of a training are scored."""
+        return next((name for name, folds in self._folds.items() if training in folds), training)
+
+    def folds_of_dataset(self, name: str) -> tuple[str, ...]:
+        """Give the datasets that split the record of this dataset into folds; without folds, itself."""
+        return tuple(fold for fold, record in self._records.items() if record == name) or (name,)
+
+    def record_of(self, dataset: str) -> str:
+        """Give the dataset whose canonical fields a fold shares; without folds, itself."""
+        return self._records.get(dataset, dataset)
 
     @property
     def adopted(self) -> dict[str, EnsembleFiles]:
@@ -758,4 +806,4 @@ class Config(Section):
     def model_of(self, application: str) -> str | None:
         """Give the experiment whose model an application uses; None where it uses a folder."""
         wanted = self.applications[application].experiment
-        return None if wanted is None else self.families.get(wanted, (wanted,))[0]
+        return None if wanted is None else self.folds_of(self.families.get(wanted, (wanted,))[0])[0]

@@ -173,7 +173,7 @@ def experiment_slice(config: Config, name: str, stage: str) -> dict[str, Any]:
     """Give what one stage of an experiment reads, as plain JSON types."""
     if stage == "adopt":
         return _picked(AdoptSettings, config.adopted[name])
-    if name in config.adopted:
+    if name not in config.trained:  # members from files, or folds that are scored together
         return _shared_slice(config, stage)
     experiment = config.trained[name]
     sampling, train, seed = experiment.sampling, experiment.train, experiment.seed

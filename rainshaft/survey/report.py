@@ -68,7 +68,7 @@ def check(path: Path) -> Report:
     config = None
     try:
         config = load(raw, baselines.names())
-        datasets = dict(config.datasets)
+        datasets = {name: entry for name, entry in config.datasets.items() if config.record_of(name) == name}
     except ConfigError as error:
         report.add_problems(error)
         datasets = _sound_datasets(raw)
@@ -147,9 +147,10 @@ def _check_dataset(report: Report, name: str, dataset: Dataset, config: Config |
         sizes = _sizes(survey, dataset)
     if config and all(counts.values()):
         for family, names in config.families.items():
-            experiment = config.trained.get(names[0])
-            if experiment is not None and experiment.dataset == name:
-                report.lines += [*_cost(family, len(names), cost_of(experiment, sizes, counts)), ""]
+            folds = config.folds_of(names[0])
+            experiment = config.trained.get(folds[0])
+            if experiment is not None and config.record_of(experiment.dataset) == name:
+                report.lines += [*_cost(family, len(names) * len(folds), cost_of(experiment, sizes, counts)), ""]
 
 
 def _require_grids(plan: YearPlan, first: YearPlan) -> None:

@@ -10,11 +10,9 @@ def scores_of_model(wildcards):
     experiment = CONFIG.trained[wildcards.experiment]
     if "prior" not in experiment.sampling.modes:
         return []
-    mine = f"<results>/{wildcards.experiment}/evaluation/prior/scores.json"
-    others = [
-        f"<results>/data/{experiment.dataset}/evaluation/{name}/scores.json"
-        for name in baselines_of(experiment.dataset)
-    ]
+    mine = f"<results>/{CONFIG.scored_as(wildcards.experiment)}/evaluation/prior/scores.json"
+    dataset = CONFIG.record_of(experiment.dataset)
+    others = [f"<results>/data/{dataset}/evaluation/{name}/scores.json" for name in baselines_of(dataset)]
     return [mine, *others]
 
 
@@ -29,7 +27,7 @@ def facts_of(experiment):
     dataset = CONFIG.datasets[entry.dataset]
     return {
         "name": experiment,
-        "dataset": entry.dataset,
+        "dataset": CONFIG.record_of(entry.dataset),
         "description": dataset.description,
         "licence": dataset.licence,
         "citation": dataset.citation,
@@ -160,7 +158,7 @@ def has_coarse_rain(application):
     experiment = CONFIG.model_of(application)
     if experiment is None:
         return any(one["quantity"] == "rain" for one in card_of_folder(application)["predictors"])
-    return CONFIG.datasets[CONFIG.experiments[experiment].dataset].has_coarse_rain
+    return CONFIG.datasets[CONFIG.trained[experiment].dataset].has_coarse_rain
 
 
 def summaries(application):
@@ -175,5 +173,5 @@ def summaries_to_tabulate(application):
     """The indices of an application, and those of the observed rain of its model where this workflow has it."""
     found = summaries(application)
     if experiment := CONFIG.model_of(application):
-        found["observed"] = f"<results>/data/{CONFIG.experiments[experiment].dataset}/indices.nc"
+        found["observed"] = f"<results>/data/{CONFIG.record_of(CONFIG.trained[experiment].dataset)}/indices.nc"
     return found

@@ -20,6 +20,7 @@ DATASETS = list(dict.fromkeys(e.dataset for e in CONFIG.experiments.values()))
 RUNS = [(name, mode) for name, e in CONFIG.experiments.items() for mode in e.modes]
 # Figures and the terminal show the first replicate of each experiment.
 FIRST = [names[0] for names in CONFIG.families.values()]
+FIRST_TRAINED = [name for name in (CONFIG.folds_of(first)[0] for first in FIRST) if name in CONFIG.trained]
 BASELINES = [name for name in CONFIG.baselines.names if baselines.is_installed(name)]
 DESCRIBED = {name: CONFIG.datasets[name] for name in DATASETS}
 DESCRIBED |= {family: CONFIG.experiments[names[0]] for family, names in CONFIG.families.items()}
@@ -38,12 +39,12 @@ def code_of(script, *modules):
 
 def dataset_of(wildcards):
     """The dataset of a job: the job names it, or the experiment of the job does."""
-    return getattr(wildcards, "dataset", None) or CONFIG.experiments[wildcards.experiment].dataset
+    return getattr(wildcards, "dataset", None) or {**CONFIG.trained, **CONFIG.experiments}[wildcards.experiment].dataset
 
 
 def fields(wildcards):
-    """The canonical fields of every year of the dataset."""
-    name = dataset_of(wildcards)
+    """The canonical fields of every year of the dataset. All its folds share them."""
+    name = CONFIG.record_of(dataset_of(wildcards))
     return expand(
         "<results>/data/{dataset}/fields/{year}.nc",
         dataset=name,

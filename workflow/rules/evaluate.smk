@@ -4,7 +4,7 @@
 rule evaluate_samples:
     input:
         config="<results>/{experiment}/config/evaluate.json",
-        ensembles=lambda wildcards: [ensemble(wildcards)],
+        ensembles=ensembles,
         fields=fields,
     output:
         scores="<results>/{experiment}/evaluation/{mode}/scores.json",
@@ -32,7 +32,11 @@ rule evaluate_samples:
 use rule evaluate_samples as evaluate_baseline with:
     input:
         config="<results>/data/{dataset}/config/evaluate.json",
-        ensembles=[rules.make_baseline.output.ensemble],
+        ensembles=lambda wildcards: expand(
+            rules.make_baseline.output.ensemble,
+            dataset=CONFIG.folds_of_dataset(wildcards.dataset),
+            baseline=wildcards.baseline,
+        ),
         fields=fields,
     output:
         scores="<results>/data/{dataset}/evaluation/{baseline}/scores.json",

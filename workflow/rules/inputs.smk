@@ -51,15 +51,21 @@ def files_of_ensemble(experiment):
         sys.exit(f"The input cannot be used:\n{error}")
 
 
+def ensembles(wildcards):
+    """The ensembles that users take away: drawn from a model, or from that of each fold, or adopted from files."""
+    folds = CONFIG.folds_of(wildcards.experiment)
+    return [f"<results>/{fold}/synth/{wildcards.mode}.nc" for fold in folds]
+
+
 def ensemble(wildcards):
-    """The ensemble that users take away: drawn from a model, or adopted from files."""
-    return "<results>/{experiment}/synth/{mode}.nc"
+    """The ensemble of an experiment, of its first fold if there are several."""
+    return ensembles(wildcards)[0]
 
 
 def train_log(wildcards):
-    """The log of the training of an experiment; none if its members come from files."""
-    is_trained = wildcards.experiment in CONFIG.trained
-    return ["<results>/{experiment}/logs/train_log.csv"] if is_trained else []
+    """The log of the training of an experiment, of its first fold; none if its members come from files."""
+    training = CONFIG.folds_of(wildcards.experiment)[0]
+    return [f"<results>/{training}/logs/train_log.csv"] if training in CONFIG.trained else []
 
 
 def shards(wildcards):
@@ -130,6 +136,21 @@ def shown(wildcards):
 def shown_names(wildcards):
     """The names in the figures, in the order of `files_of_shown`."""
     return list(shown(wildcards))
+
+
+def first_fold(names):
+    """The wildcards of the ensemble of the first fold."""
+    if "baseline" in names:
+        return names | {"dataset": CONFIG.folds_of_dataset(names["dataset"])[0]}
+    return names | {"experiment": CONFIG.folds_of(names["experiment"])[0]}
+
+
+def ensembles_of_shown(wildcards):
+    """An ensemble for each entry of `shown`."""
+    baseline, synth = rules.make_baseline.output.ensemble, rules.apply_threshold.output.synth
+    return [
+        (baseline if "baseline" in names else synth).format(**first_fold(names)) for names in shown(wildcards).values()
+    ]
 
 
 def files_of_shown(of_baseline, of_experiment):

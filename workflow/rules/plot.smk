@@ -118,7 +118,7 @@ rule plot_comparison_maps:
     input:
         config="<results>/data/{dataset}/config/plot.json",
         fields=fields,
-        ensembles=files_of_shown(rules.make_baseline.output.ensemble, rules.apply_threshold.output.synth),
+        ensembles=ensembles_of_shown,
     output:
         figure=report(
             "<results>/comparison/{dataset}/{part}/maps.png",
@@ -206,9 +206,10 @@ rule plot_comparison_scores:
 FIGURES = [
     *of_runs(rules.plot_samples.output.figure, FIRST),
     *of_runs(rules.plot_distribution.output.figure, FIRST),
-    *expand(rules.plot_training.output.figure, experiment=[name for name in FIRST if name in CONFIG.trained]),
+    *expand(rules.plot_training.output.figure, experiment=FIRST_TRAINED),
     *expand(
-        rules.plot_tradeoff.output.figure, experiment=[n for n, mode in RUNS if mode == "posterior" and n in FIRST]
+        rules.plot_tradeoff.output.figure,
+        experiment=[name for name in FIRST_TRAINED if "posterior" in CONFIG.trained[name].modes],
     ),
     *expand(rules.plot_comparison_maps.output, dataset=DATASETS, part=PARTS),
     *expand(rules.plot_comparison_distributions.output, dataset=DATASETS, part=PARTS),
