@@ -106,13 +106,13 @@ def evaluate(
         }
         by_part = {}
         for split in PARTS:
-            days = _days_of(opened, split)
+            days = days_of_split(opened, split)
             if not days:
                 content[split] = None
                 continue
             fields.require([date for date, *_ in days], f"{ensembles[0]}, {split} days")
-            part = _part(days, fields)
-            scored = score(_read(ensembles, rain, days, fields), part, setting)
+            part = part_of(days, fields)
+            scored = score(read_days(ensembles, rain, days, fields), part, setting)
             content[split] = scored.blocks | {
                 "first_day": str(part.dates[0]),
                 "last_day": str(part.dates[-1]),
@@ -128,7 +128,7 @@ Place = tuple[str, str, int, int]
 """the date and the category of a day, the ensemble that holds it, and its place in the time of this ensemble"""
 
 
-def _days_of(opened: Sequence[xr.Dataset], split: str) -> list[Place]:
+def days_of_split(opened: Sequence[xr.Dataset], split: str) -> list[Place]:
     """Find the days of a split over all ensembles, in the order of time."""
     days: list[Place] = []
     for number, one in enumerate(opened):
@@ -142,7 +142,7 @@ def _days_of(opened: Sequence[xr.Dataset], split: str) -> list[Place]:
     return days
 
 
-def _part(days: Sequence[Place], fields: Fields) -> Part:
+def part_of(days: Sequence[Place], fields: Fields) -> Part:
     """Take the observed area rain of these days."""
     dates = [date for date, *_ in days]
     means: list[NDArray[np.floating]] = []
@@ -153,7 +153,7 @@ def _part(days: Sequence[Place], fields: Fields) -> Part:
     return Part(np.array(dates), np.array([category for _, category, *_ in days]), np.concatenate(means))
 
 
-def _read(
+def read_days(
     ensembles: Sequence[str | Path], rain: Sequence[xr.DataArray], days: Sequence[Place], fields: Fields
 ) -> Iterator[OneDay]:
     """Read day after day, as many at a time as fit into memory."""

@@ -10,4 +10,8 @@ with job(snakemake.log[0], snakemake.threads):
     scores = json.loads(Path(snakemake.input.scores).read_text(encoding="utf-8"))
     with open(snakemake.input.train_log, newline="", encoding="utf-8") as file:
         history = list(csv.DictReader(file))
-    write_json(judge(scores, history), snakemake.output.verdict)
+    thresholds = []
+    for table in snakemake.input.thresholds:  # one, or none
+        with open(table, newline="", encoding="utf-8") as file:
+            thresholds += csv.DictReader(file)
+    write_json(judge(scores, history, thresholds), snakemake.output.verdict)
