@@ -43,7 +43,7 @@ def measure(folder: Path, arguments: list[str]) -> list[float]:
     finally:
         cluster.stop()
     files = (project.results / "benchmarks").rglob("*.jsonl")
-    local = {"plot_training", "plot_tradeoff", "compare_experiments", "judge_experiment"}
+    local = {"plot_training", "plot_thresholds", "plot_tradeoff", "compare_experiments", "judge_experiment"}
     work = sum(
         json.loads(file.read_text(encoding="utf-8"))["s"] for file in files if not local & {*file.parts, file.stem}
     )

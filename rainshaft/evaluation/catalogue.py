@@ -561,8 +561,7 @@ def scores_of(settings: Evaluation) -> tuple[Score, ...]:
 
     Of the fractions skill scores, the one with the threshold nearest to 10 mm/day at the middle scale has a column.
     """
-    shown = min(settings.fss_thresholds, key=lambda rain: abs(rain - 10), default=None)
-    middle = sorted(settings.fss_scales)[len(settings.fss_scales) // 2] if settings.fss_scales else None
+    shown = shown_fss(settings)
     fractions = []
     for i, threshold in enumerate(settings.fss_thresholds):
         for j, scale in enumerate(settings.fss_scales):
@@ -572,7 +571,7 @@ def scores_of(settings: Evaluation) -> tuple[Score, ...]:
                     FSS,
                     key=FSS.key.format(**words),
                     formula=partial(_fss, i, j),
-                    heading=FSS.heading.format(**words) if (threshold, scale) == (shown, middle) else "",
+                    heading=FSS.heading.format(**words) if (threshold, scale) == shown else "",
                     meaning=FSS.meaning.format(**words),
                 )
             )
@@ -624,6 +623,14 @@ def _scores_of_classes(settings: Evaluation) -> list[Score]:
         found.append(Score(f"spread_skill_from_{edge:g}mm", partial(_of_ensemble, spread), ideal=1.0))
         found.append(Score(f"rank_slope_from_{edge:g}mm", partial(_of_ensemble, slope), ideal=0.0))
     return found
+
+
+def shown_fss(settings: Evaluation) -> tuple[float, int] | None:
+    """Give the threshold in mm/day and the scale of the fractions skill score that the tables show."""
+    if not (settings.fss_thresholds and settings.fss_scales):
+        return None
+    threshold = min(settings.fss_thresholds, key=lambda rain: abs(rain - 10))
+    return threshold, sorted(settings.fss_scales)[len(settings.fss_scales) // 2]
 
 
 def score_of(key: str) -> Score:

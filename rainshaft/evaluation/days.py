@@ -5,7 +5,7 @@ Input: the members and the truth of a day. Output: the quantities of `quantities
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,9 +64,9 @@ def day_of(date: str, category: str, members: Array, truth: Array, setting: Sett
     return Day(members[kept], truth, cells, category == DRY, rng, setting.size, setting.factor, setting.settings)
 
 
-def quantities_of(day: Day) -> Quantities:
-    """Compute what a day adds to the scores."""
-    return {name: value for quantities in QUANTITIES for name, value in quantities(day).items()}
+def quantities_of(day: Day, wanted: Sequence[Callable[[Day], Quantities]] = QUANTITIES) -> Quantities:
+    """Compute what a day adds to the scores: all of it, or what these functions of `quantities` give."""
+    return {name: value for quantities in wanted for name, value in quantities(day).items()}
 
 
 def unknown(like: Quantities) -> Quantities:

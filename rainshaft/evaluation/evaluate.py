@@ -135,13 +135,13 @@ def evaluate(
         }
         by_part = {}
         for split in PARTS:
-            days = _days_of(opened, split)
+            days = days_of_split(opened, split)
             if not days:
                 content[split] = None
                 continue
             fields.require([date for date, *_ in days], f"{ensembles[0]}, {split} days")
             part = part_of([date for date, *_ in days], [category for _, category, *_ in days], fields)
-            scored = score(_read(ensembles, rain, days, fields), part, setting)
+            scored = score(read_days(ensembles, rain, days, fields), part, setting)
             content[split] = content_of(part, scored)
             by_part[split] = part, scored
         if content[TEST] is None:
@@ -153,7 +153,7 @@ Place = tuple[str, str, int, int]
 """the date and the category of a day, the ensemble that holds it, and its place in the time of this ensemble"""
 
 
-def _days_of(opened: Sequence[xr.Dataset], split: str) -> list[Place]:
+def days_of_split(opened: Sequence[xr.Dataset], split: str) -> list[Place]:
     """Find the days of a split over all ensembles, in the order of time."""
     days: list[Place] = []
     for number, one in enumerate(opened):
@@ -186,7 +186,7 @@ def content_of(part: Part, scored: Scored) -> dict[str, Any]:
     }
 
 
-def _read(
+def read_days(
     ensembles: Sequence[str | Path], rain: Sequence[xr.DataArray], days: Sequence[Place], fields: Fields
 ) -> Iterator[OneDay]:
     """Read day after day, as many at a time as fit into memory."""

@@ -193,8 +193,15 @@ def _rain(day: Day) -> dict[str, Any]:
         found[f"cells_above_1mm_{side}"] = (rain > 1).sum() / share
         found[f"wet_days_{side}"] = on_wet_day.sum() / share
         found[f"wet_day_sum_{side}"] = rain.sum(where=on_wet_day) / share
-        found[f"intensity_{side}"] = (histogram.histogram(rain) / share).astype(np.float32)
     return found
+
+
+def _intensity(day: Day) -> dict[str, Any]:
+    """Count the values of rain in the bins of `histogram`; those of the samples are means over the members."""
+    return {
+        "intensity_observed": histogram.histogram(day.truth_N).astype(np.float32),
+        "intensity_samples": (histogram.histogram(day.members_MN) / len(day.members_MN)).astype(np.float32),
+    }
 
 
 def _largest(day: Day) -> dict[str, Any]:
@@ -297,6 +304,7 @@ QUANTITIES: tuple[Callable[[Day], dict[str, Any]], ...] = (
     _errors_and_spread,
     _ranks,
     _rain,
+    _intensity,
     _largest,
     _texture,
     _spectra,
@@ -309,6 +317,9 @@ QUANTITIES: tuple[Callable[[Day], dict[str, Any]], ...] = (
     _neighbourhoods,
 )
 """Functions that give quantities of a day by name. A quantity is NaN where the day takes no part in it."""
+
+UNDER_A_THRESHOLD = (_counts, _errors_and_spread, _rain, _neighbourhoods)
+"""Those of them that show what a pixel threshold does; they are taken once for each threshold."""
 
 DIMS: dict[str, tuple[str, ...]] = {
     "rank_histogram": ("rank",),

@@ -113,21 +113,31 @@ class Record:
 
 
 def climate(totals: Mapping[str, Array], side: str) -> dict[str, Array]:
-    """Describe the rain of one side, `observed` or `samples`: how often, how much, how sharp; each value (R,)."""
-    counts = totals[f"intensity_{side}"]
-    # the share of the rain above the P95 of the observed wet values
-    observed = np.where(histogram.EDGES[:-1] >= WET_DAY_MM, totals["intensity_observed"], 0)
-    very_wet = each(lambda c: float(histogram.quantile(c, 0.95)) if c.any() else np.nan, observed)
+    """Describe the rain of one side, `observed` or `samples`: how often, how much, how sharp; each value (R,).
+
+    What follows from quantities that are not there is left out.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         found: dict[str, Array] = {
             "wet_fraction": totals[f"wet_cells_{side}"] / totals["cells"],
             "wet_fraction_1mm": totals[f"cells_above_1mm_{side}"] / totals["cells"],
             "mean": totals[f"sum_{side}"] / totals["cells"],
             "mean_of_wet_days": totals[f"wet_day_sum_{side}"] / totals[f"wet_days_{side}"],
-            "mean_gradient": totals[f"gradient_{side}"] / totals["gradient_pairs"],
-            "very_wet_share": each(histogram.total_above, counts, very_wet)
-            / each(lambda c: histogram.total_above(c, 0), counts),
         }
+        if "gradient_pairs" in totals:
+            found["mean_gradient"] = totals[f"gradient_{side}"] / totals["gradient_pairs"]
+    if "intensity_observed" in totals:
+        found |= _intensities(totals[f"intensity_{side}"], totals["intensity_observed"])
+    return found
+
+
+def _intensities(counts: Array, observed: Array) -> dict[str, Array]:
+    """Take quantiles from a histogram, and the share of the rain above the P95 of the observed wet values (R,)."""
+    wet = np.where(histogram.EDGES[:-1] >= WET_DAY_MM, observed, 0)
+    very_wet = each(lambda c: float(histogram.quantile(c, 0.95)) if c.any() else np.nan, wet)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        total = each(lambda c: histogram.total_above(c, 0), counts)
+        found = {"very_wet_share": each(histogram.total_above, counts, very_wet) / total}
     for name, share in QUANTILES.items():
         found[name] = each(lambda c, s=share: float(histogram.quantile(c, s)), counts)
     return found

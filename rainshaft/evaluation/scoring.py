@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from rainshaft.config.sections import Evaluation
 from rainshaft.data.conventions import is_heavy
 from rainshaft.evaluation.catalogue import scores_of
 from rainshaft.evaluation.days import Quantities, Setting, day_of, quantities_of, stacked, unknown
@@ -113,14 +114,14 @@ def score(days: Iterable[OneDay], part: Part, setting: Setting) -> Scored:
         by_day.append({name: values for name, values in found.items() if values.ndim == 1})
     scalars = {name: np.concatenate([chunk[name] for chunk in by_day]) for name in by_day[0]}
     whole = sums[ALL_DAYS].record(setting.size)
-    turns = [_scores(floor.record(setting.size - 1), setting) for floor in floors if not floor.is_empty]
+    turns = [scores_in_rows(floor.record(setting.size - 1), setting.settings) for floor in floors if not floor.is_empty]
     blocks, rows = {}, {}
     for name, chosen in groups.items():
         used = np.isfinite(scalars["cells"][chosen])
         if not used.any():
             continue
         record = whole if name == ALL_DAYS else sums[name].record(setting.size)
-        rows[name] = _scores(record, setting)
+        rows[name] = scores_in_rows(record, setting.settings)
         floor_of = _floor(turns) if name == ALL_DAYS else {}
         blocks[name] = {
             "days": int(used.sum()),
@@ -206,14 +207,14 @@ def _blank(day: OneDay, setting: Setting) -> Quantities:
     return quantities_of(blank) | sequence.add(members[:, setting.valid], truth[setting.valid], np.datetime64(0, "D"))
 
 
-def _scores(record: Record, setting: Setting) -> dict[str, Array]:
+def scores_in_rows(record: Record, settings: Evaluation) -> dict[str, Array]:
     """Compute every score in every row; those whose quantities are not there are left out."""
     found = {}
     with np.errstate(invalid="ignore", divide="ignore"):
-        for one in scores_of(setting.settings):
+        for one in scores_of(settings):
             try:
                 found[one.key] = np.asarray(one.formula(record), np.float64)
-            except KeyError:  # the noise floor does without some quantities
+            except KeyError:  # the noise floor and the thresholds do without some quantities
                 continue
     return found
 

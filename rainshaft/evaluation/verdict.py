@@ -37,7 +37,9 @@ Check = dict[str, Any]
 Block = Mapping[str, Any]
 
 
-def judge(scores: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def judge(
+    scores: Mapping[str, Any], log: Sequence[Mapping[str, Any]], thresholds: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
     """Judge an experiment.
 
     Parameters
@@ -46,6 +48,9 @@ def judge(scores: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> dict[s
         Content of `scores.json`.
     log
         Rows of `train_log.csv`, values as numbers or as text. Without a training there are none.
+    thresholds
+        Rows of `thresholds.csv`, values as numbers or as text, where they were traced. The advice then says which pixel
+        threshold `auto` takes.
 
     Returns
     -------
@@ -61,7 +66,7 @@ def judge(scores: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> dict[s
         advice = "No validation day has members left. Lower sampling.min_threshold to 0.0, or name validation days."
         checks.append(_check("validation days", 0, "at least 1", False, advice))
     else:
-        checks += [*_input(block, posterior), _wet_fraction(block), _mass_bias(block)]
+        checks += [*_input(block, posterior), _wet_fraction(block, _auto(thresholds)), _mass_bias(block)]
         checks += _nearness(block) if posterior else _calibration(block)
         checks += _realism(block)
     for training in trainings.items():
@@ -185,19 +190,38 @@ def _input(block: Block, posterior: bool) -> list[Check]:
     return checks
 
 
-def _wet_fraction(block: Block) -> Check:
+def _auto(thresholds: Sequence[Mapping[str, Any]]) -> float | None:
+    """Give the pixel threshold that `auto` takes, in mm/day; None where it is not known."""
+    return next((float(row["threshold"]) for row in thresholds if str(row["auto"]) == "True"), None)
+
+
+def _wet_fraction(block: Block, auto: float | None) -> Check:
+    """Check the wet fraction; `auto` is the threshold in mm/day that makes it right, where it is known."""
     found = _value(block, "wet_fraction")
+    here = "" if auto is None else f", which is {auto:.2g} mm/day here,"
     if found is not None and found > DRIZZLE:
+        cure = "sampling.pixel_threshold to 3.0" if auto is None else f"sampling.pixel_threshold to {auto:.2g}"
         too_wet = (
-            "It drizzles everywhere. Raise loss.lambda_grad to 3.0 or sampling.pixel_threshold to 3.0. "
+            f"It drizzles everywhere. Raise loss.lambda_grad to 3.0 or {cure}. "
             "The lasting cure is loss.lambda_crps 1.0."
         )
     else:
         too_wet = (
-            "Too many cells are wet. With sampling.pixel_threshold: auto as many are wet as observed; nothing is "
+            f"Too many cells are wet. With sampling.pixel_threshold: auto{here} as many are wet as observed; nothing "
+            "is trained again."
+        )
+    if auto == 0:
+        too_dry = (
+            "Too few cells are wet. Here, sampling.pixel_threshold: auto is 0 mm/day. If yours is 0.1 or less already, "
+            "it is not the cause: try more train.epochs."
+        )
+    elif auto is None:
+        too_dry = "Too few cells are wet. Lower sampling.pixel_threshold to 0.1, or use sampling.pixel_threshold: auto."
+    else:
+        too_dry = (
+            f"Too few cells are wet. With sampling.pixel_threshold: auto{here} as many are wet as observed; nothing is "
             "trained again."
         )
-    too_dry = "Too few cells are wet. Lower sampling.pixel_threshold to 0.1, or use sampling.pixel_threshold: auto."
     return _in_its_band(block, "wet_difference", too_dry, too_wet)
 
 

@@ -12,7 +12,7 @@ ACCOUNTING = True
 pytestmark = pytest.mark.skipif(bool(missing(accounting=True)), reason=missing(accounting=True))
 
 COMPARISON = {"plot_comparison_maps", "plot_comparison_distributions", "plot_comparison_scores"}
-CPU_RULES = {"prepare", "fit_normalisation", "baselines", "judge", "export_model", *COMPARISON}
+CPU_RULES = {"prepare", "fit_normalisation", "baselines", "judge", "trace_thresholds", "export_model", *COMPARISON}
 
 
 def accounted():
@@ -65,6 +65,7 @@ def test_each_job_asks_for_what_its_rule_says(through_slurm):
         "export_model": ("1", "4000M", "60"),
         "sample_fields": ("1", "8000M", "120"),
         "judge": ("2", "8000M", "150"),
+        "trace_thresholds": ("1", "4000M", "60"),
         **dict.fromkeys(COMPARISON, ("1", "4000M", "30")),
     }
 

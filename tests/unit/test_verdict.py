@@ -151,6 +151,23 @@ def test_each_fault_fails_its_check_alone(change, check, advice):
     assert advice in bad[check]["advice"]
 
 
+@pytest.mark.parametrize(
+    ("wet", "auto", "words"),
+    [
+        (0.55, 0.384, "With sampling.pixel_threshold: auto, which is 0.38 mm/day here, as many are wet as observed"),
+        (0.40, 0.384, "With sampling.pixel_threshold: auto, which is 0.38 mm/day here, as many are wet as observed"),
+        (0.40, 0.0, "Here, sampling.pixel_threshold: auto is 0 mm/day."),
+        (1.0, 1.72, "or sampling.pixel_threshold to 1.7."),
+    ],
+)
+def test_the_advice_says_which_threshold_auto_takes_where_it_is_known(wet, auto, words):
+    rows = [{"threshold": t, "chosen": t == 0.1, "auto": t == auto} for t in sorted({0.0, 0.1, auto})]
+    check = failed(judge(scores_of(wet=wet), [], rows))[WET]
+    assert words in check["advice"]
+    as_text = [{key: str(value) for key, value in row.items()} for row in rows]
+    assert failed(judge(scores_of(wet=wet), [], as_text))[WET] == check, "rows as csv reads them"
+
+
 def test_a_check_fails_only_where_the_interval_lies_beyond_the_band():
     assert not failed(judge(scores_of(gradient_ratio=1.3, half_width=0.2), []))
     bad = judge(scores_of(gradient_ratio=1.3, half_width=0.1), [])
@@ -260,7 +277,14 @@ def test_advice_names_keys_that_exist():
         for wet in (0.2, 0.6, 1.0)
     ]
     logs = [log([math.nan] * 5), log([3.0] * 5, [1.0] * 5), log([9, 7, 5, 3, 1])]
-    advices = [c["advice"] for e in extremes for rows in logs for c in judge(scores_of(**e), rows)["checks"]]
+    known = [[], *([{"threshold": auto, "auto": True}] for auto in (0.0, 0.4))]
+    advices = [
+        c["advice"]
+        for e in extremes
+        for rows in logs
+        for thresholds in known
+        for c in judge(scores_of(**e), rows, thresholds)["checks"]
+    ]
     advices.append(judge(scores_of() | {"validation": None}, [])["checks"][0]["advice"])
     sections = {"loss": Loss, "model": Model, "train": Train, "sampling": Sampling}
     named = re.findall(r"\b(loss|model|train|sampling)\.(\w+)(?:: (\w+)| (?:to )?([\d.e-]*\d))?", " ".join(advices))

@@ -14,6 +14,8 @@ AFTER_THRESHOLD = {
     "compare_experiments",
     "plot_samples",
     "plot_distribution",
+    "trace_thresholds",
+    "plot_thresholds",
     "describe_model",
     *COMPARISON,
 }
@@ -61,7 +63,7 @@ EDITS = [
     (
         "dpi: 60",
         "dpi: 61",
-        {"plot_samples", "plot_distribution", "plot_training", "plot_tradeoff", *COMPARISON},
+        {"plot_samples", "plot_distribution", "plot_thresholds", "plot_training", "plot_tradeoff", *COMPARISON},
         None,
     ),
     ("batch_size: 32", "gpus: 2, batch_size: 32", set(), None),

@@ -21,6 +21,8 @@ RUNS = [(name, mode) for name, e in CONFIG.experiments.items() for mode in e.mod
 # Figures and the terminal show the first replicate of each experiment.
 FIRST = [names[0] for names in CONFIG.families.values()]
 FIRST_TRAINED = [name for name in (CONFIG.folds_of(first)[0] for first in FIRST) if name in CONFIG.trained]
+# Their prior, where it is drawn, is scored under many pixel thresholds.
+TRACED = [name for name in FIRST if name in CONFIG.trained and (name, "prior") in RUNS]
 BASELINES = [name for name in CONFIG.baselines.names if baselines.is_installed(name)]
 DESCRIBED = {name: CONFIG.datasets[name] for name in DATASETS}
 DESCRIBED |= {family: CONFIG.experiments[names[0]] for family, names in CONFIG.families.items()}

@@ -54,6 +54,31 @@ use rule evaluate_samples as evaluate_baseline with:
         "Evaluating the baseline {wildcards.baseline} on {wildcards.dataset}"
 
 
+rule trace_thresholds:
+    input:
+        config="<results>/{experiment}/config/evaluate.json",
+        threshold="<results>/{experiment}/config/threshold.json",
+        samples=shards,
+        fields=fields,
+    output:
+        table="<results>/{experiment}/evaluation/{mode}/thresholds.csv",
+    log:
+        "<logs>/trace_thresholds/{experiment}/{mode}.log",
+    benchmark:
+        "<benchmarks>/trace_thresholds/{experiment}/{mode}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        code=code_of("trace_thresholds"),
+    message:
+        "Tracing how the scores of {wildcards.experiment}, {wildcards.mode}, change with the pixel threshold"
+    script:
+        "../scripts/trace_thresholds.py"
+
+
 localrules:
     judge_experiment,
     compare_experiments,
@@ -63,6 +88,7 @@ rule judge_experiment:
     input:
         scores=rules.evaluate_samples.output.scores,
         train_log=train_log,
+        thresholds=traced_thresholds,
     output:
         verdict="<results>/{experiment}/evaluation/{mode}/verdict.json",
     log:

@@ -90,6 +90,12 @@ def dates_file(wildcards):
     return [path]
 
 
+def traced_thresholds(wildcards):
+    """What the pixel threshold does to the scores, where it was traced."""
+    traced = wildcards.experiment in TRACED and wildcards.mode == "prior"
+    return expand(rules.trace_thresholds.output.table, **wildcards) if traced else []
+
+
 def baselines_of(dataset):
     """The baselines for which a dataset has what they need."""
     settings = CONFIG.datasets[dataset]

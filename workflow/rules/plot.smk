@@ -2,6 +2,7 @@
 
 
 localrules:
+    plot_thresholds,
     plot_training,
     plot_tradeoff,
 
@@ -61,6 +62,32 @@ rule plot_distribution:
         "Drawing the rain distribution and spectrum of {wildcards.experiment}, {wildcards.mode}"
     script:
         "../scripts/plot_distribution.py"
+
+
+rule plot_thresholds:
+    input:
+        config="<results>/{experiment}/config/plot.json",
+        table=rules.trace_thresholds.output.table,
+        scores=rules.evaluate_samples.output.scores,
+    output:
+        figure=report(
+            "<results>/{experiment}/visualizations/{mode}/thresholds.png",
+            caption="../report/thresholds.rst",
+            category="{experiment}",
+            labels={"figure": "pixel threshold", "mode": "{mode}"},
+        ),
+    log:
+        "<logs>/plot_thresholds/{experiment}/{mode}.log",
+    benchmark:
+        "<benchmarks>/plot_thresholds/{experiment}/{mode}.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    params:
+        code=code_of("plot_thresholds"),
+    message:
+        "Drawing how the scores of {wildcards.experiment}, {wildcards.mode}, change with the pixel threshold"
+    script:
+        "../scripts/plot_thresholds.py"
 
 
 rule plot_training:
@@ -207,6 +234,7 @@ FIGURES = [
     *of_runs(rules.plot_samples.output.figure, FIRST),
     *of_runs(rules.plot_distribution.output.figure, FIRST),
     *expand(rules.plot_training.output.figure, experiment=FIRST_TRAINED),
+    *expand(rules.plot_thresholds.output.figure, experiment=TRACED, mode="prior"),
     *expand(
         rules.plot_tradeoff.output.figure,
         experiment=[name for name in FIRST_TRAINED if "posterior" in CONFIG.trained[name].modes],
