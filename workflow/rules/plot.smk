@@ -4,6 +4,7 @@
 localrules:
     plot_training,
     plot_tradeoff,
+    plot_comparison_differences,
 
 
 rule plot_samples:
@@ -18,6 +19,7 @@ rule plot_samples:
             category="{experiment}",
             labels={"figure": "sample maps", "mode": "{mode}"},
         ),
+        pdf="<results>/{experiment}/visualizations/{mode}/samples.pdf",
     log:
         "<logs>/plot_samples/{experiment}/{mode}.log",
     benchmark:
@@ -46,6 +48,7 @@ rule plot_distribution:
             category="{experiment}",
             labels={"figure": "distribution, spectrum, ranks", "mode": "{mode}"},
         ),
+        pdf="<results>/{experiment}/visualizations/{mode}/distribution.pdf",
     log:
         "<logs>/plot_distribution/{experiment}/{mode}.log",
     benchmark:
@@ -75,6 +78,7 @@ rule plot_training:
             category="{experiment}",
             labels={"figure": "training curves", "mode": "both"},
         ),
+        pdf="<results>/{experiment}/visualizations/training.pdf",
     log:
         "<logs>/plot_training/{experiment}.log",
     benchmark:
@@ -100,6 +104,7 @@ rule plot_tradeoff:
             category="Augmentation",
             labels={"figure": "distance against diversity", "experiment": "{experiment}"},
         ),
+        pdf="<results>/{experiment}/augmented/tradeoff.pdf",
     log:
         "<logs>/plot_tradeoff/{experiment}.log",
     benchmark:
@@ -126,6 +131,7 @@ rule plot_comparison_maps:
             category="Comparison",
             labels={"figure": "maps", "dataset": "{dataset}", "days": "{part}"},
         ),
+        pdf="<results>/comparison/{dataset}/{part}/maps.pdf",
     log:
         "<logs>/plot_comparison_maps/{dataset}-{part}.log",
     benchmark:
@@ -155,6 +161,7 @@ rule plot_comparison_distributions:
             category="Comparison",
             labels={"figure": "distributions and spectra", "dataset": "{dataset}", "days": "{part}"},
         ),
+        pdf="<results>/comparison/{dataset}/{part}/distributions.pdf",
     log:
         "<logs>/plot_comparison_distributions/{dataset}-{part}.log",
     benchmark:
@@ -185,6 +192,7 @@ rule plot_comparison_scores:
             category="Comparison",
             labels={"figure": "scores", "dataset": "{dataset}", "days": "{part}"},
         ),
+        pdf="<results>/comparison/{dataset}/{part}/scores.pdf",
     log:
         "<logs>/plot_comparison_scores/{dataset}-{part}.log",
     benchmark:
@@ -203,14 +211,29 @@ rule plot_comparison_scores:
         "../scripts/plot_comparison_scores.py"
 
 
-FIGURES = [
-    *of_runs(rules.plot_samples.output.figure, FIRST),
-    *of_runs(rules.plot_distribution.output.figure, FIRST),
-    *expand(rules.plot_training.output.figure, experiment=FIRST),
-    *expand(
-        rules.plot_tradeoff.output.figure, experiment=[n for n, mode in RUNS if mode == "posterior" and n in FIRST]
-    ),
-    *expand(rules.plot_comparison_maps.output, dataset=DATASETS, part=PARTS),
-    *expand(rules.plot_comparison_distributions.output, dataset=DATASETS, part=PARTS),
-    *expand(rules.plot_comparison_scores.output, dataset=DATASETS, part=PARTS),
-]
+rule plot_comparison_differences:
+    input:
+        scores=rules.compare_experiments.input.scores,
+        by_day=rules.compare_experiments.input.by_day,
+    output:
+        figure=report(
+            "<results>/comparison/differences.png",
+            caption="../report/comparison_differences.rst",
+            category="Comparison",
+            labels={"figure": "differences", "dataset": "all", "days": "both"},
+        ),
+        pdf="<results>/comparison/differences.pdf",
+    log:
+        "<logs>/plot_comparison_differences.log",
+    benchmark:
+        "<benchmarks>/plot_comparison_differences.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    params:
+        code=code_of("plot_comparison_differences"),
+        families=rules.compare_experiments.params.families,
+        dpi=CONFIG.plots.dpi,
+    message:
+        "Drawing the differences to the strongest baseline"
+    script:
+        "../scripts/plot_comparison_differences.py"
