@@ -139,7 +139,8 @@ class _Page:
                 "whether the model is worth its training. Name some in `baselines.names`."
             )
             return [Statement("Worth", text, "open")]
-        found, tone = _difference(best.name, best.change(self.part, ALL_DAYS, self.strongest), self.strongest.name)
+        against = f"the strongest simple method, {self.strongest.name}"
+        found, tone = _difference(best.name, best.change(self.part, ALL_DAYS, self.strongest), against)
         text = f"{head}By the error of the whole ensemble (fair CRPS) on the {self.part} days, {found}"
         if tone != "good":
             text += f" Until an experiment is better, prefer {self.strongest.name}, which is simpler."
@@ -287,9 +288,8 @@ class _Page:
         return f"{text} ({number(found['low'], score)} to {number(found['high'], score)})"
 
 
-def _difference(name: str, found: Found, other: str) -> tuple[str, Tone]:
-    """Say whether an ensemble is better than the strongest baseline, and by how much."""
-    against = f"the strongest simple method, {other}"
+def _difference(name: str, found: Found, against: str) -> tuple[str, Tone]:
+    """Say whether an ensemble is better than another, and by how much."""
     if found["value"] is None:
         return f"{name} cannot be compared with {against}.", "open"
     direction = "better" if found["value"] < 0 else "worse"
