@@ -72,7 +72,8 @@ def _rows(comparison: Comparison, dataset: str) -> list[Row]:
 def _draw(axes: Axes, rows: Sequence[Row], strongest: Row) -> None:
     """Draw the rows of one dataset."""
     changes = {(place, part): row.change(part, ALL_DAYS, strongest) for place, row in enumerate(rows) for part in PARTS}
-    reach = _reach([found for (place, _), found in changes.items() if not rows[place].is_baseline] or changes.values())
+    of_experiments = [found for (place, _), found in changes.items() if not rows[place].is_baseline]
+    reach = _reach(of_experiments or list(changes.values()))
     styles = line_styles([row.name for row in rows])
     axes.axvspan(-reach, 0, color=GOOD, alpha=0.08, linewidth=0)
     axes.axvline(0, color=TRUTH, linewidth=1)

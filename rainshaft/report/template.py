@@ -21,7 +21,7 @@ code, .literal { font-family: ui-monospace, Consolas, "DejaVu Sans Mono", monosp
 nav { margin: .6rem 0 1rem; }
 nav a { margin-right: 1.1rem; }
 dl { margin: .6rem 0; }
-dl > div { display: grid; grid-template-columns: 10.5rem 1fr; gap: .2rem 1rem; padding: .3rem 0;
+dl > div { display: grid; grid-template-columns: 12rem 1fr; gap: .2rem 1rem; padding: .3rem 0;
   border-top: 1px solid var(--line); }
 dt { font-weight: 600; }
 dd { margin: 0; }
@@ -44,7 +44,7 @@ figcaption p, figcaption ul { margin: .35rem 0; }
 @media (max-width: 700px) {
   body { padding: .7rem; }
   dl > div { grid-template-columns: 1fr; }
-  figure img { max-width: none; width: auto; min-width: 700px; height: auto; }
+  figure img { max-width: none; width: 700px; }
 }
 @page { size: A4 landscape; margin: 12mm; }
 @media print {
@@ -102,6 +102,8 @@ PAGE = """<!DOCTYPE html>
 <span class="good"><span class="tone" aria-hidden="true">✓</span>good</span>,
 <span class="bad"><span class="tone" aria-hidden="true">✗</span>a fault beyond the uncertainty</span>,
 <span class="open"><span class="tone" aria-hidden="true">?</span>open: the uncertainty does not tell</span>.</div>
+<nav aria-label="parts of the report"><a href="#tables">Tables</a> <a href="#verdict">Verdict</a>
+<a href="#figures">Figures</a> <a href="#words">Names and columns</a></nav>
 </header>
 <main>
 <section id="conclusions">
@@ -115,8 +117,6 @@ PAGE = """<!DOCTYPE html>
 </dl>
 {%- endfor %}
 {%- for shown in front %}{{ figure(shown) }}{% endfor %}
-<nav aria-label="parts of the report"><a href="#tables">Tables</a> <a href="#verdict">Verdict</a>
-<a href="#figures">Figures</a> <a href="#words">Names and columns</a></nav>
 </section>
 <section id="tables" class="page">
 <h2>Tables</h2>
