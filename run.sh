@@ -183,7 +183,7 @@ demo() {
     fi
     echo
     cat "$comparison/console.txt"
-    printf '\nfigures     %s\nmodels      %s\ncomparison  %s\nreport      %s\n' "$results/*/visualizations/" "$results/*/model/" "$comparison/" "$report"
+    printf '\nfigures     %s\nmodels      %s\ncomparison  %s\nreport      %s\nprovenance  %s\n' "$results/*/visualizations/" "$results/*/model/" "$comparison/" "$comparison/report.html" "$report"
 }
 
 survey() { # survey WORD ARGS: the command `rainshaft` in the folder of the user

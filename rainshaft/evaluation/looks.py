@@ -46,21 +46,31 @@ def count_looks(contents: Sequence[Mapping[str, Any]], path: str | Path, today: 
     """
     path = Path(path)
     looks = _read(path)
-    counts = {}
-    for dataset in dict.fromkeys(content["dataset"] for content in contents):
-        mine = [
-            c for c in contents if c["dataset"] == dataset and c["mode"] != BASELINE and ALL_DAYS in (c[TEST] or {})
-        ]
-        if not mine:
-            continue
+    for dataset, mine in _looked_at(contents).items():
         known = looks.setdefault(dataset, {}).setdefault(_days(mine[0]), [])
         members = sorted(f"{c['name']} {c['mode']} {c[TEST][ALL_DAYS]['scores']['fair_crps']['value']}" for c in mine)
         look = hashlib.sha256("\n".join(members).encode()).hexdigest()[:16]
         if look not in [one["members"] for one in known]:
             known.append({"members": look, "date": today.isoformat()})
-        counts[dataset] = len(known)
     write_json(looks, path)
-    return counts
+    return looks_so_far(contents, path)
+
+
+def looks_so_far(contents: Sequence[Mapping[str, Any]], path: str | Path) -> dict[str, int]:
+    """Count the looks at the present test days of each dataset, as `count_looks` does, but add none."""
+    looks = _read(Path(path))
+    return {
+        dataset: len(looks.get(dataset, {}).get(_days(mine[0]), [])) for dataset, mine in _looked_at(contents).items()
+    }
+
+
+def _looked_at(contents: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """Give for each dataset the ensembles that were scored on its test days, without the baselines."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for content in contents:
+        if content["mode"] != BASELINE and ALL_DAYS in (content[TEST] or {}):
+            found.setdefault(content["dataset"], []).append(content)
+    return found
 
 
 def _days(content: Mapping[str, Any]) -> str:

@@ -13,28 +13,30 @@ from typing import Any
 
 import pandas as pd
 
-from rainshaft.config.sections import Evaluation
 from rainshaft.data.conventions import TEST, VALIDATION
-from rainshaft.evaluation.catalogue import Score, score_of, scores_of
-from rainshaft.evaluation.rows import CRPS, POSTERIOR, Comparison, Found, Row
-from rainshaft.evaluation.scoring import ALL_DAYS, HEAVY_DAYS, SEASONS
+from rainshaft.evaluation.catalogue import Score, scores_of
+from rainshaft.evaluation.cells import (
+    ALIKE,
+    DASH,
+    KINDS,
+    Table,
+    change_cell,
+    floor_table,
+    headed,
+    kinds_table,
+    main_table,
+    number,
+    settings_of,
+)
+from rainshaft.evaluation.rows import CRPS, POSTERIOR, Comparison, Row
+from rainshaft.evaluation.scoring import ALL_DAYS
 from rainshaft.files import atomic
 
 Descriptions = Mapping[str, str]  # experiment or dataset of the file -> a few words
 Looks = Mapping[str, int]  # dataset -> how often its test days were scored with other members
 
-DASH = "–"
-ALIKE = "≈"
 ALL = "all"  # the part of an ensemble that is scored without a split
 PARTS = {VALIDATION: "validation days", TEST: "test days", ALL: "all days"}
-KINDS = {
-    "dry_days": "dry",
-    "moderate_days": "moderate",
-    HEAVY_DAYS: "heavy",
-    **{season: season for season in SEASONS},
-}
-OF_KINDS = (CRPS, "spread_skill", "wet_difference", "mass_bias", "gradient_ratio", "p99_ratio")
-"""columns of the table of kinds of days"""
 HEAVY = (
     "Kinds of days are chosen by the observed rain. After such a choice even a calibrated ensemble looks too dry and "
     "too narrow on heavy days (Lerch et al. 2017, doi:10.1214/16-STS588). So compare the rows with each other, not "
@@ -45,7 +47,6 @@ FLOOR = (
     "without any fault, on as many days. A score that is no worse than its noise floor has nothing left to mend."
 )
 NO_SKILL = "The posterior was shown the observed day, so its scores do not measure skill."
-OF_POSTERIOR = "posterior: sees the truth, no skill"
 
 
 def write(
@@ -111,14 +112,14 @@ def frame(comparison: Comparison) -> pd.DataFrame:
 
 
 def _observed(row: Row, part: str, kind: str) -> dict[str, float]:
-    values = {score.key: row.found(part, kind, score.key).get("observed") for score in scores_of(_settings(row))}
-    factor = {score.key: score.factor for score in scores_of(_settings(row))}
+    values = {score.key: row.found(part, kind, score.key).get("observed") for score in scores_of(settings_of(row))}
+    factor = {score.key: score.factor for score in scores_of(settings_of(row))}
     return {key: factor[key] * value for key, value in values.items() if value is not None}
 
 
 def _all_scores(row: Row, part: str, kind: str) -> dict[str, Any]:
     values: dict[str, Any] = {"number_of_days": row.days(part, kind)}
-    for score in scores_of(_settings(row)):
+    for score in scores_of(settings_of(row)):
         found = row.found(part, kind, score.key)
         for end, key in {"": "value", "_low": "low", "_high": "high", "_sd": "sd"}.items():
             if found.get(key) is not None or end != "_sd":
@@ -141,10 +142,6 @@ def _scaled(value: float | None, score: Score) -> float:
     return float("nan") if value is None else score.factor * value
 
 
-def _settings(row: Row) -> Evaluation:
-    return Evaluation(**row.entries[0].content["settings"])
-
-
 # ------------------------------------------------------------------------------------------- Markdown
 
 
@@ -158,58 +155,47 @@ def markdown(comparison: Comparison, descriptions: Descriptions, looks: Looks) -
                 continue
             lines += [f"## {dataset}: {words} ({rows[0].days(part)})", ""]
             if part == TEST:
-                lines += [_looked(looks.get(dataset, 0)), ""]
+                lines += [looked(looks.get(dataset, 0)), ""]
             strongest = comparison.strongest(dataset)
-            lines += [*_main_table(rows, part, strongest), "", *_sentences(rows, part, strongest), ""]
-            if floors := _floor_table(rows, part):
-                lines += [FLOOR, "", *floors, ""]
-            if kinds := _kinds_table(rows, part, strongest):
-                lines += [f"### {dataset}: kinds of {words}", "", *kinds, "", HEAVY, ""]
+            lines += [*_aligned(main_table(rows, part, strongest)), "", differences(rows, part, strongest), ""]
+            if floors := floor_table(rows, part):
+                lines += [FLOOR, "", *_aligned(floors), ""]
+            if kinds := kinds_table(rows, part, strongest):
+                lines += [f"### {dataset}: kinds of {words}", "", *_aligned(kinds), "", HEAVY, ""]
     if descriptions:
         lines += ["## Names", "", *(f"- **{name}**: {words}" for name, words in descriptions.items()), ""]
-    shown = _shown(comparison)
-    lines += ["## Columns", "", *(f"- **{score.heading}**: {score.meaning}{_unit(score)}" for score in shown), ""]
-    lines += [
-        "In brackets: 90 % interval from resampled spells of days"
-        + (", over days and trainings together." if _replicates(comparison) else ".")
-        + f" {DASH}: not defined. One member has no spread, for example. The CSV file has all scores with their "
-        "intervals.",
-        NO_SKILL,
-    ]
+    meanings = columns(comparison).items()
+    lines += ["## Columns", "", *(f"- **{heading}**: {meaning}" for heading, meaning in meanings), ""]
+    lines += [brackets(comparison), NO_SKILL]
     return "\n".join(lines) + "\n"
 
 
-def _looked(count: int) -> str:
+def columns(comparison: Comparison) -> dict[str, str]:
+    """Give the heading of each column and what it means."""
+    rows = [row for dataset in comparison.datasets for row in comparison.rows(dataset)]
+    return {score.heading: score.meaning + _unit(score) for score in (headed(rows[0]) if rows else [])}
+
+
+def brackets(comparison: Comparison) -> str:
+    """Say what brackets and dashes in the tables mean."""
+    trainings = ", over days and trainings together" if _replicates(comparison) else ""
+    return (
+        f"In brackets: 90 % interval from resampled spells of days{trainings}. {DASH}: not defined. One member has no "
+        "spread, for example. The CSV file has all scores with their intervals."
+    )
+
+
+def looked(count: int) -> str:
+    """Say how often the test days were looked at, and what that means."""
     times = {0: "These test days were not looked at before", 1: "This is the first look at these test days"}
     found = times.get(count, f"These test days were looked at {count} times, each time with other members")
     return f"{found}. Decide on the validation days. A choice that was made on test days makes their scores too good."
 
 
-def _main_table(rows: Sequence[Row], part: str, strongest: Row | None) -> list[str]:
-    shown = [score for score in scores_of(_settings(rows[0])) if score.heading]
-    head = ["name", "mode", shown[0].heading, *([f"against {strongest.name} %"] if strongest else [])]
-    head += [score.heading for score in shown[1:]]
-    body = [_observed_cells(rows[0], part, shown, strongest)]
-    for row in rows:
-        cells = [row.name, OF_POSTERIOR if row.mode == POSTERIOR else row.mode]
-        crps = row.found(part, ALL_DAYS, CRPS)
-        cells.append(_number(crps["value"], shown[0]) + _brackets(crps, shown[0]))
-        if strongest:
-            cells.append(_change_cell(row, part, ALL_DAYS, strongest))
-        cells += [_number(row.found(part, ALL_DAYS, score.key)["value"], score) for score in shown[1:]]
-        body.append(cells)
-    return _aligned(head, body, words=2)
-
-
-def _observed_cells(row: Row, part: str, shown: Sequence[Score], strongest: Row | None) -> list[str]:
-    values = [_number(row.found(part, ALL_DAYS, score.key).get("observed"), score) for score in shown]
-    return ["observed", DASH, values[0], *([DASH] if strongest else []), *values[1:]]
-
-
-def _sentences(rows: Sequence[Row], part: str, strongest: Row | None) -> list[str]:
-    """Say for each experiment in words how it compares with the strongest baseline."""
+def differences(rows: Sequence[Row], part: str, strongest: Row | None) -> str:
+    """Say for each experiment in words how it compares with the strongest baseline; empty where there is none."""
     if strongest is None:
-        return []
+        return ""
     lines = [f"The strongest baseline on the validation days is {strongest.name}."]
     for row in rows:
         if row.is_baseline or row.mode == POSTERIOR:
@@ -222,84 +208,12 @@ def _sentences(rows: Sequence[Row], part: str, strongest: Row | None) -> list[st
         else:
             better = "better" if found["value"] < 0 else "worse"
             lines.append(f"{row.name} is {better} than {strongest.name} by {100 * abs(found['value']):.1f} %.")
-    return [" ".join(lines)]
-
-
-def _floor_table(rows: Sequence[Row], part: str) -> list[str]:
-    """Tabulate the noise floor of each experiment."""
-    shown = [score for score in scores_of(_settings(rows[0])) if score.heading]
-    body, known = [], set()
-    for row in rows:
-        if row.is_baseline or row.mode == POSTERIOR:
-            continue
-        floors = [row.found(part, ALL_DAYS, score.key).get("floor") for score in shown]
-        known |= {score.key for score, floor in zip(shown, floors, strict=True) if floor}
-        body.append((row.name, dict(zip([score.key for score in shown], floors, strict=True))))
-    kept = [score for score in shown if score.key in known]
-    if not kept:
-        return []
-    cells = [
-        [name, *(_number(floors[s.key]["value"] if floors[s.key] else None, s) for s in kept)] for name, floors in body
-    ]
-    return _aligned(["noise floor of", *(score.heading for score in kept)], cells, words=1)
-
-
-def _kinds_table(rows: Sequence[Row], part: str, strongest: Row | None) -> list[str]:
-    """Tabulate a few scores by how much it rains and by season."""
-    shown = [score_of(key) for key in OF_KINDS]
-    head = ["days", "number", "name", shown[0].heading, *([f"against {strongest.name} %"] if strongest else [])]
-    head += [score.heading for score in shown[1:]]
-    body = []
-    for kind, words in KINDS.items():
-        for row in rows:
-            if row.mode == POSTERIOR or not row.days(part, kind) or (row.is_baseline and row is not strongest):
-                continue
-            cells = [words, str(row.days(part, kind)), row.name]
-            crps = row.found(part, kind, CRPS)
-            cells.append(_number(crps["value"], shown[0]) + _brackets(crps, shown[0]))
-            if strongest:
-                cells.append(_change_cell(row, part, kind, strongest))
-            body.append(cells + [_number(row.found(part, kind, score.key)["value"], score) for score in shown[1:]])
-    return _aligned(head, body, words=3) if body else []
-
-
-def _change_cell(row: Row, part: str, kind: str, strongest: Row) -> str:
-    """Write the change against the strongest baseline; `≈` where the two are not distinguishable."""
-    if row.name == strongest.name and row.is_baseline:
-        return DASH
-    found = row.change(part, kind, strongest)
-    if found["value"] is None:
-        return DASH
-    percent = {key: None if found[key] is None else 100 * found[key] for key in ("value", "low", "high")}
-    text = f"{percent['value']:+.1f}"
-    if percent["low"] is None or percent["high"] is None:
-        return text
-    alike = f"{ALIKE} " if percent["low"] <= 0 <= percent["high"] else ""
-    return f"{alike}{text} [{percent['low']:+.1f}, {percent['high']:+.1f}]"
-
-
-def _brackets(found: Found, score: Score) -> str:
-    if found["low"] is None:
-        return ""
-    return f" [{_number(found['low'], score)}, {_number(found['high'], score)}]"
-
-
-def _number(value: float | None, score: Score) -> str:
-    if value is None or pd.isna(value):
-        return DASH
-    rounded = round(score.factor * value, score.digits) + 0.0  # no negative zero
-    return f"{rounded:{'+' if score.signed and rounded else ''}.{score.digits}f}"
+    return " ".join(lines)
 
 
 def _unit(score: Score) -> str:
     """Write the unit as a sentence, unless the heading says it."""
     return f" Unit: {score.unit}." if score.unit and score.unit not in score.heading else ""
-
-
-def _shown(comparison: Comparison) -> list[Score]:
-    """List the scores that have a column."""
-    rows = [row for dataset in comparison.datasets for row in comparison.rows(dataset)]
-    return [score for score in scores_of(_settings(rows[0])) if score.heading] if rows else []
 
 
 def _replicates(comparison: Comparison) -> int:
@@ -308,11 +222,12 @@ def _replicates(comparison: Comparison) -> int:
     return count if count > 1 else 0
 
 
-def _aligned(head: Sequence[str], body: Sequence[Sequence[str]], words: int) -> list[str]:
+def _aligned(table: Table) -> list[str]:
     """Write a Markdown table that lines up in a terminal, too: words to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
-    rules = ["-" * width for width in widths[:words]] + ["-" * (width - 1) + ":" for width in widths[words:]]
-    return ["| " + " | ".join(_padded(row, widths, words)) + " |" for row in (head, rules, *body)]
+    body = [[cell.text for cell in line.cells] for line in table.lines]
+    widths = [max(map(len, column)) for column in zip(table.head, *body, strict=True)]
+    rules = ["-" * width for width in widths[: table.words]] + ["-" * (w - 1) + ":" for w in widths[table.words :]]
+    return ["| " + " | ".join(_padded(row, widths, table.words)) + " |" for row in (table.head, rules, *body)]
 
 
 def _padded(row: Sequence[str], widths: Sequence[int], words: int) -> list[str]:
@@ -337,17 +252,17 @@ def console(comparison: Comparison) -> str:
         rows = [row for row in rows if row.days(part)]
         posterior |= any(row.mode == POSTERIOR for row in rows)
         strongest = comparison.strongest(dataset)
-        shown = [score for score in scores_of(_settings(rows[0])) if score.console]
+        shown = [score for score in scores_of(settings_of(rows[0])) if score.console]
         head = [f"{dataset}, {PARTS[part]}", shown[0].console, *([f"vs {strongest.name} %"] if strongest else [])]
         head += [score.console for score in shown[1:]]
         body = [["observed", DASH, *([DASH] if strongest else [])]]
-        body[0] += [_number(rows[0].found(part, ALL_DAYS, score.key).get("observed"), score) for score in shown[1:]]
+        body[0] += [number(rows[0].found(part, ALL_DAYS, score.key).get("observed"), score) for score in shown[1:]]
         for row in rows:
             cells = [row.name + (" posterior*" if row.mode == POSTERIOR else "")]
-            cells.append(_number(row.found(part, ALL_DAYS, CRPS)["value"], shown[0]))
+            cells.append(number(row.found(part, ALL_DAYS, CRPS)["value"], shown[0]))
             if strongest:
-                cells.append(_change_cell(row, part, ALL_DAYS, strongest))
-            body.append(cells + [_number(row.found(part, ALL_DAYS, s.key)["value"], s) for s in shown[1:]])
+                cells.append(change_cell(row, part, ALL_DAYS, strongest).text)
+            body.append(cells + [number(row.found(part, ALL_DAYS, s.key)["value"], s) for s in shown[1:]])
         widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
         rules = ["-" * width for width in widths]
         lines += ["  ".join(_padded(row, widths, words=1)) for row in (head, rules, *body)] + [""]

@@ -91,14 +91,14 @@ def summary(verdict: Mapping[str, Any]) -> str:
         head += f"{len(judged) - len(failed)} of {len(judged)} checks passed"
         head += f"; next: {failed[0]['advice']}" if failed[0]["advice"] else ""
     lines = [head]
-    lines += [f"  {check['check']}: {_text(check)}, expected {check['expected']}" for check in failed]
+    lines += [f"  {check['check']}: {found_text(check)}, expected {check['expected']}" for check in failed]
     if verdict.get("note"):
         lines.append(f"  ({verdict['note']})")
     return "\n".join(lines)
 
 
-def _text(check: Check) -> str:
-    """Write what was found with its interval, or with enough digits to tell it from what was expected."""
+def found_text(check: Check) -> str:
+    """Write what a check found, with its interval, or with enough digits to tell it from what was expected."""
     short = f"{check['found']:.3g}"
     if check["low"] is not None:
         return f"{short} (90 % interval {check['low']:.3g} to {check['high']:.3g})"

@@ -1,7 +1,7 @@
 """The change between two applications: maps of the main indices, and the area means of all indices.
 
 Inputs: the maps of `application.change.maps_of_change`, and the summaries of both applications and of their coarse
-rain. Outputs: PNG files. Axes of maps in degrees or km.
+rain. Outputs: figures. Axes of maps in degrees or km.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def change_maps(
     maps
         From `maps_of_change`.
     path
-        The PNG to write.
+        The PNG to write; a PDF is written beside it.
     names
         What the base and the future are called.
     land
@@ -126,7 +126,9 @@ def _draw_change(axes: Axes, change: xr.Dataset, name: str, levels: np.ndarray, 
     colours = matplotlib.colormaps["BrBG_r" if name in DRIER_IS_MORE else "BrBG"].resampled(2 * STEPS + 2)
     norm = BoundaryNorm(levels, colours.N, extend="both")
     axes.patch.set_facecolor("0.88")
-    mesh = axes.pcolormesh(frame.x, frame.y, np.ma.masked_invalid(change[name]), cmap=colours, norm=norm)
+    mesh = axes.pcolormesh(
+        frame.x, frame.y, np.ma.masked_invalid(change[name]), cmap=colours, norm=norm, rasterized=True
+    )
     x, y = ((edges[:-1] + edges[1:]) / 2 for edges in (frame.x, frame.y))
     ordinary = _within_ordinary(change, name)
     if ordinary.any() and min(ordinary.shape) > 1:
@@ -206,7 +208,7 @@ def change_of_area(
     base, future
         Summaries of two applications of one model.
     path
-        The PNG to write.
+        The PNG to write; a PDF is written beside it.
     names
         What the base and the future are called.
     coarse

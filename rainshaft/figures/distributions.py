@@ -1,6 +1,6 @@
 """Rain distributions and spectra: of one experiment, with the rank of the truth, and of all that are compared.
 
-Inputs: scores (`scores_by_day.nc`), as paths or as open datasets. Outputs: PNG files. Rain in mm/day, wavelengths in
+Inputs: scores (`scores_by_day.nc`), as paths or as open datasets. Outputs: figures. Rain in mm/day, wavelengths in
 km.
 """
 
@@ -33,7 +33,7 @@ def distribution(by_day: DatasetOrPath, part: str, path: str | Path, settings: P
     part
         `validation` or `test`.
     path
-        The PNG to write.
+        The PNG to write; a PDF is written beside it.
     settings
         Resolution.
     """
@@ -68,7 +68,7 @@ def comparison_distributions(
     part
         `validation` or `test`.
     path
-        The PNG to write.
+        The PNG to write; a PDF is written beside it.
     settings
         Resolution.
     """

@@ -1,6 +1,6 @@
 """Where the predictors of an application lie beyond the training range: a map for each channel.
 
-Inputs: the sums of `application.extrapolation`, joined over all years. Output: a PNG file. Axes in degrees or km.
+Inputs: the sums of `application.extrapolation`, joined over all years. Output: a figure. Axes in degrees or km.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def extrapolation_maps(
     sums
         From `application.extrapolation.join`.
     path
-        The PNG to write.
+        The PNG to write; a PDF is written beside it.
     name
         What the application is called.
     land
@@ -99,7 +99,7 @@ def _ratio(frame: MapFrame) -> float:
 
 
 def _draw(axes: Axes, field: xr.DataArray, frame: MapFrame) -> None:
-    axes.pcolormesh(frame.x, frame.y, 100 * field.values, cmap=SHARE_MAP, norm=SHARE_NORM)
+    axes.pcolormesh(frame.x, frame.y, 100 * field.values, cmap=SHARE_MAP, norm=SHARE_NORM, rasterized=True)
     if frame.land is not None:
         lon, lat = (frame.land[axis].values * frame.scale for axis in ("lon", "lat"))
         axes.contour(lon, lat, frame.land, levels=[0.5], colors=["0.25"], linewidths=0.6)

@@ -1,6 +1,6 @@
 """Maps of rain: samples of one experiment on a few days, and all experiments and baselines on one heavy day.
 
-Inputs: ensemble files, as paths or as open datasets, and the paths of canonical fields. Outputs: PNG files. Rain in
+Inputs: ensemble files, as paths or as open datasets, and the paths of canonical fields. Outputs: figures. Rain in
 mm/day, axes in degrees or km. All maps of all figures share one rain scale.
 """
 
@@ -69,7 +69,7 @@ def sample_maps(
     paths
         Canonical fields of all years.
     path
-        The PNG to write.
+        The PNG to write; a PDF is written beside it.
     settings
         Numbers of days and members, resolution.
     """
@@ -118,7 +118,7 @@ def comparison_maps(
     paths
         Canonical fields of all years.
     path
-        The PNG to write.
+        The PNG to write; a PDF is written beside it.
     settings
         Resolution.
     """
@@ -225,6 +225,7 @@ def _draw_map(
         np.ma.masked_invalid(field),
         cmap=RAIN_MAP,
         norm=RAIN_NORM,
+        rasterized=True,
     )
     if frame.land is not None:
         lon, lat = frame.land["lon"] * frame.scale, frame.land["lat"] * frame.scale

@@ -1,6 +1,6 @@
 """The key scores of all experiments and baselines side by side.
 
-Input: all ensembles as `rows.Comparison`. Output: a PNG file with a panel for each score of the catalogue that has an
+Input: all ensembles as `rows.Comparison`. Output: a figure with a panel for each score of the catalogue that has an
 `aim`, in the unit of its title.
 """
 
@@ -39,7 +39,7 @@ def comparison_scores(comparison: Comparison, part: str, path: str | Path, setti
     part
         `validation` or `test`.
     path
-        The PNG to write.
+        The PNG to write; a PDF is written beside it.
     settings
         Resolution.
     """

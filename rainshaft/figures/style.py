@@ -1,6 +1,7 @@
 """What all figures share: their style, the colours of their lines, how they are laid out and saved.
 
-Inputs: datasets, open or as paths to NetCDF files. Outputs: PNG files, written whole or not at all. Sizes in inches.
+Inputs: datasets, open or as paths to NetCDF files. Outputs: PNG files to look at and PDF files for papers, each
+whole or not there. Sizes in inches.
 """
 
 from __future__ import annotations
@@ -59,17 +60,24 @@ STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "axes.unicode_minus": True,
+    "pdf.fonttype": 42,  # TrueType: journals refuse the Type 3 fonts that are the default
 }
+RASTER_DPI = 300  # at least, of the maps within a PDF: their cells would make it large as vectors
 
 
 @contextmanager
 def saved_figure(path: str | Path, width: float, height: float, settings: Plots) -> Iterator[Figure]:
-    """Make a figure in the common style and save it under `path` at the end. The state of pyplot is not touched."""
-    with matplotlib.rc_context(STYLE), atomic(path) as temporary:
+    """Make a figure in the common style and save it at the end. The state of pyplot is not touched.
+
+    It is saved as PNG under `path`, and as PDF beside it.
+    """
+    with matplotlib.rc_context(STYLE), atomic(path) as png, atomic(Path(path).with_suffix(".pdf")) as pdf:
         layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.0, hspace=0.0)
         figure = Figure(figsize=(width, height), dpi=settings.dpi, layout=layout)
         yield figure
-        figure.savefig(temporary, format="png", dpi=settings.dpi, metadata={"Software": None})
+        figure.savefig(png, format="png", dpi=settings.dpi, metadata={"Software": None})
+        undated = {"Creator": None, "Producer": None, "CreationDate": None}
+        figure.savefig(pdf, format="pdf", dpi=max(settings.dpi, RASTER_DPI), metadata=undated)
 
 
 def panels(

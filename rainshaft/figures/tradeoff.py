@@ -1,7 +1,7 @@
 """What two settings of the posterior trade: nearness of its members to the truth against their diversity.
 
 The settings, here called knobs, are the temperature and the number of scales that see the observed day. Input: the
-table of `augmentation.tradeoff.trace`. Output: a PNG file. Distances in mm/day.
+table of `augmentation.tradeoff.trace`. Output: a figure. Distances in mm/day.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def tradeoff(table: str | Path | pd.DataFrame, path: str | Path, settings: Plots
     table
         What `augmentation.tradeoff.trace` wrote.
     path
-        The PNG to write.
+        The PNG to write; a PDF is written beside it.
     settings
         Resolution.
     """

@@ -1,6 +1,6 @@
 """Training curves: every term of the loss over the epochs.
 
-Input: the training log, one row an epoch of each network. Output: a PNG file with a panel for the loss, for each of its
+Input: the training log, one row an epoch of each network. Output: a figure with a panel for the loss, for each of its
 terms, for the learning rate and for the weight of the KL term.
 """
 
@@ -36,7 +36,7 @@ def training_curves(
     log
         The training log, one row an epoch of each network. The cells of a term that is not in the loss are empty.
     path
-        The PNG to write.
+        The PNG to write; a PDF is written beside it.
     best_epochs
         Name of each network to the epoch whose weights were kept, or to 0 where there is none.
     settings

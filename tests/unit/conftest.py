@@ -20,7 +20,8 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     save = Figure.savefig
 
     def keep(self: Figure, *args: Any, **kwargs: Any) -> None:
-        seen.append(self)
+        if self not in seen:  # a figure is saved as PNG and as PDF
+            seen.append(self)
         save(self, *args, **kwargs)
 
     monkeypatch.setattr(Figure, "savefig", keep)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from small_figures import SETTINGS, is_png
 
 from rainshaft.baselines.table import names as names_of_baselines
 from rainshaft.figures import style
@@ -34,3 +38,29 @@ def test_as_many_panels_as_asked_for_and_a_scale_below_each_column(count: int) -
     lowest = [one for one in axes if one.xaxis.get_tick_params()["labelbottom"]]
     assert len(lowest) >= min(count, 4)
     assert list(axes[-min(count, 4) :]) == lowest[-min(count, 4) :]
+
+
+def draw(path: Path, side: int) -> None:
+    with style.saved_figure(path, 4.0, 3.0, SETTINGS) as figure:
+        axes = figure.subplots()
+        axes.pcolormesh(np.arange(side**2).reshape(side, side), rasterized=True)
+        axes.set_title("rain")
+
+
+def test_a_figure_is_also_a_pdf_with_its_fonts_and_of_a_size_that_does_not_grow_with_the_grid(tmp_path: Path) -> None:
+    draw(tmp_path / "a.png", 8)
+    assert is_png(tmp_path / "a.png", 200, 150)
+    pdf = (tmp_path / "a.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert b"/FontFile2" in pdf, "TrueType, embedded"
+    assert b"/Type3" not in pdf
+    draw(tmp_path / "b.png", 300)
+    assert (tmp_path / "b.pdf").stat().st_size < 4 * len(pdf)
+    draw(tmp_path / "a.png", 8)
+    assert (tmp_path / "a.pdf").read_bytes() == pdf, "no date in it"
+
+
+def test_nothing_is_left_of_a_figure_that_failed(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), style.saved_figure(tmp_path / "a.png", 1.0, 1.0, SETTINGS):
+        _ = 1 / 0
+    assert not list(tmp_path.iterdir())

@@ -311,6 +311,7 @@ def test_demo_shows_the_results_of_its_configuration_and_makes_the_report_only_f
     assert status == 0
     assert "TABLE" in output
     assert "ANOTHER" not in output
+    assert "results/mine/comparison/report.html" in output
     assert "results/mine/report.html" in output
     run, report = calls(copy)
     assert run.endswith(" ".join(["--cores all", *arguments]))

@@ -25,6 +25,7 @@ ORDER = (
     "application",
     "augmentation",
     "figures",
+    "report",
     "jobs",
     "survey",
     "cli",

@@ -15,6 +15,7 @@ from entries import comparison, entry
 from rainshaft.errors import UserError
 from rainshaft.evaluation import table
 from rainshaft.evaluation.catalogue import SCORES
+from rainshaft.evaluation.cells import DASH
 from rainshaft.evaluation.looks import count_looks
 from rainshaft.evaluation.rows import Comparison
 
@@ -126,10 +127,10 @@ def test_markdown_has_validation_days_first_and_test_days_apart(compared: Compar
     against = head.index("against fragments %")
     assert re.fullmatch(r"-12\.5 \[-\d+\.\d, -\d+\.\d\]", cells["zeta prior"][against])
     assert cells["tie prior"][against].startswith("≈ -0.6 [")
-    assert cells["fragments baseline"][against] == table.DASH
-    assert cells["bilinear baseline"][head.index("spread/skill")] == table.DASH
+    assert cells["fragments baseline"][against] == DASH
+    assert cells["bilinear baseline"][head.index("spread/skill")] == DASH
     assert cells["zeta prior"][head.index("fair CRPS")] == "1.40 [1.30, 1.50]"
-    assert cells[f"observed {table.DASH}"][head.index("wet > 0.1 mm %")] == "25.0"
+    assert cells[f"observed {DASH}"][head.index("wet > 0.1 mm %")] == "25.0"
     assert any("sees the truth" in name for name in cells)
     assert "zeta is better than fragments by 12.5 %." in text
     assert "alpha is worse than fragments by 87.5 %." in text

@@ -6,7 +6,13 @@ import time
 
 import pytest
 
-COMPARISON = {"plot_comparison_maps", "plot_comparison_distributions", "plot_comparison_scores"}
+COMPARISON = {
+    "plot_comparison_maps",
+    "plot_comparison_distributions",
+    "plot_comparison_scores",
+    "plot_comparison_differences",
+    "write_report",
+}
 AFTER_THRESHOLD = {
     "apply_threshold",
     "evaluate_samples",
@@ -120,14 +126,15 @@ LOSSES, SCORES = "rainshaft/training/losses.py", "rainshaft/evaluation/formulas/
 CODE = [  # module, function, what runs again after a change of its meaning
     (LOSSES, "masked_mean", AFTER_TRAIN),
     ("rainshaft/sampling/threshold.py", "apply_threshold", AFTER_THRESHOLD),
-    ("rainshaft/evaluation/verdict.py", "judge", {"judge_experiment"}),
+    ("rainshaft/evaluation/verdict.py", "judge", {"judge_experiment", "write_report"}),
     (
         "rainshaft/baselines/methods/bilinear.py",
         "make",
         {*BASELINES, "compare_experiments", "describe_model", *COMPARISON},
     ),
-    ("rainshaft/figures/maps.py", "sample_maps", {"plot_samples"}),
-    ("rainshaft/figures/scores.py", "comparison_scores", {"plot_comparison_scores"}),
+    ("rainshaft/figures/maps.py", "sample_maps", {"plot_samples", "write_report"}),
+    ("rainshaft/figures/scores.py", "comparison_scores", {"plot_comparison_scores", "write_report"}),
+    ("rainshaft/report/page.py", "render", {"write_report"}),
     ("rainshaft/jobs/runtime.py", "job", set()),
 ]
 

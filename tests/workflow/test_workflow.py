@@ -38,6 +38,10 @@ def test_everything_is_made(finished):
     for name in ("samples.png", "distribution.png"):
         assert (results / f"calibrated/visualizations/prior/{name}").stat().st_size > 5000
     assert (results / "gradient-loss/augmented/tradeoff.png").stat().st_size > 5000
+    report = (results / "comparison/report.html").read_text(encoding="utf-8")
+    figures = sorted(path for path in results.rglob("*.png"))
+    assert report.count("data:image/png;base64,") == len(figures)
+    assert all(path.with_suffix(".pdf").read_bytes().startswith(b"%PDF") for path in figures)
     assert not (results / "calibrated/augmented").exists(), "the trade-off is that of the posterior"
     rows = (results / "gradient-loss/logs/train_log.csv").read_text(encoding="utf-8").splitlines()
     assert [row.split(",")[:2] for row in rows[1:]] == [["coarse", "1"], ["fine", "1"], ["fine", "2"]]

@@ -120,6 +120,7 @@ rule measure_range:
             category="Applications",
             labels={"application": "{application}"},
         ),
+        pdf="<results>/applications/{application}/range.pdf",
     log:
         "<logs>/measure_range/{application}.log",
     benchmark:

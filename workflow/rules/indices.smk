@@ -144,12 +144,14 @@ rule compare_applications:
             category="Applications",
             labels={"application": "{application}"},
         ),
+        maps_pdf="<results>/applications/{application}/change_maps.pdf",
         area=report(
             "<results>/applications/{application}/change_of_area.png",
             caption="../report/change_of_area.rst",
             category="Applications",
             labels={"application": "{application}"},
         ),
+        area_pdf="<results>/applications/{application}/change_of_area.pdf",
     log:
         "<logs>/compare_applications/{application}.log",
     benchmark:

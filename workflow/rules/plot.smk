@@ -5,6 +5,7 @@ localrules:
     plot_thresholds,
     plot_training,
     plot_tradeoff,
+    plot_comparison_differences,
 
 
 rule plot_samples:
@@ -19,6 +20,7 @@ rule plot_samples:
             category="{experiment}",
             labels={"figure": "sample maps", "mode": "{mode}"},
         ),
+        pdf="<results>/{experiment}/visualizations/{mode}/samples.pdf",
     log:
         "<logs>/plot_samples/{experiment}/{mode}.log",
     benchmark:
@@ -47,6 +49,7 @@ rule plot_distribution:
             category="{experiment}",
             labels={"figure": "distribution, spectrum, ranks", "mode": "{mode}"},
         ),
+        pdf="<results>/{experiment}/visualizations/{mode}/distribution.pdf",
     log:
         "<logs>/plot_distribution/{experiment}/{mode}.log",
     benchmark:
@@ -76,6 +79,7 @@ rule plot_thresholds:
             category="{experiment}",
             labels={"figure": "pixel threshold", "mode": "{mode}"},
         ),
+        pdf="<results>/{experiment}/visualizations/{mode}/thresholds.pdf",
     log:
         "<logs>/plot_thresholds/{experiment}/{mode}.log",
     benchmark:
@@ -102,6 +106,7 @@ rule plot_training:
             category="{experiment}",
             labels={"figure": "training curves", "mode": "both"},
         ),
+        pdf="<results>/{experiment}/visualizations/training.pdf",
     log:
         "<logs>/plot_training/{experiment}.log",
     benchmark:
@@ -127,6 +132,7 @@ rule plot_tradeoff:
             category="Augmentation",
             labels={"figure": "distance against diversity", "experiment": "{experiment}"},
         ),
+        pdf="<results>/{experiment}/augmented/tradeoff.pdf",
     log:
         "<logs>/plot_tradeoff/{experiment}.log",
     benchmark:
@@ -153,6 +159,7 @@ rule plot_comparison_maps:
             category="Comparison",
             labels={"figure": "maps", "dataset": "{dataset}", "days": "{part}"},
         ),
+        pdf="<results>/comparison/{dataset}/{part}/maps.pdf",
     log:
         "<logs>/plot_comparison_maps/{dataset}-{part}.log",
     benchmark:
@@ -182,6 +189,7 @@ rule plot_comparison_distributions:
             category="Comparison",
             labels={"figure": "distributions and spectra", "dataset": "{dataset}", "days": "{part}"},
         ),
+        pdf="<results>/comparison/{dataset}/{part}/distributions.pdf",
     log:
         "<logs>/plot_comparison_distributions/{dataset}-{part}.log",
     benchmark:
@@ -212,6 +220,7 @@ rule plot_comparison_scores:
             category="Comparison",
             labels={"figure": "scores", "dataset": "{dataset}", "days": "{part}"},
         ),
+        pdf="<results>/comparison/{dataset}/{part}/scores.pdf",
     log:
         "<logs>/plot_comparison_scores/{dataset}-{part}.log",
     benchmark:
@@ -230,16 +239,29 @@ rule plot_comparison_scores:
         "../scripts/plot_comparison_scores.py"
 
 
-FIGURES = [
-    *of_runs(rules.plot_samples.output.figure, FIRST),
-    *of_runs(rules.plot_distribution.output.figure, FIRST),
-    *expand(rules.plot_training.output.figure, experiment=FIRST_TRAINED),
-    *expand(rules.plot_thresholds.output.figure, experiment=TRACED, mode="prior"),
-    *expand(
-        rules.plot_tradeoff.output.figure,
-        experiment=[name for name in FIRST_TRAINED if "posterior" in CONFIG.trained[name].modes],
-    ),
-    *expand(rules.plot_comparison_maps.output, dataset=DATASETS, part=PARTS),
-    *expand(rules.plot_comparison_distributions.output, dataset=DATASETS, part=PARTS),
-    *expand(rules.plot_comparison_scores.output, dataset=DATASETS, part=PARTS),
-]
+rule plot_comparison_differences:
+    input:
+        scores=rules.compare_experiments.input.scores,
+        by_day=rules.compare_experiments.input.by_day,
+    output:
+        figure=report(
+            "<results>/comparison/differences.png",
+            caption="../report/comparison_differences.rst",
+            category="Comparison",
+            labels={"figure": "differences", "dataset": "all", "days": "both"},
+        ),
+        pdf="<results>/comparison/differences.pdf",
+    log:
+        "<logs>/plot_comparison_differences.log",
+    benchmark:
+        "<benchmarks>/plot_comparison_differences.jsonl"
+    conda:
+        "../envs/rainshaft.yaml"
+    params:
+        code=code_of("plot_comparison_differences"),
+        families=rules.compare_experiments.params.families,
+        dpi=CONFIG.plots.dpi,
+    message:
+        "Drawing the differences to the strongest baseline"
+    script:
+        "../scripts/plot_comparison_differences.py"
