@@ -21,7 +21,7 @@ from rainshaft.config.sections import DailyFiles, Evaluation, RainFiles
 from rainshaft.config.slices import PrepareSettings
 from rainshaft.data.conventions import DRY, RAIN_NAMES, WET_DAY_MM
 from rainshaft.data.domain import fine_grid
-from rainshaft.data.ensemble import ensemble_files, ensemble_source, numbers_of, open_ensemble
+from rainshaft.data.ensemble import ensemble_files, ensemble_source, numbers_of, open_ensemble, small_caches
 from rainshaft.data.fields import Fields
 from rainshaft.data.formats import variables_of
 from rainshaft.data.likeness import Likeness, cleaned
@@ -91,7 +91,7 @@ def evaluate_files(
 
 def _evaluate(ensemble: Rain, truth: Rain, output: Path | None, factor: int, members_dim: str | None) -> Evaluated:
     settings = Evaluation()
-    with tempfile.TemporaryDirectory() as folder, OpenFiles() as files:
+    with small_caches(), tempfile.TemporaryDirectory() as folder, OpenFiles() as files:
         source = ensemble_source(_daily(ensemble, "ensemble"), "ensemble", members_dim)
         paths = _files(source)
         prepared = _prepared(truth, factor, set(years_of(source, paths, None, files)), Path(folder), files)
@@ -110,8 +110,9 @@ def _evaluate(ensemble: Rain, truth: Rain, output: Path | None, factor: int, mem
             days = merge(batches())
             notes = [*found.notes, *likeness.require()]
             by_day = by_day_of(days, settings, fields)
+    name = _name(ensemble)
     scores = {
-        "name": _name(ensemble),
+        "name": name,
         "mode": "files",
         "dataset": _name(truth),
         "members": found.members,
@@ -119,7 +120,7 @@ def _evaluate(ensemble: Rain, truth: Rain, output: Path | None, factor: int, mem
         "all_days": summarise(days, settings),
         "heavy_days": None,
     }
-    families = {scores["name"]: [scores["name"]]}
+    families = {name: [name]}
     if output is not None:
         write_json(scores, output / "scores.json")
         write_netcdf(by_day, output / "scores_by_day.nc")
