@@ -8,63 +8,33 @@ put on another grid.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 
-from rainshaft.config.sections import DailyFiles, DayOf
 from rainshaft.data.axes import Grid
 from rainshaft.data.rawfile import OpenFiles, TimedFile
-from rainshaft.data.sources import Faults, InputError, Location, Source, fault, files_of
+from rainshaft.data.sources import Faults, Location, Source, fault
 from rainshaft.data.times import iso, timing_of
 from rainshaft.data.year import ONE_CHUNK, Days, VariableYear, read_year, years_of
 
+CACHE_BYTES = 4_000_000
 SHARED = 0.5  # of the records of a file; two files with more in common hold different members  # ASSUME
 
 
-def ensemble_source(files: DailyFiles, key: str, members_dim: str | None) -> Source:
-    """The source of an ensemble of rain, which stands under this key in the configuration."""
-    day = files.day if isinstance(files.day, DayOf) else DayOf(stamps=files.day)
-    return Source(
-        key,
-        "the ensemble",
-        files.files,
-        files.variable,
-        "rain",
-        units=files.units,
-        level=files.level,
-        day=day,
-        realization="all",
-        members_dim=members_dim,
-    )
-
-
-def ensemble_files(source: Source, years: Iterable[int]) -> list[Location]:
-    """The files of an ensemble, sorted. A pattern with `{year}` need not match in each of the years.
-
-    Raises
-    ------
-    InputError
-        If a pattern matches no file in any year, or an environment variable is not set.
-    """
-    faults = Faults()
-    found: set[Location] = set()
-    for pattern in source.patterns:
-        here: set[Location] = set()
-        errors: list[InputError] = []
-        for year in years:
-            try:
-                here.update(files_of(replace(source, patterns=(pattern,)), year))
-            except InputError as error:
-                errors.append(error)
-        with faults.collect():
-            if not here:
-                raise errors[0]
-        found |= here
-    faults.throw()
-    return sorted(found, key=str)
+@contextmanager
+def small_caches() -> Iterator[None]:
+    """Let netCDF keep little of each file that is opened in the block. It would keep 64 MB, and there may be many."""
+    size, *others = netCDF4.get_chunk_cache()
+    netCDF4.set_chunk_cache(CACHE_BYTES, *others)
+    try:
+        yield
+    finally:
+        netCDF4.set_chunk_cache(size, *others)
 
 
 def numbers_of(dates: Sequence[str] | np.ndarray) -> Days:
@@ -157,9 +127,9 @@ def open_ensemble(source: Source, paths: Sequence[Location], wanted: Days, grid:
     Parameters
     ----------
     source
-        From `ensemble_source`.
+        From `sources.ensemble_source`.
     paths
-        Its files, from `ensemble_files`.
+        Its files, from `sources.ensemble_files`.
     wanted
         Dates as numbers yyyymmdd. All other days are left alone.
     grid

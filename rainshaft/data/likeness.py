@@ -42,7 +42,7 @@ from rainshaft.data.year import Days
 from rainshaft.errors import UserError
 from rainshaft.files import DAYS_AT_ONCE
 
-BATCH_BYTES = 3e7  # of members that are read at once; a file of long chunks is slow to read day by day
+BATCH_BYTES = 1.6e7  # of members that are read at once; a file of long chunks is slow to read day by day
 EQUAL = 1e-3  # mm/day; a member that is nowhere farther from the observed rain is that rain  # ASSUME
 FINE_GAIN = 0.02  # in correlation on the fine grid, from which a moved ensemble is noted; one cell moves it little
 MANY = 0.5  # share of the rainy days from which equal members are told  # ASSUME

@@ -90,7 +90,7 @@ class Positions:
         self._seen += len(rain)
         sums = np.nan_to_num(rain[kept]).reshape(-1, *self._blocks).sum((2, 4))
         self._fine.append(sums / np.maximum(self._cells, 1))
-        self._coarse.append(coarse[kept])
+        self._coarse.append(coarse[kept].copy())  # a view would keep the maps that are left out, too
 
     def best(self, days: NDArray[np.int64]) -> Position | None:
         """Give the best other position, if one is surely better. `days` are the numbers of all days that were added."""

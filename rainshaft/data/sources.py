@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -211,6 +211,49 @@ def _daily(
         label=label,
         context=context,
     )
+
+
+def ensemble_source(files: DailyFiles, key: str, members_dim: str | None) -> Source:
+    """The source of an ensemble of rain, which stands under this key in the configuration."""
+    day = files.day if isinstance(files.day, DayOf) else DayOf(stamps=files.day)
+    return Source(
+        key,
+        "the ensemble",
+        files.files,
+        files.variable,
+        "rain",
+        units=files.units,
+        level=files.level,
+        day=day,
+        realization="all",
+        members_dim=members_dim,
+    )
+
+
+def ensemble_files(source: Source, years: Iterable[int]) -> list[Location]:
+    """The files of an ensemble, sorted. A pattern with `{year}` need not match in each of the years.
+
+    Raises
+    ------
+    InputError
+        If a pattern matches no file in any year, or an environment variable is not set.
+    """
+    faults = Faults()
+    found: set[Location] = set()
+    for pattern in source.patterns:
+        here: set[Location] = set()
+        errors: list[InputError] = []
+        for year in years:
+            try:
+                here.update(files_of(replace(source, patterns=(pattern,)), year))
+            except InputError as error:
+                errors.append(error)
+        with faults.collect():
+            if not here:
+                raise errors[0]
+        found |= here
+    faults.throw()
+    return sorted(found, key=str)
 
 
 def files_of(source: Source, year: int) -> list[Location]:

@@ -20,7 +20,7 @@ from rainshaft.config.sections import DailyFiles, Evaluation, RainFiles
 from rainshaft.config.slices import PrepareSettings
 from rainshaft.data.conventions import DRY, RAIN_NAMES, WET_DAY_MM
 from rainshaft.data.domain import fine_grid
-from rainshaft.data.ensemble import ensemble_files, ensemble_source, numbers_of, open_ensemble
+from rainshaft.data.ensemble import ensemble_files, ensemble_source, numbers_of, open_ensemble, small_caches
 from rainshaft.data.fields import Fields
 from rainshaft.data.formats import variables_of
 from rainshaft.data.likeness import Likeness, cleaned
@@ -92,7 +92,7 @@ def evaluate_files(
 
 def _evaluate(ensemble: Rain, truth: Rain, output: Path | None, factor: int, members_dim: str | None) -> Evaluated:
     settings = Evaluation()
-    with tempfile.TemporaryDirectory() as folder, OpenFiles() as files:
+    with small_caches(), tempfile.TemporaryDirectory() as folder, OpenFiles() as files:
         source = ensemble_source(_daily(ensemble, "ensemble"), "ensemble", members_dim)
         paths = _files(source)
         prepared = _prepared(truth, factor, set(years_of(source, paths, None, files)), Path(folder), files)

@@ -19,7 +19,14 @@ from rainshaft.config.slices import AdoptSettings, PrepareSettings
 from rainshaft.data.axes import Grid
 from rainshaft.data.conventions import TEST, VALIDATION
 from rainshaft.data.domain import fine_grid
-from rainshaft.data.ensemble import RawEnsemble, ensemble_files, ensemble_source, numbers_of, open_ensemble
+from rainshaft.data.ensemble import (
+    RawEnsemble,
+    ensemble_files,
+    ensemble_source,
+    numbers_of,
+    open_ensemble,
+    small_caches,
+)
 from rainshaft.data.fields import Fields, Values, dates_of
 from rainshaft.data.likeness import Likeness, cleaned
 from rainshaft.data.pairing import origin_of
@@ -73,7 +80,7 @@ def adopt(
         negative or of another size, belong to other days or another place, or members are copies of each other.
     """
     source = ensemble_source(settings, key, settings.members_dim)
-    with Fields(paths) as fields, OpenFiles() as files:
+    with small_caches(), Fields(paths) as fields, OpenFiles() as files:
         split, days = normalisation["split"].values.astype(str), numbers_of(dates_of(normalisation))
         years = sorted(set((days // 10000).tolist()))
         wanted = days[np.isin(split, (VALIDATION, TEST))]

@@ -80,6 +80,25 @@ def test_the_synthetic_days_are_exported_and_tried_on_another_model(project):
     assert "CSI at P99" in (folder / "posterior.md").read_text(encoding="utf-8")
 
 
+def test_members_of_another_model_are_scored_beside_those_of_a_training(project):
+    shutil.copy(project.results / "calibrated/synth/prior.nc", project.folder / "theirs.nc")
+    entry = "theirs: {source: files, dataset: tiny, files: [theirs.nc], variable: pr}"
+    project.edit("tiny.yaml", "experiments:\n", f"experiments:\n  {entry}\n")
+    rules = project.planned().rules
+    assert {"adopt_ensemble", "plot_samples", "plot_distribution", "judge_experiment"} <= rules
+    assert not {"train_model", "sample_fields", "plot_training", "export_model", "trace_tradeoff"} & rules
+    project.run("results/theirs/evaluation/prior/verdict.json", "results/comparison/table.md")
+    both = [
+        json.loads((project.results / f"{name}/evaluation/prior/scores.json").read_text(encoding="utf-8"))
+        for name in ("theirs", "calibrated")
+    ]
+    assert [one.pop("name") for one in both] == ["theirs", "calibrated"]
+    assert both[0] == both[1]
+    assert "theirs" in (project.results / "comparison/table.md").read_text(encoding="utf-8")
+    project.edit("tiny.yaml", "variable: pr}", "variable: rain}")
+    assert "theirs.nc, variable rain: found the variables pr" in project.run(expect=1)
+
+
 def test_only_the_asked_for_folder_is_written(finished):
     left = {path.name for path in finished.folder.iterdir()} - {"results", ".snakemake", "tiny.yaml"}
     assert left == {"Snakefile", "rainshaft", "workflow", "profiles", "config"}
