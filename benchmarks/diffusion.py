@@ -34,7 +34,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -85,11 +85,11 @@ CPU = torch.device("cpu")
 class Settings:
     """What was chosen on validation days, and what EDM takes as its defaults."""
 
-    width: int = 32
+    width: int = 16
     """channels on the fine grid; twice as many on the coarser ones"""
     space: str = "cube root"
     """what the networks see of the rain: a key of `SPACES`"""
-    lr: float = 4e-3
+    lr: float = 6e-3
     """highest learning rate of Muon and of AdamW"""
     mean_share: float = 0.25
     """share of the time in which the mean is learned"""
@@ -438,7 +438,9 @@ def fit(network: Generator, data: Data, lr: float, seconds: float) -> dict[str, 
         network, avg_fn=lambda mean, new, n: mean + (new - mean) * (1 - (1 - 1 / (n + 1)) ** (AVERAGED + 1))
     )
     optimiser = Optimiser(network, lr, data.settings.weight_decay)
-    started, step, errors, checks = time.process_time(), 0, [], []
+    started, step = time.process_time(), 0
+    errors: list[float] = []
+    checks: list[dict[str, float]] = []
     best, best_error = network.state_dict(), math.inf
     while (used := (time.process_time() - started) / seconds) < 1 or not checks:
         falling = LEAST_LEARNING_RATE + (1 - LEAST_LEARNING_RATE) * 0.5 * (1 + math.cos(math.pi * min(1, used)))
@@ -446,6 +448,8 @@ def fit(network: Generator, data: Data, lr: float, seconds: float) -> dict[str, 
         batch = training_batch(data.train, data.patches, data.settings, data.seed, step, CPU)
         noise = BatchNoise(data.seed, step, data.settings.batch_size, CPU)
         error = network.draw_in_training(batch, noise, 0, 1)[ERROR].mean()
+        if not error.isfinite():
+            raise UserError(f"the error of the {network.kind} became {error.item()} at step {step}; lower Settings.lr")
         optimiser.zero_grad()
         error.backward()
         nn.utils.clip_grad_norm_(network.parameters(), data.settings.grad_clip)
@@ -454,7 +458,7 @@ def fit(network: Generator, data: Data, lr: float, seconds: float) -> dict[str, 
         errors.append(error.item())
         step += 1
         if (time.process_time() - started) / seconds >= (len(checks) + 1) / CHECKS:
-            found = validate(averaged.module, data)
+            found = validate(cast("Generator", averaged.module), data)
             checks.append({"step": step, "train": float(np.mean(errors)), "validation": found})
             log.info("%s: step %d, error %.4f|%.4f", network.kind, step, checks[-1]["train"], found)
             errors = []
@@ -467,16 +471,13 @@ def fit(network: Generator, data: Data, lr: float, seconds: float) -> dict[str, 
 @torch.no_grad()
 def validate(network: Generator, data: Data) -> float:
     """Give the mean error over the validation patches, with equal noise each time."""
-    errors = [
-        network.draw_in_training(batch, BatchNoise(data.seed, n, len(batch.valid_B1HW), CPU, validation=True), 0, 1)[
-            ERROR
-        ]
-        for n, batch in enumerate(validation_batches(data.validation, data.patches, CPU))
-    ]
+    errors = []
+    for number, batch in enumerate(validation_batches(data.validation, data.patches, CPU)):
+        noise = BatchNoise(data.seed, number, len(batch.valid_B1HW), CPU, validation=True)
+        errors.append(network.draw_in_training(batch, noise, 0, 1)[ERROR])
     return float(torch.cat(errors).mean())
 
 
-@torch.no_grad()
 def residual_std(regression: Regression, data: Data) -> float:
     """Measure the standard deviation of what the mean leaves over, on the validation patches."""
     return math.sqrt(validate(regression, data))
@@ -578,8 +579,10 @@ def run(config_path: Path, name: str, seconds: float, folder: Path, settings: Se
     Raises
     ------
     UserError
-        If there is no such experiment, or its data are not there.
+        If the time is no time, there is no such experiment, or its data are not there.
     """
+    if not 0 < seconds < math.inf:
+        raise UserError(f"SECONDS: found {seconds:g}, expected the CPU time of the training, for example 200")
     check_files([config_path])
     config = load(yaml.safe_load(config_path.read_text(encoding="utf-8")), table.names())
     if name not in config.experiments:
@@ -592,10 +595,11 @@ def run(config_path: Path, name: str, seconds: float, folder: Path, settings: Se
             f"`snakemake --cores all {prepared}/normalisation.nc --configfile {config_path}`"
         )
     normalisation, paths = xr.load_dataset(prepared / "normalisation.nc"), sorted((prepared / "fields").glob("*.nc"))
-    splits = (load_days(paths, normalisation, split, CPU) for split in (TRAIN, VALIDATION))
+    train, validation = (load_days(paths, normalisation, split, CPU) for split in (TRAIN, VALIDATION))
+    data = Data(train, validation, experiment.train, experiment.seed)
     thresholds = ThresholdSettings(**experiment_slice(config, name, "threshold"))
     folder.mkdir(parents=True, exist_ok=True)
-    network, facts = train_peer(normalisation, Data(*splits, experiment.train, experiment.seed), seconds, settings)
+    network, facts = train_peer(normalisation, data, seconds, settings)
     with Fields(paths) as fields:
         drawing = write_members(network, fields, normalisation, experiment, thresholds, folder)
     facts["drawing_cpu_seconds"] = round(drawing, 1)

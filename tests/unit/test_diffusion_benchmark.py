@@ -195,6 +195,8 @@ def test_a_member_depends_on_seed_date_and_number_alone(plain):
 
 
 def test_faults_are_named_before_any_work(configured, tmp_path):
+    with pytest.raises(UserError, match="SECONDS: found -1, expected the CPU time"):
+        diffusion.run(configured, "first", -1.0, tmp_path / "peer")
     with pytest.raises(UserError, match="no experiment 'second', expected one of first"):
         diffusion.run(configured, "second", 1.0, tmp_path / "peer")
     (tmp_path / "results/data/showers/normalisation.nc").unlink()
