@@ -43,7 +43,7 @@ def test_every_job_ends_well_and_is_accounted(through_slurm):
     project, jobs = through_slurm
     assert set(jobs) == CPU_RULES | {"train_model", "sample_fields"}
     assert {(job["State"], job["Account"]) for job in jobs.values()} == {("COMPLETED", "lab")}
-    assert (project.results / "comparison/tiny/maps.png").exists()
+    assert (project.results / "comparison/tiny/test/maps.png").exists()
     assert project.planned(*THROUGH_SLURM).rules == set()
 
 

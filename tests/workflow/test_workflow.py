@@ -31,8 +31,11 @@ def test_everything_is_made(finished):
     for name in ("gradient-loss", "calibrated", "bilinear", "quantile-mapping"):
         assert name in table
     scores = json.loads((results / "calibrated/evaluation/prior/scores.json").read_text(encoding="utf-8"))
-    for side in ("samples", "observed"):
-        assert 0 < scores["all_days"][side]["wet_fraction"] < 1
+    for part in ("validation", "test"):
+        wet = scores[part]["all_days"]["scores"]["wet_fraction"]
+        assert 0 < wet["value"] < 1
+        assert 0 < wet["observed"] < 1
+    assert len(json.loads((results / "looks.json").read_text(encoding="utf-8"))) == 1
     verdict = (results / "gradient-loss/evaluation/posterior/verdict.json").read_text(encoding="utf-8")
     assert json.loads(verdict)["checks"]
     for name in ("samples.png", "distribution.png"):
