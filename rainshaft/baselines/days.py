@@ -54,8 +54,12 @@ class DaysBySplit:
         self.fields = fields
         self.valid = normalisation["valid"].values.astype(bool)
         """true at the fine cells that take part (H, W)"""
+        self.static_maps = normalisation["static_maps"].values.astype(np.float32)
+        """what the networks know of the ground (S, H, W), of order 1"""
         self.factor = fields.factor
         self.rain_channel = fields.rain_channel_index
+        self.coarse_shape = tuple(fields.ground.sizes[name] for name in ("channel", "y", "x"))
+        """(C, h, w)"""
         self.split = normalisation["split"].values.astype(str)
         self.time = normalisation["time"]
         self.dates = dates_of(normalisation)

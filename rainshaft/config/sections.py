@@ -589,11 +589,23 @@ AnyExperiment = Annotated[
 class Baselines(Section):
     """Baselines are simple methods that are scored beside the experiments."""
 
-    names: tuple[Name, ...] = ("bilinear", "quantile-mapping", "rainfarm", "fragments", "analogs", "climatology")
-    """These baselines are scored. `climatology` takes the observed rain of random training days of the season, so it
-    shows what is known without predictors. `analogs` takes the observed rain of the training days whose predictors are
-    most similar. `bilinear`, `quantile-mapping`, `rainfarm` and `fragments` refine coarse rain, so they need coarse
-    rain. `rainfarm` also needs the package pysteps. A baseline is left out where something that it needs is missing."""
+    names: tuple[Name, ...] = (
+        "bilinear",
+        "quantile-mapping",
+        "unet",
+        "rainfarm",
+        "fragments",
+        "analogs",
+        "bernoulli-gamma",
+        "climatology",
+    )
+    """These baselines are scored. The default is all of them, so that the strongest simple method is in the table
+    whatever the dataset. `climatology` takes the observed rain of random training days of the season, so it shows what
+    is known without predictors. `analogs` takes the observed rain of the training days whose predictors are most
+    similar. `bernoulli-gamma` is a small network for the rain of each cell by itself. `unet` is a small deterministic
+    network; it needs a predictor without `context: true`. `bilinear`, `quantile-mapping`, `rainfarm` and `fragments`
+    refine coarse rain, so they need coarse rain. `rainfarm` also needs the package pysteps. A baseline is left out
+    where something that it needs is missing."""
     members: StrictInt = Field(10, ge=2)
     """A baseline that makes an ensemble has this many members."""
 

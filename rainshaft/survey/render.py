@@ -11,8 +11,6 @@ from rainshaft.survey.paths import shown_path
 from rainshaft.survey.propose import Predictor, Proposal, d_z, files_entry, predictor_entry
 
 WIDTH = 110
-COARSE_RAIN = ("bilinear", "quantile-mapping", "rainfarm")
-"""baselines that refine real coarse rain"""
 
 
 def render(proposal: Proposal, output: Path) -> str:
@@ -166,9 +164,7 @@ def _settings(proposal: Proposal) -> list[str]:
         "Ten members of each test day are drawn from the predictors alone, as one downscales. `days: heavy_only` would "
         "also draw the heavy days of the other years."
     )
-    lines += ['sampling: {mode: prior, members: 10, days: "split:test"}', ""]
-    lines += comment("Simple methods that are scored beside the model: those for which there is what they need.")
-    return [*lines, f"baselines: {{names: [{', '.join(_baselines(proposal))}]}}", ""]
+    return [*lines, 'sampling: {mode: prior, members: 10, days: "split:test"}', ""]
 
 
 def _train(proposal: Proposal, train: dict[str, Any]) -> list[str]:
@@ -195,11 +191,3 @@ def _train(proposal: Proposal, train: dict[str, Any]) -> list[str]:
 def _bare(content: dict[str, Any]) -> str:
     """Write keys with words that need no quotes."""
     return inline(content).replace('"', "")
-
-
-def _baselines(proposal: Proposal) -> list[str]:
-    names = []
-    if proposal.conserve != "none":
-        names += ["bilinear", "rainfarm"] if proposal.conserve == "cells" else [*COARSE_RAIN]
-        names.append("fragments")
-    return [*names, "analogs", "climatology"]

@@ -231,7 +231,6 @@ def test_without_coarse_rain_nothing_is_conserved(raw, made):
     assert labels(dataset) == ["hus"]
     assert experiment.model.conserve == "none"
     assert len(experiment.model.d_z) == 3 + experiment.model.coarser_scales, "one number for each scale"
-    assert config.baselines.names == ("analogs", "climatology")
 
 
 def test_winds_forbid_mirrored_patches(raw, made):
@@ -251,7 +250,6 @@ def test_a_field_of_few_large_cells_becomes_context(raw, made):
     assert dataset.predictors[0].context
     assert dataset.factor == 2, "nothing is downscaled"
     assert experiment.train.flips is False
-    assert "analogs" in config.baselines.names
 
 
 def test_fields_as_fine_as_the_rain_are_averaged_beside_the_rain(raw, made):

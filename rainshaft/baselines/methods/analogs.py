@@ -22,90 +22,34 @@ With gradients that weigh a third as much 1.432. The nearest 20 instead of 10 da
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rainshaft.baselines.interface import SCORED, Method
+from rainshaft.baselines.interface import Method
 from rainshaft.baselines.season import of_season
 from rainshaft.data.conventions import TRAIN
-from rainshaft.data.moments import CONSTANT
 from rainshaft.histogram import Array
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from rainshaft.baselines.days import Day, DaysBySplit
+    from rainshaft.baselines.days import DaysBySplit
 
 POOL = 10  # nearest days among which members choose
 RAIN_WEIGHT = 16.0  # coarse rain counts as much as this many other fields
-GRADIENT_WEIGHT = 3.0  # the gradients of a field count as much as this many fields
-MOST_CELLS = 1024  # of a field; a larger one is averaged over blocks  # ASSUME the weather of a day shows in these
+GRADIENT_WEIGHT = 3.0  # the gradients of a field count as much as this many (after Teweles and Wobus 1954)
 
 
 def make(days: DaysBySplit, members: int, seed: int) -> Iterator[Array]:
     """Take the observed rain of days that are most alike."""
-    return days.observed(analogs(features(days), days.time, days.split, members, seed, days.rain_channel is None))
+    from rainshaft.baselines.predictors import points
 
-
-def features(days: DaysBySplit) -> Array:
-    """Give the days as points that lie near each other where the predictors of two days are alike.
-
-    Each field is taken about the mean of each cell in the training days. It is divided by its standard deviation, and
-    by the root of its number of cells, so that all fields count alike. But coarse rain, as log1p, has `RAIN_WEIGHT`.
-    Where no field is coarse rain, the differences of neighbouring cells count, too, as in the score of Teweles and
-    Wobus (1954).
-
-    Returns
-    -------
-    (T, F), 0 for days that take no part. It takes 4 F bytes a day.
-    """
-    splits = (TRAIN, *SCORED)
-    read = [_fields_of(day, days.rain_channel) for day in days.of(*splits)]
-    take_part, train = days.places(*splits), days.split == TRAIN
-    columns = []
-    for number in range(len(read[0])):
-        field = np.zeros((len(days.split), *read[0][number].shape), np.float32)
-        field[take_part] = [fields[number] for fields in read]
-        if days.rain_channel is None:
-            shares = (1.0, GRADIENT_WEIGHT / 2, GRADIENT_WEIGHT / 2)
-            parts = zip(shares, (field, np.diff(field, axis=1), np.diff(field, axis=2)), strict=True)
-        else:
-            parts = zip((RAIN_WEIGHT if number == days.rain_channel else 1.0,), (field,), strict=True)
-        columns += [_standardised(part, train, weight) for weight, part in parts if part.size]
-    points = np.concatenate(columns, axis=1)
-    points[~np.isin(days.split, splits)] = 0
-    return points
-
-
-def _fields_of(day: Day, rain_channel: int | None) -> list[Array]:
-    """Give the fields of a day, rain as log1p, each with `MOST_CELLS` at most."""
-    coarse = day.coarse.copy()
-    if rain_channel is not None:
-        coarse[rain_channel] = np.log1p(coarse[rain_channel])
-    return [_fewer_cells(field).astype(np.float32) for field in (*coarse, *day.context)]
-
-
-def _fewer_cells(field: Array) -> Array:
-    """Average a field (h, w) over square blocks so that it has at most `MOST_CELLS`. What is over at the end goes."""
-    side = math.ceil(math.sqrt(field.size / MOST_CELLS))
-    rows, columns = (max(1, size // side) for size in field.shape)
-    side_of = field.shape[0] // rows, field.shape[1] // columns
-    cut = field[: rows * side_of[0], : columns * side_of[1]]
-    return cut.reshape(rows, side_of[0], columns, side_of[1]).mean((1, 3))
-
-
-def _standardised(field: Array, train: NDArray[np.bool_], weight: float) -> Array:
-    """Scale a field (T, h, w) so that the squared distance of two training days is 2 `weight` in the mean."""
-    mean = field[train].mean(0, dtype=np.float64)
-    anomaly = (field - mean).astype(np.float32)
-    spread = np.sqrt(np.square(anomaly[train]).mean(dtype=np.float64))
-    varies = spread > CONSTANT * np.abs(mean).max()
-    scale = np.sqrt(weight / field[0].size) / spread if varies else 0.0
-    return (anomaly * np.float32(scale)).reshape(len(field), -1)
+    without_rain = days.rain_channel is None
+    found = points(days, RAIN_WEIGHT, GRADIENT_WEIGHT if without_rain else 0)
+    return days.observed(analogs(found, days.time, days.split, members, seed, without_rain))
 
 
 def analogs(
