@@ -105,7 +105,7 @@ def score(days: Iterable[OneDay], part: Part, setting: Setting) -> Scored:
         sums[name] = Sums(weights)
     floors = [Sums(np.ones((1, len(part.dates)), np.uint8)) for _ in range(setting.size)]
     by_day: list[dict[str, Array]] = []
-    climate = _Climate(part, setting)
+    climate = Climate(part, setting)
     for places, found, complete, pretended in _chunks(climate.watching(days), part, setting):
         for each in sums.values():
             each.add(places, found)
@@ -136,7 +136,7 @@ def score(days: Iterable[OneDay], part: Part, setting: Setting) -> Scored:
     return Scored(blocks, _dataset(scalars, part), arrays, _resampled(rows), climate.maps())
 
 
-class _Climate:
+class Climate:
     """Collects the climate of each cell from the days that pass by."""
 
     def __init__(self, part: Part, setting: Setting):
