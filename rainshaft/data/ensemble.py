@@ -29,12 +29,12 @@ SHARED = 0.5  # of the records of a file; two files with more in common hold dif
 @contextmanager
 def small_caches() -> Iterator[None]:
     """Let netCDF keep little of each file that is opened in the block. It would keep 64 MB, and there may be many."""
-    size, *others = netCDF4.get_chunk_cache()
-    netCDF4.set_chunk_cache(CACHE_BYTES, *others)
+    before = int(netCDF4.get_chunk_cache()[0])
+    netCDF4.set_chunk_cache(CACHE_BYTES)
     try:
         yield
     finally:
-        netCDF4.set_chunk_cache(size, *others)
+        netCDF4.set_chunk_cache(before)
 
 
 def numbers_of(dates: Sequence[str] | np.ndarray) -> Days:

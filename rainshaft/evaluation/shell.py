@@ -20,14 +20,14 @@ from rainshaft.config.sections import DailyFiles, Evaluation, RainFiles
 from rainshaft.config.slices import PrepareSettings
 from rainshaft.data.conventions import DRY, RAIN_NAMES, WET_DAY_MM
 from rainshaft.data.domain import fine_grid
-from rainshaft.data.ensemble import ensemble_files, ensemble_source, numbers_of, open_ensemble, small_caches
+from rainshaft.data.ensemble import numbers_of, open_ensemble, small_caches
 from rainshaft.data.fields import Fields
 from rainshaft.data.formats import variables_of
 from rainshaft.data.likeness import Likeness, cleaned
 from rainshaft.data.pairing import origin_of
 from rainshaft.data.prepare import prepare_year
 from rainshaft.data.rawfile import OpenFiles
-from rainshaft.data.sources import Location, Source, sources_of
+from rainshaft.data.sources import Location, Source, ensemble_files, ensemble_source, sources_of
 from rainshaft.data.times import iso
 from rainshaft.data.year import years_of
 from rainshaft.errors import UserError

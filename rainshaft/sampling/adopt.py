@@ -21,8 +21,6 @@ from rainshaft.data.conventions import TEST, VALIDATION
 from rainshaft.data.domain import fine_grid
 from rainshaft.data.ensemble import (
     RawEnsemble,
-    ensemble_files,
-    ensemble_source,
     numbers_of,
     open_ensemble,
     small_caches,
@@ -32,7 +30,7 @@ from rainshaft.data.likeness import Likeness, cleaned
 from rainshaft.data.pairing import origin_of
 from rainshaft.data.prepare import days_as_written, plan_year
 from rainshaft.data.rawfile import OpenFiles
-from rainshaft.data.sources import Source
+from rainshaft.data.sources import Source, ensemble_files, ensemble_source
 from rainshaft.data.split import split_days
 from rainshaft.data.times import iso
 from rainshaft.data.year import Days

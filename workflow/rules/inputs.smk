@@ -2,8 +2,7 @@
 import json
 from functools import cache
 
-from rainshaft.data.ensemble import ensemble_files, ensemble_source
-from rainshaft.data.sources import file_stamps, source_files
+from rainshaft.data.sources import ensemble_files, ensemble_source, file_stamps, source_files
 from rainshaft.jobs.stages import digest
 
 
