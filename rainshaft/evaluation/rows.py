@@ -109,13 +109,14 @@ class Row:
         if None in values or not values[1]:
             return dict(NOTHING)
         change = values[0] / values[1] - 1
-        if mine is None or other is None or len(mine) != len(other) or self._days_differ(part, kind, reference):
+        if mine is None or other is None or len(mine) != len(other) or self.days_differ(part, kind, reference):
             return {"value": change, "low": None, "high": None}
         singles = [entry.rows(part, kind, CRPS) for entry in self.entries]
         trainings = np.array([single[0] / other[0] - 1 for single in singles if single is not None])
         return self._interval(part, kind, mine / other - 1, trainings) | {"value": change}
 
-    def _days_differ(self, part: str, kind: str, reference: Row) -> bool:
+    def days_differ(self, part: str, kind: str, reference: Row) -> bool:
+        """Tell whether the two were scored on different days."""
         blocks = [row.entries[0].block(part, kind) for row in (self, reference)]
         return len({(block["days"], block["run_of_days"]) for block in blocks if block}) > 1
 

@@ -65,8 +65,14 @@ class _Page:
         self.baselines = [row for row in self.rows if row.is_baseline]
         self.has_posterior = any(row.mode == POSTERIOR for row in every)
         self.strongest = comparison.strongest(dataset)
-        ranked = [(crps, row) for row in self.experiments if (crps := self._found(row, CRPS)["value"]) is not None]
+        self.elsewhere = [row for row in self.experiments if self._is_elsewhere(row)]
+        comparable = [row for row in self.experiments if not self._is_elsewhere(row)] or self.experiments
+        ranked = [(crps, row) for row in comparable if (crps := self._found(row, CRPS)["value"]) is not None]
         self.best = min(ranked, key=lambda one: one[0])[1] if ranked else None
+
+    def _is_elsewhere(self, row: Row) -> bool:
+        """Tell whether an experiment was scored on other days than the strongest baseline: scores do not compare then."""
+        return self.strongest is not None and row.days_differ(self.part, ALL_DAYS, self.strongest)
 
     def statements(self) -> list[Statement]:
         found = [self._compared(), self._days()]
@@ -132,6 +138,8 @@ class _Page:
     def _worth(self, best: Row) -> list[Statement]:
         """Compare the best experiment with the strongest baseline: where it is decided, and where it is reported."""
         head = f"The best experiment is {best.name}.{self._as_good(best)} " if len(self.experiments) > 1 else ""
+        if self.elsewhere:
+            head += f"Scored on other days, so not comparable: {_listed([row.name for row in self.elsewhere])}. "
         if self.strongest is None:
             crps = number(self._found(best, CRPS)["value"], score_of(CRPS))
             text = (

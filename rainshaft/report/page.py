@@ -42,7 +42,7 @@ TITLES = {
     "training": "Training curves",
     "tradeoff": "Distance against diversity",
 }
-"""name of a caption to the title of its figure"""
+"""name of a caption to the title of its figure, where the name itself does not say it"""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,8 @@ def _figure(shown: Shown, caption: str) -> dict[str, Any]:
     content = shown.path.read_bytes()
     width, height = struct.unpack(">II", content[16:24])  # of the header of every PNG
     of = [f"{value} days" if key == "part" else value for key, value in shown.of.items()]
-    title = TITLES[shown.caption] + (f": {', '.join(of)}" if of else "")
+    name = TITLES.get(shown.caption, shown.caption.capitalize())
+    title = name + (f": {', '.join(of)}" if of else "")
     return {
         "png": base64.b64encode(content).decode("ascii"),
         "width": width,

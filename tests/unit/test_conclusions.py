@@ -118,6 +118,16 @@ def test_days_too_few_for_an_interval_are_no_proof() -> None:
     assert "Only 5 validation days" in found["Not to conclude"].text
 
 
+def test_an_experiment_on_other_days_is_not_compared() -> None:
+    easy = sure("easy", crps=0.5, days=30)
+    found = said(comparison(easy, sure("mine", crps=0.9), fragments()))
+    assert "The best experiment is mine." in found["Worth"].text
+    assert "Scored on other days, so not comparable: easy." in found["Worth"].text
+    alone = said(comparison(easy, fragments()))["Worth"]
+    assert alone.tone == "open"
+    assert "not comparable: easy." in alone.text
+
+
 @pytest.mark.parametrize(
     ("score", "value", "topic", "words"),
     [
