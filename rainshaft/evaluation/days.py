@@ -64,9 +64,9 @@ def day_of(date: str, category: str, members: Array, truth: Array, setting: Sett
     return Day(members[kept], truth, cells, category == DRY, rng, setting.size, setting.factor, setting.settings)
 
 
-def quantities_of(day: Day, wanted: Sequence[Callable[[Day], Quantities]] = QUANTITIES) -> Quantities:
+def quantities_of(day: Day, wanted: Sequence[Callable[[Day], Quantities]] = ()) -> Quantities:
     """Compute what a day adds to the scores: all of it, or what these functions of `quantities` give."""
-    return {name: value for quantities in wanted for name, value in quantities(day).items()}
+    return {name: value for quantities in wanted or QUANTITIES for name, value in quantities(day).items()}
 
 
 def unknown(like: Quantities) -> Quantities:

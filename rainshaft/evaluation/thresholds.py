@@ -24,10 +24,10 @@ from rainshaft.data.fields import Fields
 from rainshaft.evaluation.catalogue import Score, scores_of, shown_fss
 from rainshaft.evaluation.days import Setting, day_of, quantities_of, stacked
 from rainshaft.evaluation.evaluate import days_of_split, part_of, read_days
+from rainshaft.evaluation.formulas import Array
 from rainshaft.evaluation.quantities import UNDER_A_THRESHOLD
 from rainshaft.evaluation.record import Sums
 from rainshaft.evaluation.resampling import Resamples, Rows
-from rainshaft.evaluation.scores import Array
 from rainshaft.evaluation.scoring import DAYS_AT_ONCE, scores_in_rows
 from rainshaft.sampling.threshold import above, matching_threshold
 

@@ -71,7 +71,7 @@ class _Page:
         self.best = min(ranked, key=lambda one: one[0])[1] if ranked else None
 
     def _is_elsewhere(self, row: Row) -> bool:
-        """Tell whether an experiment was scored on other days than the strongest baseline: scores do not compare then."""
+        """Tell whether an experiment was scored on other days than the strongest baseline, and so does not compare."""
         return self.strongest is not None and row.days_differ(self.part, ALL_DAYS, self.strongest)
 
     def statements(self) -> list[Statement]:
@@ -210,11 +210,11 @@ class _Page:
     def _texture(self, best: Row) -> Statement:
         sharp, of_sharp = self._judged(best, "gradient_ratio", "as sharp as observed", "too smooth", "too rough")
         power, of_power = self._judged(
-            best, "ralsd_db", "good at all scales", "good at all scales", "wrong at some scales"
+            best, "lsd_db", "good at all scales", "good at all scales", "wrong at some scales"
         )
         text = (
             f"Differences of neighbouring cells are {self._value(best, 'gradient_ratio')} of the observed: {of_sharp}. "
-            f"The power spectrum is off by {self._value(best, 'ralsd_db')} dB: {of_power}."
+            f"The power spectrum is off by {self._value(best, 'lsd_db')} dB: {of_power}."
         )
         return Statement("Sharpness", text, _tone(sharp, power))
 

@@ -17,9 +17,9 @@ GOOD = {
     "p99_ratio": 1.0,
     "p999_ratio": 1.0,
     "gradient_ratio": 1.0,
-    "ralsd_db": 0.5,
+    "lsd_db": 0.5,
 }
-WIDTH = {"spread_skill": 0.05, "wet_difference": 0.01, "mass_bias": 0.02, "ralsd_db": 0.2}
+WIDTH = {"spread_skill": 0.05, "wet_difference": 0.01, "mass_bias": 0.02, "lsd_db": 0.2}
 
 
 def sure(name: str, **keys: Any) -> Entry:
@@ -141,7 +141,7 @@ def test_an_experiment_on_other_days_is_not_compared() -> None:
         ("p999_ratio", 1.3, "Extremes", "too strong"),
         ("gradient_ratio", 0.7, "Sharpness", "too smooth"),
         ("gradient_ratio", 1.3, "Sharpness", "too rough"),
-        ("ralsd_db", 4.0, "Sharpness", "wrong at some scales"),
+        ("lsd_db", 4.0, "Sharpness", "wrong at some scales"),
     ],
 )
 def test_a_fault_is_named_only_where_the_interval_excludes_the_band(

@@ -336,7 +336,9 @@ def test_a_cell_that_misses_days_of_one_year_takes_part_in_none(model, tmp_path)
         assert days.rain_THW[:, 5, 6].any()
         drawn(model, data, folder / "a.nc", "posterior", days="split:validation", min_threshold=0.7)
         apply_threshold([folder / "a.nc"], AUTO, paths, folder / "b.nc")
-        found.append((xr.load_dataset(folder / "b.nc"), evaluate(folder / "b.nc", paths, EvaluateSettings(seed=1))[0]))
+        found.append(
+            (xr.load_dataset(folder / "b.nc"), evaluate([folder / "b.nc"], paths, EvaluateSettings(seed=1))[0])
+        )
     (members, scores), (others, others_scores) = found
     assert np.isnan(members.pr.values[..., 5, 7]).all()
     xr.testing.assert_identical(members, others)
