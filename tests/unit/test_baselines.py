@@ -137,7 +137,7 @@ def test_an_ensemble_file_of_the_scored_days_that_can_be_scored(dataset, tmp_pat
         assert not found["pr"].values[[7, 13]][..., valid].any(), "dry in is dry out"
     scores, _ = evaluate([path], fields, Evaluation(bootstrap=10))
     if name not in ("unet", "bernoulli-gamma"):  # which are hardly trained here
-        assert scores["all_days"]["scores"]["correlation_member_truth"]["value"] > 0.3
+        assert scores["test"]["all_days"]["scores"]["correlation_member_truth"]["value"] > 0.3
     assert (scores["mode"], scores["members"]) == ("baseline", members)
 
 
@@ -727,6 +727,6 @@ METHOD = Method(source="no rain at all", make=make, needs="nothing", is_ensemble
     path, found = made("no-rain", dataset, tmp_path)
     assert found.attrs["source"] == "rainshaft baseline: no rain at all"
     scores, _ = evaluate([path], dataset[0], Evaluation(bootstrap=10))
-    assert scores["all_days"]["samples"]["max"] == 0
+    assert scores["test"]["all_days"]["scores"]["max"]["value"] == 0
     assert line_styles(["no-rain"])["no-rain"] == line_styles(["mine", "no-rain"])["no-rain"]
     assert line_styles(["no-rain"]) != line_styles(["mine"])
