@@ -137,7 +137,7 @@ def _intensities(counts: Array, observed: Array) -> dict[str, Array]:
     very_wet = each(lambda c: float(histogram.quantile(c, 0.95)) if c.any() else np.nan, wet)
     with np.errstate(invalid="ignore", divide="ignore"):
         total = each(lambda c: histogram.total_above(c, 0), counts)
-        found = {"very_wet_share": each(histogram.total_above, counts, very_wet) / total}
+        found: dict[str, Array] = {"very_wet_share": each(histogram.total_above, counts, very_wet) / total}
     for name, share in QUANTILES.items():
         found[name] = each(lambda c, s=share: float(histogram.quantile(c, s)), counts)
     return found

@@ -58,7 +58,8 @@ def thresholds(
         Resolution.
     """
     rows = table if isinstance(table, pd.DataFrame) else pd.read_csv(table)
-    fractions = [column for column in rows if column.startswith("fss_") and not column.endswith(("_low", "_high"))]
+    columns = [str(column) for column in rows]
+    fractions = [column for column in columns if column.startswith("fss_") and not column.endswith(("_low", "_high"))]
     shown = {key: words for key, words in PANELS.items() if key != FSS or fractions}
     with saved_figure(path, 12.0, 6.2, settings or Plots()) as figure:
         if rows.empty:
@@ -116,8 +117,7 @@ def _draw_fractions(axes: Axes, rows: pd.DataFrame, keys: Sequence[str]) -> None
     _draw_score(axes, rows, lowest, _words(lowest))
     for key in others:
         axes.plot(rows["threshold"], rows[key], color=HEAVY, label=_words(key))
-    handles = [line for line in axes.lines if line.get_label() in map(_words, keys)]
-    axes.legend(handles=handles, loc="lower left", facecolor="white", edgecolor="none", framealpha=0.9)
+    axes.legend(handles=axes.lines[:], loc="lower left", facecolor="white", edgecolor="none", framealpha=0.9)
 
 
 def _words(key: str) -> str:
