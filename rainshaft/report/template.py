@@ -48,13 +48,17 @@ figcaption p, figcaption ul { margin: .35rem 0; }
   figure img, .front img { max-width: none; max-height: none; width: 700px; }
 }
 @page { size: A4 landscape; margin: 12mm; }
+@page front { size: A4 portrait; margin: 12mm; }
 @media print {
   body { max-width: none; padding: 0; font-size: 10.5pt; }
   nav { display: none; }
+  header, #conclusions { page: front; font-size: 9.5pt; }
+  dl > div { grid-template-columns: 9.5rem 1fr; padding: .15rem 0; }
   h2, h3 { break-after: avoid; }
   .page { break-before: page; }
   figure, dl > div, tr { break-inside: avoid; }
   figure img { max-height: 150mm; width: auto; }
+  .front img { max-height: 75mm; }
   .wide { overflow: visible; }
   table { font-size: 6.6pt; }
   th, td { padding: .12rem .2rem; white-space: normal; }
