@@ -58,7 +58,9 @@ figcaption p, figcaption ul { margin: .35rem 0; }
   .page { break-before: page; }
   figure, dl > div, tr { break-inside: avoid; }
   figure img { max-height: 150mm; width: auto; }
-  .front img { max-height: 75mm; }
+  .front img { max-height: 56mm; }
+  .front figure { margin: .4rem 0; }
+  .front figcaption { font-size: 8pt; }
   .wide { overflow: visible; }
   table { font-size: 6.6pt; }
   th, td { padding: .12rem .2rem; white-space: normal; }
