@@ -99,11 +99,11 @@ def kinds_table(rows: Sequence[Row], part: str, strongest: Row | None) -> Table 
     """
     shown = [score_of(key) for key in OF_KINDS]
     head = ("days", "number", "name", shown[0].heading, *_against(strongest), *(score.heading for score in shown[1:]))
+    of_strongest = strongest.name if strongest else None
+    listed = [row for row in rows if row.mode != POSTERIOR and (not row.is_baseline or row.name == of_strongest)]
     lines = []
     for kind, words in KINDS.items():
-        for row in rows:
-            if row.mode == POSTERIOR or not row.days(part, kind) or (row.is_baseline and row is not strongest):
-                continue
+        for row in (row for row in listed if row.days(part, kind)):
             cells = [Cell(words), Cell(str(row.days(part, kind))), Cell(row.name), crps_cell(row, part, kind)]
             cells += [change_cell(row, part, kind, strongest)] if strongest else []
             cells += [Cell(number(row.found(part, kind, score.key)["value"], score)) for score in shown[1:]]

@@ -71,15 +71,25 @@ def _rows(comparison: Comparison, dataset: str) -> list[Row]:
 
 def _draw(axes: Axes, rows: Sequence[Row], strongest: Row) -> None:
     """Draw the rows of one dataset."""
-    changes = {(place, part): row.change(part, ALL_DAYS, strongest) for place, row in enumerate(rows) for part in PARTS}
-    of_experiments = [found for (place, _), found in changes.items() if not rows[place].is_baseline]
-    reach = _reach(of_experiments or list(changes.values()))
+    found = {
+        (place, part): None if row.days_differ(part, ALL_DAYS, strongest) else row.change(part, ALL_DAYS, strongest)
+        for place, row in enumerate(rows)
+        for part in PARTS
+    }
+    known = {key: change for key, change in found.items() if change is not None}
+    of_experiments = [change for (place, _), change in known.items() if not rows[place].is_baseline]
+    left, right = _limits(of_experiments or list(known.values()))
     styles = line_styles([row.name for row in rows])
-    axes.axvspan(-reach, 0, color=GOOD, alpha=0.08, linewidth=0)
+    axes.axvspan(left, 0, color=GOOD, alpha=0.08, linewidth=0)
     axes.axvline(0, color=TRUTH, linewidth=1)
-    for (place, part), found in changes.items():
-        _draw_change(axes, found, place + PARTS[part][0], reach, styles[rows[place].name][0], PARTS[part][1])
-    axes.set(xlim=(-reach, reach), ylim=(len(rows) - 0.4, -0.6))
+    for (place, part), change in found.items():
+        where, fill = PARTS[part]
+        colour = styles[rows[place].name][0]
+        if change is None:
+            axes.text(right, place + where, "scored on other days", color=colour, ha="right", va="center", fontsize=7.5)
+        else:
+            _draw_change(axes, change, place + where, (left, right), colour, fill)
+    axes.set(xlim=(left, right), ylim=(len(rows) - 0.4, -0.6))
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
@@ -87,28 +97,21 @@ def _draw(axes: Axes, rows: Sequence[Row], strongest: Row) -> None:
     axes.grid(axis="x")
 
 
-def _reach(changes: Sequence[Found]) -> float:
-    """Find how far the axis reaches on either side, per cent."""
-    ends = [100 * abs(found[end]) for found in changes for end in ("value", "low", "high") if found[end] is not None]
-    return max(LEAST_REACH, 1.15 * max(ends, default=0.0))
+def _limits(changes: Sequence[Found]) -> tuple[float, float]:
+    """Find the ends of the axis, per cent."""
+    ends = [100 * found[end] for found in changes for end in ("value", "low", "high") if found[end] is not None]
+    return -max(LEAST_REACH, 1.15 * -min(ends, default=0.0)), max(LEAST_REACH, 1.15 * max(ends, default=0.0))
 
 
-def _draw_change(axes: Axes, found: Found, place: float, reach: float, colour: str, fill: str) -> None:
+def _draw_change(axes: Axes, found: Found, place: float, limits: tuple[float, float], colour: str, fill: str) -> None:
     """Draw a change with its interval; at the end of the axis, the number of one that lies beyond."""
     if found["value"] is None:
         return
-    value = 100 * found["value"]
-    if abs(value) > reach:
-        right = value > 0
-        axes.text(
-            (0.99 if right else 0.01) * 2 * reach - reach,
-            place,
-            f"{value:+.0f} % →" if right else f"← {value:+.0f} %",
-            color=colour,
-            ha="right" if right else "left",
-            va="center",
-            fontsize=7.5,
-        )
+    value, (left, right) = 100 * found["value"], limits
+    if not left <= value <= right:
+        side, text = ("right", f"{value:+.0f} % →") if value > right else ("left", f"← {value:+.0f} %")
+        end = right if value > right else left
+        axes.text(end, place, text, color=colour, ha=side, va="center", fontsize=7.5)
         return
     if found["low"] is not None:
         axes.plot([100 * found["low"], 100 * found["high"]], [place, place], color=colour, linewidth=1.8)

@@ -147,7 +147,7 @@ class _Page:
                 "whether the model is worth its training. Name some in `baselines.names`."
             )
             return [Statement("Worth", text, "open")]
-        against = f"the strongest simple method, {self.strongest.name}"
+        against = f"the strongest simple method ({self.strongest.name})"
         found, tone = _difference(best.name, best.change(self.part, ALL_DAYS, self.strongest), against)
         text = f"{head}By the error of the whole ensemble (fair CRPS) on the {self.part} days, {found}"
         if tone != "good":
@@ -303,12 +303,12 @@ def _difference(name: str, found: Found, against: str) -> tuple[str, Tone]:
     direction = "better" if found["value"] < 0 else "worse"
     value = 100 * found["value"]
     if found["low"] is None or found["high"] is None:
-        return f"{name} is {direction} than {against}, by {abs(value):.1f} %. Its uncertainty is not known.", "open"
+        return f"{name} is {direction} than {against} by {abs(value):.1f} %. Its uncertainty is not known.", "open"
     low, high = 100 * found["low"], 100 * found["high"]
     if low <= 0 <= high:
         return f"{name} is not distinguishable from {against}: {value:+.1f} % ({low:+.1f} to {high:+.1f} %).", "open"
     least, most = sorted((abs(low), abs(high)))
-    text = f"{name} is {direction} than {against}, by {abs(value):.1f} % ({least:.1f} to {most:.1f} %)."
+    text = f"{name} is {direction} than {against} by {abs(value):.1f} % ({least:.1f} to {most:.1f} %)."
     return text, "good" if high < 0 else "bad"
 
 

@@ -28,9 +28,9 @@ dd { margin: 0; }
 .tone { display: inline-block; width: 1.4em; font-weight: 700; }
 .good .tone { color: var(--good); } .bad .tone { color: var(--bad); } .open .tone { color: var(--open); }
 .wide { overflow-x: auto; margin: .6rem 0; }
-table { border-collapse: collapse; font-size: .84rem; line-height: 1.35; font-variant-numeric: tabular-nums; }
-th, td { padding: .28rem .55rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-thead th { vertical-align: bottom; white-space: normal; min-width: 4.2rem; background: var(--pale); }
+table { border-collapse: collapse; font-size: .8rem; line-height: 1.35; font-variant-numeric: tabular-nums; }
+th, td { padding: .28rem .42rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+thead th { vertical-align: bottom; white-space: normal; min-width: 3.4rem; background: var(--pale); }
 .word { text-align: left; }
 tbody th { font-weight: 600; }
 th:first-child { position: sticky; left: 0; background: white; z-index: 1; }
@@ -39,21 +39,28 @@ td.better { color: var(--good); font-weight: 700; } td.worse, td.outside { color
 td.long { white-space: normal; min-width: 16rem; text-align: left; }
 figure { margin: 1.2rem 0; }
 figure img { max-width: 100%; height: auto; display: block; }
+.front img { max-height: 27rem; width: auto; }
 figcaption { font-size: .92rem; max-width: 62rem; }
 figcaption p, figcaption ul { margin: .35rem 0; }
 @media (max-width: 700px) {
   body { padding: .7rem; }
   dl > div { grid-template-columns: 1fr; }
-  figure img { max-width: none; width: 700px; }
+  figure img, .front img { max-width: none; max-height: none; width: 700px; }
 }
 @page { size: A4 landscape; margin: 12mm; }
+@page front { size: A4 portrait; margin: 12mm; }
 @media print {
   body { max-width: none; padding: 0; font-size: 10.5pt; }
   nav { display: none; }
+  header, #conclusions { page: front; font-size: 9.5pt; }
+  dl > div { grid-template-columns: 9.5rem 1fr; padding: .15rem 0; }
   h2, h3 { break-after: avoid; }
   .page { break-before: page; }
   figure, dl > div, tr { break-inside: avoid; }
   figure img { max-height: 150mm; width: auto; }
+  .front img { max-height: 56mm; }
+  .front figure { margin: .4rem 0; }
+  .front figcaption { font-size: 8pt; }
   .wide { overflow: visible; }
   table { font-size: 6.6pt; }
   th, td { padding: .12rem .2rem; white-space: normal; }
@@ -116,7 +123,7 @@ PAGE = """<!DOCTYPE html>
 {%- endfor %}
 </dl>
 {%- endfor %}
-{%- for shown in front %}{{ figure(shown) }}{% endfor %}
+<div class="front">{% for shown in front %}{{ figure(shown) }}{% endfor %}</div>
 </section>
 <section id="tables" class="page">
 <h2>Tables</h2>

@@ -57,7 +57,7 @@ def test_a_better_experiment_is_said_to_be_better_by_so_much() -> None:
     worth = found["Worth"]
     assert worth.tone == "good"
     assert "The best experiment is mine." in worth.text
-    assert "mine is better than the strongest simple method, fragments, by 10.0 % (" in worth.text
+    assert "mine is better than the strongest simple method (fragments) by 10.0 % (" in worth.text
     assert "prefer" not in worth.text
     assert found["Test days"].text.endswith("The validation days say the same.")
     assert {found[topic].tone for topic in ("Calibration", "Drizzle and mass", "Extremes", "Sharpness")} == {"good"}
@@ -66,14 +66,14 @@ def test_a_better_experiment_is_said_to_be_better_by_so_much() -> None:
 def test_a_worse_experiment_is_said_to_be_worse() -> None:
     worth = said(comparison(sure("mine", crps=1.2), fragments()))["Worth"]
     assert worth.tone == "bad"
-    assert "mine is worse than the strongest simple method, fragments, by 20.0 %" in worth.text
+    assert "mine is worse than the strongest simple method (fragments) by 20.0 %" in worth.text
     assert worth.text.endswith("prefer fragments, which is simpler.")
 
 
 def test_a_tie_is_not_called_a_gain() -> None:
     found = said(comparison(sure("mine", crps=0.99, noise=0.1), fragments()))
     assert found["Worth"].tone == found["Test days"].tone == "open"
-    assert "mine is not distinguishable from the strongest simple method, fragments: -1.0 % (" in found["Worth"].text
+    assert "mine is not distinguishable from the strongest simple method (fragments): -1.0 % (" in found["Worth"].text
     assert "better than" not in found["Worth"].text
 
 

@@ -45,3 +45,12 @@ def test_a_part_without_days_has_no_mark(tmp_path: Path, figures: list[Figure]) 
     run = comparison(entry("a", crps=0.9, parts=("test",)), entry("bilinear", "baseline", parts=("test",)))
     differences(run, tmp_path / "a.png", SETTINGS)
     assert len([line for line in figures[0].axes[0].lines if len(line.get_xdata()) == 1]) == 1
+
+
+def test_ensembles_of_other_days_are_not_compared(tmp_path: Path, figures: list[Figure]) -> None:
+    run = comparison(entry("a", crps=1.9, days=30), entry("b", crps=0.8), entry("fragments", "baseline"))
+    differences(run, tmp_path / "a.png", SETTINGS)
+    axes = figures[0].axes[0]
+    assert [text.get_text() for text in axes.texts] == ["scored on other days"] * 2
+    assert len([line for line in axes.lines if len(line.get_xdata()) == 1]) == 2
+    assert axes.get_xlim()[1] == 5, "the axis does not reach where nothing is"

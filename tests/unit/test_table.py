@@ -148,6 +148,8 @@ def test_kinds_of_days_have_a_table_of_their_own() -> None:
     cells = cells_of(table.markdown(pair, {}, {}), "demo: kinds of test days")
     assert [" ".join(key.split()) for key in cells][2:] == ["heavy 40", "JJA 40"]
     assert "Lerch" in table.markdown(pair, {}, {})
+    rows = re.findall(r"^\| heavy .*$", table.markdown(pair, {}, {}), re.MULTILINE)
+    assert ["bilinear" in row for row in rows] == 2 * [False, True], "beside the strongest baseline"
 
 
 def test_every_score_has_its_column_in_the_csv(tmp_path: Any) -> None:
