@@ -98,7 +98,7 @@ def _ranks(day: Day) -> dict[str, Array]:
     m = day.members_MN
     count = len(m)
     wet = m.max(axis=0) > day.settings.wet_threshold
-    found: dict[str, list[Array]] = {"rank_histogram": [], "rank_histogram_all": []}
+    found: dict[str, list[Any]] = {"rank_histogram": [], "rank_histogram_all": []}
     for one in m:
         rank = (m < one).sum(axis=0) + day.rng.integers(0, (m == one).sum(axis=0))
         found["rank_histogram"].append(np.bincount(rank[wet], minlength=count))

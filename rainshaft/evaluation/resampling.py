@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.stats
 from numpy.typing import NDArray
 
@@ -69,7 +70,8 @@ class Resamples:
 
         run = mean_run(rain)
         rng = np.random.default_rng([seed, days])
-        drawn = StationaryBootstrap(run, np.arange(days), seed=rng).bootstrap(draws)
+        length: Any = run  # its type says int, but the mean length of a run need not be whole
+        drawn = StationaryBootstrap(length, np.arange(days), seed=rng).bootstrap(draws)
         counts = [np.minimum(np.bincount(places[0], minlength=days), 255) for places, _ in drawn]
         parts = max(LEAST_PARTS, round(days / run))
         part = np.arange(days) * parts // days
@@ -128,7 +130,7 @@ def mean_run(rain: NDArray[np.floating]) -> float:
         return 1.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found: Any = optimal_block_length(rain)["stationary"].iloc[0]
+        found: Any = optimal_block_length(pd.Series(rain))["stationary"].iloc[0]
     return float(np.clip(RUNS * found, 1.0, max(1.0, longest))) if np.isfinite(found) else max(1.0, longest)
 
 

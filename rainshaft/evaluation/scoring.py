@@ -209,7 +209,7 @@ def _blank(day: OneDay, setting: Setting) -> Quantities:
 
 def scores_in_rows(record: Record, settings: Evaluation) -> dict[str, Array]:
     """Compute every score in every row; those whose quantities are not there are left out."""
-    found = {}
+    found: dict[str, Array] = {}
     with np.errstate(invalid="ignore", divide="ignore"):
         for one in scores_of(settings):
             try:

@@ -249,8 +249,10 @@ def _calibration(block: Block) -> list[Check]:
     )
     correlation = _value(block, "correlation_member_truth")
     # ASSUME a calibrated ensemble has a low correlation because the coarse fields do not tell more. That is no fault.
-    highest = block["scores"]["correlation_member_truth"]["high"] or correlation
-    enough = None if correlation is None else highest >= LEAST_CORRELATION or gap["passed"] is True
+    highest = block["scores"]["correlation_member_truth"]["high"]
+    enough = None
+    if correlation is not None:
+        enough = max(correlation, highest or correlation) >= LEAST_CORRELATION or gap["passed"] is True
     checks = [
         _check(
             "correlation of a member with the truth",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,7 @@ def make(days: DaysBySplit, members: int, seed: int) -> Iterator[Array]:
         yield library.draw(coarse, shares, members, np.random.default_rng([seed, date]))
 
 
-def in_blocks(fine: Array | NDArray[np.bool_], factor: int) -> Array:
+def in_blocks(fine: NDArray[Any], factor: int) -> NDArray[Any]:
     """Cut a fine field (H, W) into the fine cells of each coarse cell (h, w, factor, factor)."""
     rows, columns = (size // factor for size in fine.shape)
     return fine.reshape(rows, factor, columns, factor).swapaxes(1, 2)
