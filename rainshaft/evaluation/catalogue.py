@@ -601,6 +601,7 @@ def _scores_of_event(place: int, rain: str, is_shown: bool) -> tuple[Score, ...]
         f"Skill of the probability of {rain} mm/day or more against its observed frequency. 1 is perfect, 0 is none.",
         ideal=1.0,
     )
+    parts: tuple[Callable[[Array], Array], ...]
     parts = (brier_score, *(partial(_part_of_brier, part) for part in range(3)), roc_area)
     names = ("brier", "brier_reliability", "brier_resolution", "brier_uncertainty", "roc_area")
     further = (
