@@ -23,7 +23,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from rainshaft.application.indices import INDICES
 from rainshaft.application.summary import (
     SAME_DAYS,
     Row,
@@ -34,6 +33,7 @@ from rainshaft.application.summary import (
     usual_days,
 )
 from rainshaft.data.conventions import same_axis
+from rainshaft.data.indices import INDICES
 from rainshaft.errors import UserError
 
 Values = NDArray[np.float64]

@@ -1,6 +1,6 @@
 """Indices over the years: their means and spread by cell, the area mean of each year, and a table of several records.
 
-Input: the indices of each year, from `rainshaft.application.indices`. Output: a summary over the years, and rows for a
+Input: the indices of each year, from `rainshaft.data.indices`. Output: a summary over the years, and rows for a
 table.
 
 A year whose days are not those of most years is left out of the means over the years: the wettest day of one month is
@@ -21,8 +21,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from rainshaft.application.indices import CARRIED, INDICES, attributes_of
 from rainshaft.data.conventions import same_axis
+from rainshaft.data.indices import CARRIED, INDICES, attributes_of
 from rainshaft.errors import UserError
 
 log = logging.getLogger("rainshaft")

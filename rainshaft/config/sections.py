@@ -629,7 +629,8 @@ class Evaluation(Section):
     wet_threshold: Number = Field(0.1, gt=0)
     """A cell is wet when it has more rain than this, in mm/day."""
     fss_thresholds: tuple[Number, ...] = (1.0, 10.0, 50.0)
-    """The fractions skill score looks at rain of at least these amounts, in mm/day."""
+    """The scores of events (fractions skill, Brier, twCRPS) look at rain of at least these amounts, in mm/day. They
+    also part the classes of intensity."""
     fss_scales: tuple[StrictInt, ...] = (1, 5, 17)
     """The fractions skill score looks at square windows with these sides, in fine cells."""
     bootstrap: StrictInt = Field(500, ge=10)

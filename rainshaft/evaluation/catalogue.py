@@ -601,8 +601,8 @@ def _scores_of_event(place: int, rain: str, is_shown: bool) -> tuple[Score, ...]
         f"Skill of the probability of {rain} mm/day or more against its observed frequency. 1 is perfect, 0 is none.",
         ideal=1.0,
     )
-    parts: list[Callable[[Array], Array]] = [brier_score]
-    parts += [*(partial(_part_of_brier, part) for part in range(3)), roc_area]
+    parts: tuple[Callable[[Array], Array], ...]
+    parts = (brier_score, *(partial(_part_of_brier, part) for part in range(3)), roc_area)
     names = ("brier", "brier_reliability", "brier_resolution", "brier_uncertainty", "roc_area")
     further = (
         Score(f"{name}_{rain}mm", partial(_of_events, formula, place))

@@ -21,9 +21,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rainshaft.application.change import short_units, table_of_change
-from rainshaft.application.indices import INDICES
 from rainshaft.application.summary import Row
 from rainshaft.config.sections import Plots
+from rainshaft.data.indices import INDICES
 from rainshaft.figures.maps import MapFrame, degree_label
 from rainshaft.figures.style import INK, LINES, PALE, TRUTH, DatasetOrPath, open_source, panels, saved_figure
 

@@ -16,8 +16,8 @@ from rainshaft.application.change import (
     markdown_of_change,
     table_of_change,
 )
-from rainshaft.application.indices import INDICES
 from rainshaft.application.summary import summary_of
+from rainshaft.data.indices import INDICES
 from rainshaft.errors import UserError
 
 

@@ -13,7 +13,7 @@ from small_figures import SETTINGS, is_png
 from test_change import record
 
 from rainshaft.application.change import maps_of_change
-from rainshaft.application.indices import INDICES
+from rainshaft.data.indices import INDICES
 from rainshaft.figures import change as drawn
 from rainshaft.figures.change import SHOWN, change_maps, change_of_area
 from rainshaft.files import write_netcdf

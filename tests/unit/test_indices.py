@@ -11,14 +11,15 @@ import pytest
 import xarray as xr
 from fields import make_fields
 
-from rainshaft.application import indices
-from rainshaft.application.indices import (
+from rainshaft.application.summary import markdown, of_season, summary_of, table_of
+from rainshaft.data import indices
+from rainshaft.data.indices import (
     INDICES,
     indices_of_coarse_year,
     indices_of_observed_year,
+    indices_of_rain,
     indices_of_year,
 )
-from rainshaft.application.summary import markdown, of_season, summary_of, table_of
 from rainshaft.errors import UserError
 from rainshaft.files import write_netcdf
 
@@ -54,6 +55,16 @@ def one_cell(found: xr.Dataset) -> dict[str, float]:
 
 # 10 wet days of 1 to 10 mm, then 20 dry ones of 0.9 mm, then 3 dry ones between wet ones, dry until the end of December
 SERIES = np.concatenate([np.arange(1, 11), np.full(20, 0.9), [5, 0, 0, 0, 5], np.zeros(330)])
+
+
+def test_a_year_of_a_longer_ensemble_has_the_indices_of_that_year(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rain, time = rng.gamma(0.4, 9, (730, 2, 2, 3)), days("2081-01-01", 730)
+    alone = indices_of_year(write_rain(tmp_path / "2082.nc", time[365:], rain[365:]))
+    with xr.open_dataset(write_rain(tmp_path / "both.nc", time, rain)) as both:
+        found = indices_of_rain(both["pr"].sel(time="2082"), "both.nc", {})
+    for name in INDICES:
+        np.testing.assert_array_equal(found[name], alone[name])
 
 
 def test_indices_are_those_computed_by_hand(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 import xarray as xr
 
-from rainshaft.application.indices import indices_of_coarse_year
 from rainshaft.application.summary import summary_of
+from rainshaft.data.indices import indices_of_coarse_year
 from rainshaft.files import write_netcdf
 from rainshaft.jobs.runtime import job
 

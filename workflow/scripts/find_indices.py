@@ -1,4 +1,4 @@
-from rainshaft.application.indices import indices_of_year
+from rainshaft.data.indices import indices_of_year
 from rainshaft.files import write_netcdf
 from rainshaft.jobs.runtime import job
 

@@ -1,7 +1,7 @@
 import xarray as xr
 
-from rainshaft.application.indices import indices_of_observed_year
 from rainshaft.application.summary import summary_of
+from rainshaft.data.indices import indices_of_observed_year
 from rainshaft.errors import UserError
 from rainshaft.files import write_netcdf
 from rainshaft.jobs.runtime import job, log

@@ -119,7 +119,7 @@ def indices_of_year(rain_file: str | Path) -> xr.Dataset:
     with xr.open_dataset(rain_file) as file:
         rain = _variable(file, "pr", ("time", "member", "lat", "lon"), rain_file)
         _require_units(rain.attrs.get("units"), rain_file)
-        return _of_year(rain, rain_file, {name: file.attrs[name] for name in CARRIED if name in file.attrs})
+        return indices_of_rain(rain, rain_file, {name: file.attrs[name] for name in CARRIED if name in file.attrs})
 
 
 def indices_of_observed_year(fields_file: str | Path, valid: xr.DataArray) -> xr.Dataset:
@@ -139,7 +139,7 @@ def indices_of_observed_year(fields_file: str | Path, valid: xr.DataArray) -> xr
     with xr.open_dataset(fields_file) as file:
         rain = _variable(file, "pr", ("time", "lat", "lon"), fields_file)
         _require_units(rain.attrs.get("units"), fields_file)
-        return _of_year(
+        return indices_of_rain(
             rain.where(xr.DataArray(valid.values, dims=("lat", "lon"))),
             fields_file,
             {"grid_kind": file.attrs["grid_kind"]},
@@ -175,7 +175,7 @@ def indices_of_coarse_year(predictors_file: str | Path) -> xr.Dataset:
         rain = every.isel(channel=channel, drop=True).rename(realization="member", y="lat", x="lon")
         number = np.arange(rain.sizes["member"], dtype="i4")
         rain = rain.assign_coords(member=number, realization=("member", number))
-        return _of_year(rain, predictors_file, {})
+        return indices_of_rain(rain, predictors_file, {})
 
 
 def _variable(file: xr.Dataset, name: str, dims: tuple[str, ...], path: str | Path) -> xr.DataArray:
@@ -195,8 +195,23 @@ def _require_units(units: str | None, path: str | Path) -> None:
         )
 
 
-def _of_year(rain: xr.DataArray, path: str | Path, attributes: Mapping[str, Any]) -> xr.Dataset:
-    """Compute the indices of rain (time, member, lat, lon), which is read a few rows of cells at a time."""
+def indices_of_rain(rain: xr.DataArray, path: str | Path, attributes: Mapping[str, Any]) -> xr.Dataset:
+    """Compute the indices of one year of rain, such as a year of an ensemble whose truth has the same year.
+
+    Parameters
+    ----------
+    rain
+        (time, member, lat, lon) or (time, lat, lon), mm/day, days of one calendar year. It need not be in memory: it is
+        read a few rows of cells at a time.
+    path
+        Where it comes from, for messages.
+    attributes
+        Of the result.
+
+    Returns
+    -------
+    As of `indices_of_year`.
+    """
     days, year = _calendar_year(rain["time"], path)
     rain = rain.assign_coords(time=rain["time"].dt.floor("D"))
     a_row = max(1, rain.size // rain.sizes["lat"])
