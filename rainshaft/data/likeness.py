@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rainshaft.data.checks import MARKS, MOST_RAIN, NO_VALUE, TINY_NEGATIVE
+from rainshaft.data.conventions import WET_DAY_MM
 from rainshaft.data.ensemble import RawEnsemble
 from rainshaft.data.fields import Fields, Values
 from rainshaft.data.pairing import (
@@ -106,7 +107,7 @@ class Likeness:
         values = np.where(np.isfinite(values), values.clip(min=0), np.nan)
         truth = self._fields.rain(dates)
         self._gone[here] = gone
-        self._rainy[here] = np.nan_to_num(values).max(-1) > 0
+        self._rainy[here] = np.nan_to_num(values).max(-1) >= WET_DAY_MM  # nearly dry days are all alike
         self._truths[here] = self._rainy[here] & (np.abs(values - truth[:, None, self._valid]) <= EQUAL).all(-1)
         for day in range(len(rain)):
             for member in range(rain.shape[1]):

@@ -98,8 +98,8 @@ def test_members_of_another_model_are_scored_beside_those_of_a_training(project)
     assert [one.pop("name") for one in both] == ["theirs", "calibrated"]
     assert both[0] == both[1]
     assert "theirs" in (project.results / "comparison/table.md").read_text(encoding="utf-8")
-    project.edit("tiny.yaml", "variable: pr}", "variable: rain}")
-    assert "theirs.nc, variable rain: found the variables pr" in project.run(expect=1)
+    project.edit("tiny.yaml", "[theirs.nc], variable: pr}", "[theirs.nc], variable: rain}")
+    assert "theirs.nc, variable rain: found the variables" in project.run(expect=1)
 
 
 def test_only_the_asked_for_folder_is_written(finished):
