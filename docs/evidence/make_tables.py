@@ -2,8 +2,7 @@
 
     python docs/evidence/make_tables.py RESULTS... [--commit HASH] [--machine WORDS] [--pages FOLDER]
 
-Reads `comparison/table.csv` of each results folder, and `comparison/table.md` for the number of test days. A page that
-wants a table has the lines `<!-- table of DATASET -->` and `<!-- end of table -->`. The script puts the table between
+Reads `comparison/table.csv` of each results folder: the test days. A page that wants a table has the lines `<!-- table of DATASET -->` and `<!-- end of table -->`. The script puts the table between
 them, with the commit and the date of the results in its caption. Run it in the clone that has made the results. For
 older results, give the commit that made them.
 """
@@ -11,7 +10,6 @@ older results, give the commit that made them.
 from __future__ import annotations
 
 import argparse
-import re
 import subprocess
 from collections.abc import Sequence
 from datetime import date
@@ -22,66 +20,70 @@ import pandas as pd
 DOCS = Path(__file__).parents[1]
 COLUMNS = {  # column of the CSV: heading, digits
     "fair_crps": ("fair CRPS, mm/day", 2),
-    "crps_change": ("against bilinear, %", 0),
-    "crps_change_climatology": ("against climatology, %", 0),
-    "correlation_member_truth": ("r member–truth", 2),
-    "correlation_member_member": ("r member–member", 2),
-    "wet_fraction": ("wet cells, %", 1),
-    "mass_bias": ("mass bias, %", 1),
+    "crps_change": ("against {against}, %", 1),
     "spread_skill": ("spread/skill", 2),
     "reliability_index": ("reliability index", 2),
+    "wet_fraction": ("wet cells, %", 1),
+    "mass_bias": ("mass bias, %", 1),
     "gradient_ratio": ("gradient ratio", 2),
+    "edge_ratio": ("edge ratio", 2),
     "p999_ratio": ("P99.9 ratio", 2),
+    "elongation_ratio": ("elongation ratio", 2),
     "lsd_db": ("LSD, dB", 2),
 }
-SIGNED = ("crps_change", "crps_change_climatology")
+WITH_INTERVAL = ("fair_crps", "crps_change")
+SIGNED = ("crps_change", "mass_bias")
+ALIKE = "≈"
 
 
-def fragment(table: pd.DataFrame, days: int, caption: str) -> str:
+def fragment(table: pd.DataFrame, caption: str) -> str:
     """Give the table of one dataset as Markdown.
 
     Parameters
     ----------
     table
-        The rows of `table.csv` for one dataset and all test days. A row without `replicate` is a single training, or
-        the mean over the replicates with their standard deviation in the columns `*_sd`.
-    days
-        How many test days there are.
+        The rows of `table.csv` for all test days of one dataset. A row without `replicate` is a single training, or the
+        mean over the replicates.
     caption
         Who made it and when.
     """
-    shown = table[table["replicate"].isna()]
-    lines = ["| | " + " | ".join(heading for heading, _ in COLUMNS.values()) + " |"]
-    lines.append("| --- |" + " ---: |" * len(COLUMNS))
+    shown = table[table["replicate"].isna()] if "replicate" in table else table
+    against = next(iter(table["against"].dropna()), "the strongest baseline")
+    headings = [heading.format(against=against) for heading, _ in COLUMNS.values()]
+    lines = ["| | " + " | ".join(headings) + " |", "| --- |" + " ---: |" * len(COLUMNS)]
     for _, row in shown.iterrows():
         name = row["name"] + (" (posterior: no skill)" if row["mode"] == "posterior" else "")
         lines.append(f"| {name} | " + " | ".join(_cell(row, key) for key in COLUMNS) + " |")
-    return "\n".join([*lines, "", f"*{table['dataset'].iloc[0]}: {days} test days. {caption}*", ""])
+    days = int(table["number_of_days"].max())
+    words = f"{table['dataset'].iloc[0]}: {days} test days, 90 % intervals in brackets, {ALIKE} not distinguishable."
+    return "\n".join([*lines, "", f"*{words} {caption}*", ""])
 
 
 def _cell(row: pd.Series, key: str) -> str:
-    digits = COLUMNS[key][1]
-    if pd.isna(row[key]):
+    if pd.isna(row[key]) or (key == "crps_change" and row["name"] == row["against"]):
         return "–"
-    rounded = round(row[key], digits) + 0.0  # no negative zero
-    text = f"{rounded:+.{digits}f}" if key in SIGNED and rounded else f"{rounded:.{digits}f}"
-    deviation = row.get(f"{key}_sd")
-    return text if deviation is None or pd.isna(deviation) else f"{text} ± {deviation:.{digits}f}"
+    text = _number(row[key], key)
+    low, high = (row.get(f"{key}_{end}") for end in ("low", "high"))
+    if key not in WITH_INTERVAL or pd.isna(low):
+        return text
+    alike = f"{ALIKE} " if key == "crps_change" and low <= 0 <= high else ""
+    return f"{alike}{text} [{_number(low, key)}, {_number(high, key)}]"
+
+
+def _number(value: float, key: str) -> str:
+    digits = COLUMNS[key][1]
+    rounded = round(value, digits) + 0.0  # no negative zero
+    return f"{rounded:+.{digits}f}" if key in SIGNED and rounded else f"{rounded:.{digits}f}"
 
 
 def tables(results: Path, commit: str, machine: str) -> dict[str, str]:
     """Give the Markdown table of each dataset of a results folder."""
     source = results / "comparison" / "table.csv"
     table = pd.read_csv(source)
-    table = table[table["days"] == "all_days"]
-    headings = (results / "comparison" / "table.md").read_text(encoding="utf-8")
-    counts = dict(re.findall(r"^## (\S+): all test days \((\d+)\)$", headings, re.MULTILINE))
+    table = table[(table["days"] == "all_days") & (table["part"] == "test")]
     made = date.fromtimestamp(source.stat().st_mtime)
     caption = f"Made at commit `{commit}` on {made:%Y-%m-%d}{machine and f', {machine}'}."
-    return {
-        str(dataset): fragment(rows, int(counts[str(dataset)]), caption)
-        for dataset, rows in table.groupby("dataset", sort=False)
-    }
+    return {str(dataset): fragment(rows, caption) for dataset, rows in table.groupby("dataset", sort=False)}
 
 
 def insert(page: Path, dataset: str, table: str) -> bool:

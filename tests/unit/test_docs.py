@@ -95,22 +95,32 @@ def make_tables() -> ModuleType:
 @pytest.fixture
 def results(tmp_path: Path, make_tables: ModuleType) -> Path:
     """The comparison of an experiment with two replicates and of a baseline, with made-up numbers."""
-    header = ["dataset", "days", "name", "replicate", "mode", *make_tables.COLUMNS, "fair_crps_sd"]
+    ends = [f"{key}_{end}" for key in ("fair_crps", "crps_change") for end in ("low", "high")]
+    header = ["dataset", "part", "days", "number_of_days", "name", "replicate", "mode", "against"]
+    header += [*make_tables.COLUMNS, *ends]
 
-    def row(name: str, days: str, **values: Any) -> str:
-        known = {"dataset": "rain", "days": days, "name": name} | values
-        return ",".join(str(known.get(column, "")) for column in header)
+    def row(name: str, days: str = "all_days", part: str = "test", **values: Any) -> str:
+        known = {
+            "dataset": "rain",
+            "part": part,
+            "days": days,
+            "name": name,
+            "number_of_days": 12,
+            "against": "fragments",
+        }
+        return ",".join(str((known | values).get(column, "")) for column in header)
 
+    sure, open_ = {"crps_change_low": -45, "crps_change_high": -30}, {"crps_change_low": -4, "crps_change_high": 1}
     rows = [
-        row("bilinear", "all_days", mode="baseline", fair_crps=2.0, crps_change=0.0),
-        row("mine", "all_days", mode="prior", fair_crps=1.25, crps_change=-37.5, fair_crps_sd=0.05),
-        row("mine", "all_days", mode="prior", replicate=1, fair_crps=1.2, crps_change=-40.0),
+        row("fragments", mode="baseline", fair_crps=2.0, crps_change=0.0),
+        row("mine", mode="prior", fair_crps=1.25, fair_crps_low=1, fair_crps_high=1.5, crps_change=-37.5, **sure),
+        row("mine", mode="prior", replicate=1, fair_crps=1.2, crps_change=-40.0),
+        row("tie", mode="prior", fair_crps=1.9, crps_change=-1.5, **open_),
         row("mine", "heavy_days", mode="prior", fair_crps=7.0),
+        row("mine", part="validation", mode="prior", fair_crps=9.0),
     ]
     (tmp_path / "comparison").mkdir()
     (tmp_path / "comparison/table.csv").write_text("\n".join([",".join(header), *rows]), encoding="utf-8")
-    heading = "# Comparison\n\n## rain: all test days (12)\n\n## rain: heavy test days (3)\n"
-    (tmp_path / "comparison/table.md").write_text(heading, encoding="utf-8")
     os.utime(tmp_path / "comparison/table.csv", (0, 86400))  # the second day of 1970
     return tmp_path
 
@@ -133,9 +143,13 @@ def test_a_table_has_means_over_replicates_and_says_where_it_is_from(
     assert (lines[0], lines[-1]) == ("Before.", "After.")
     assert "old" not in lines
     assert len([line for line in lines if line.startswith("| mine |")]) == 1
-    assert [line for line in lines if line.startswith("| mine | 1.25 ± 0.05 | -38 |")]
-    assert [line for line in lines if line.startswith("| bilinear | 2.00 | 0 |")]
-    assert "*rain: 12 test days. Made at commit `abc1234` on 1970-01-02, a desk.*" in lines
+    assert [line for line in lines if line.startswith("| mine | 1.25 [1.00, 1.50] | -37.5 [-45.0, -30.0] |")]
+    assert [line for line in lines if line.startswith("| tie | 1.90 | ≈ -1.5 [-4.0, +1.0] |")]
+    assert [line for line in lines if line.startswith("| fragments | 2.00 | – |")]
+    assert any("against fragments, %" in line for line in lines)
+    (caption,) = (line for line in lines if line.startswith("*"))
+    assert caption.startswith("*rain: 12 test days")
+    assert caption.endswith("Made at commit `abc1234` on 1970-01-02, a desk.*")
 
 
 def test_a_table_names_the_commit_of_the_clone(results: Path, page: Path, make_tables: ModuleType) -> None:
