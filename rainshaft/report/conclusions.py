@@ -93,7 +93,7 @@ class _Page:
         replicates = max((len(row.entries) for row in self.experiments), default=1)
         if replicates > 1:
             text += f" Each experiment is the mean over {replicates} trainings with different seeds."
-        return Statement("Compared", _capital(text))
+        return Statement("Compared", text)
 
     def _days(self) -> Statement:
         tone: Tone = ""
@@ -175,15 +175,14 @@ class _Page:
         place, words = self._judged(
             best,
             "spread_skill",
-            "The members differ as much as they should",
-            "The members are too alike, so the ensemble understates the risk",
-            "The members differ more than they should",
-            "No fault of the spread can be shown",
+            "the members differ as much as they should",
+            "the members are too alike, so the ensemble understates the risk",
+            "the members differ more than they should",
         )
         if place == "unknown":
             text = f"The spread of {best.name} is not known. A single member says nothing of its own uncertainty."
             return Statement("Calibration", text, "bad")
-        text = f"{words}: spread / skill is {self._value(best, 'spread_skill')}, and 1 is calibrated."
+        text = f"Spread / skill is {self._value(best, 'spread_skill')}, and 1 is calibrated: {words}."
         return Statement("Calibration", text, _tone(place))
 
     def _amounts(self, best: Row) -> Statement:
@@ -194,7 +193,7 @@ class _Page:
         threshold = settings_of(best).wet_threshold
         text = (
             f"{share} % of the cells have more than {threshold:g} mm/day, and {observed} % are observed: "
-            f"{self._value(best, 'wet_difference')} points off, {of_wet}. "
+            f"{self._value(best, 'wet_difference')} points off: {of_wet}. "
             f"The total rain is off by {self._value(best, 'mass_bias')} %: {of_mass}."
         )
         return Statement("Drizzle and mass", text, _tone(wet, mass))
@@ -218,11 +217,11 @@ class _Page:
         )
         return Statement("Sharpness", text, _tone(sharp, power))
 
-    def _judged(
-        self, row: Row, key: str, good: str, low: str, high: str, unsure: str = "no fault can be shown"
-    ) -> tuple[Place, str]:
+    def _judged(self, row: Row, key: str, good: str, low: str, high: str) -> tuple[Place, str]:
         """Tell where a score lies in its band of good values, and choose the words for it."""
-        place = place_in_band(row, self.part, score_of(key))
+        score, block = score_of(key), row.entries[0].block(self.part)
+        place, band = place_in_band(row, self.part, score), score.band(block) if block else None
+        unsure = f"open, {number(band[0], score)} to {number(band[2], score)} is good" if band else ""
         return place, {"good": good, "low": low, "high": high, "open": unsure, "unknown": "not known"}[place]
 
     # -------------------------------------------------------------------------------------- limits and advice
@@ -325,7 +324,3 @@ def _count(number: int, thing: str) -> str:
 
 def _listed(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -156,6 +157,7 @@ def test_a_fault_is_named_only_where_the_interval_excludes_the_band(
     found = said(comparison(unsure, fragments()))
     assert found[topic].tone == "open"
     assert words not in found[topic].text
+    assert re.search(r"open, \S+ to \S+ is good", found[topic].text), "what would be good is said"
 
 
 def test_one_member_knows_nothing_of_its_uncertainty() -> None:
