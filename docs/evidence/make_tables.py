@@ -2,10 +2,10 @@
 
     python docs/evidence/make_tables.py RESULTS... [--commit HASH] [--machine WORDS] [--pages FOLDER]
 
-Reads `comparison/table.csv` of each results folder: the scores of the test days. A page that wants a table has the lines
-`<!-- table of DATASET -->` and `<!-- end of table -->`. The script puts the table between them, with the commit and the
-date of the results in its caption. Run it in the clone that has made the results. For older results, give the commit that
-made them.
+Reads `comparison/table.csv` of each results folder: the scores of the test days. A page that wants a table has the
+lines `<!-- table of DATASET -->` and `<!-- end of table -->`. The script puts the table between them, with the commit
+and the date of the results in its caption. Run it in the clone that has made the results. For older results, give the
+commit that made them.
 """
 
 from __future__ import annotations

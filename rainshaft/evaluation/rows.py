@@ -102,14 +102,16 @@ class Row:
     def change(self, part: str, kind: str, reference: Row) -> Found:
         """Give the change of the fair CRPS against another row as a share, with its interval by paired resamples.
 
-        The interval is unknown where the two were not scored on the same days.
+        Nothing is known where the two were not scored on the same days: the days would decide, and not the members.
         """
+        if self.days_differ(part, kind, reference):
+            return dict(NOTHING)
         mine, other = self._rows(part, kind, CRPS), reference._rows(part, kind, CRPS)
         values = [self.found(part, kind, CRPS)["value"], reference.found(part, kind, CRPS)["value"]]
         if None in values or not values[1]:
             return dict(NOTHING)
         change = values[0] / values[1] - 1
-        if mine is None or other is None or len(mine) != len(other) or self.days_differ(part, kind, reference):
+        if mine is None or other is None or len(mine) != len(other):
             return {"value": change, "low": None, "high": None}
         singles = [entry.rows(part, kind, CRPS) for entry in self.entries]
         trainings = np.array([single[0] / other[0] - 1 for single in singles if single is not None])

@@ -202,7 +202,7 @@ def differences(rows: Sequence[Row], part: str, strongest: Row | None) -> str:
             continue
         found = row.change(part, ALL_DAYS, strongest)
         if found["low"] is None:
-            lines.append(f"{row.name}: no interval of its difference to {strongest.name} is known.")
+            lines.append(f"{row.name} cannot be compared with {strongest.name}: too few days, or other days.")
         elif found["low"] <= 0 <= found["high"]:
             lines.append(f"{row.name} is not distinguishable from {strongest.name} by the fair CRPS.")
         else:

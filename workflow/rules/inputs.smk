@@ -181,3 +181,13 @@ def scores_of_dataset(of_baseline, of_experiment):
         ]
 
     return files
+
+
+def drawn(caption, figure, of):
+    """Figures with the name of their caption and what each is a figure of."""
+    return [{"path": expand(figure, **words)[0], "caption": caption, "of": words} for words in of]
+
+
+def caption_of(name):
+    """The text of a caption, as the Snakemake report reads it."""
+    return Path(workflow.source_path(f"../report/{name}.rst")).read_text(encoding="utf-8")

@@ -1,11 +1,6 @@
 # The report of a run: one file that opens offline, with all figures of the experiments.
 
 
-def drawn(caption, figure, of):
-    """Figures with the name of their caption and what each is a figure of."""
-    return [{"path": expand(figure, **words)[0], "caption": caption, "of": words} for words in of]
-
-
 _COMPARED = [{"dataset": name, "part": part} for name in DATASETS for part in PARTS]
 _OF_RUNS = [{"experiment": name, "mode": mode} for name, mode in RUNS if name in FIRST]
 _TRACED = [{"experiment": name, "mode": "prior"} for name in TRACED]
@@ -23,11 +18,6 @@ FIGURES = [
     *drawn("training", rules.plot_training.output.figure, _TRAINED),
     *drawn("tradeoff", rules.plot_tradeoff.output.figure, _OF_POSTERIORS),
 ]
-
-
-def caption_of(name):
-    """The text of a caption, as the Snakemake report reads it."""
-    return Path(workflow.source_path(f"../report/{name}.rst")).read_text(encoding="utf-8")
 
 
 localrules:
