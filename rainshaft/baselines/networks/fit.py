@@ -58,7 +58,7 @@ def fit(
             break
         network.train()
         optimiser.zero_grad()
-        loss_of_step(step).backward()  # type: ignore[no-untyped-call]
+        loss_of_step(step).backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         schedule.step()
