@@ -640,7 +640,8 @@ def test_a_unet_takes_a_domain_of_any_size(shape):
 def test_a_unet_learns_more_than_interpolation(dataset, tmp_path, monkeypatch):
     """The north has half the rain of the coarse cells. The network sees it in the static map."""
     module = importlib.import_module("rainshaft.baselines.networks.unet")
-    monkeypatch.setattr(module, "STEPS", 100)
+    monkeypatch.setattr(module, "STEPS", 150)
+    monkeypatch.setattr(module, "EVERY", 50)
     monkeypatch.setattr(module, "PATCH", 24)
     monkeypatch.setattr(module, "LR", 1e-2)
     known = of_a_long_record(dataset, tmp_path, 1, july_factor=1)

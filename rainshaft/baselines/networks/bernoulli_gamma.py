@@ -22,8 +22,8 @@ from rainshaft.histogram import Array
 from rainshaft.models.noise import seeded
 
 WET = 0.1  # mm/day; below it a cell counts as dry
-COMPONENTS = 30
-HIDDEN, LOCAL = 16, 16  # values that the weather of a day has, and neurons for the coarse fields at a cell
+COMPONENTS, DAYS_PER_COMPONENT = 30, 20  # so many at most, and not more than one for 20 training days
+HIDDEN, LOCAL = 32, 16  # values that the weather of a day has, and neurons for the coarse fields at a cell
 DAYS, CELLS = 48, 512  # of a batch
 STEPS, EVERY = 1000, 50
 LR, WEIGHT_DECAY = 3e-3, 0.03
@@ -88,16 +88,16 @@ class Corners:
     def interpolated(self, coarse_BpC: Tensor, cells_n: Tensor) -> Tensor:
         """Give coarse fields, whose cells stand in one row, at some of the fine cells (B, n, C)."""
         places, weights = self.places_N4[cells_n], self.weights_N4[cells_n]
-        return torch.stack([coarse_BpC[:, places[:, k]] * weights[:, k, None] for k in range(4)]).sum(0)
+        return (coarse_BpC[:, places] * weights[..., None]).sum(2)
 
 
 class Fitted:
     """The network of a dataset, fitted to its training days. The seed gives its first weights and its batches."""
 
     def __init__(self, days: DaysBySplit, seed: int):
-        weather = principal_components(
-            points(days, rain_weight=1.0, gradient_weight=0.0), days.split == TRAIN, COMPONENTS
-        )
+        train = days.split == TRAIN
+        number = max(1, min(COMPONENTS, int(train.sum()) // DAYS_PER_COMPONENT))
+        weather = principal_components(points(days, rain_weight=1.0, gradient_weight=0.0), train, number)
         record = Record.of(days)
         self.weather_TP = torch.from_numpy(weather)
         self.coarse_TpC = record.coarse_TCyx.flatten(2).transpose(1, 2).contiguous()

@@ -32,8 +32,6 @@ class Record:
     """which of the R days are for training"""
     validation: NDArray[np.intp]
     """which of the R days are for validation"""
-    log_rain: tuple[float, float]
-    """mean and standard deviation of log1p of the coarse rain; 0 and 0 where there is none"""
 
     @classmethod
     def of(cls, days: DaysBySplit) -> Record:
@@ -53,12 +51,11 @@ class Record:
         mean, std = (function(coarse[training], (0, 2, 3), keepdims=True) for function in (np.mean, np.std))
         coarse -= mean
         coarse /= np.where(std > CONSTANT * np.abs(mean), std, np.inf)
-        part, channel = days.split[places], days.rain_channel
+        part = days.split[places]
         return cls(
             coarse_TCyx=torch.from_numpy(coarse),
             rain_RN=rain,
             places=places,
             training=np.flatnonzero(part == TRAIN),
             validation=np.flatnonzero(part == VALIDATION),
-            log_rain=(0.0, 0.0) if channel is None else (float(mean.flat[channel]), float(std.flat[channel])),
         )

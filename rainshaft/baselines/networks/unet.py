@@ -19,7 +19,7 @@ from rainshaft.models.grids import bilinear
 from rainshaft.models.noise import seeded
 
 WIDTHS = 16, 32, 48  # channels at each scale; each is half as fine as the one before
-PATCH, BATCH = 48, 4  # side of a patch in fine cells, and patches of a step
+PATCH, BATCH = 64, 8  # side of a patch in fine cells, and patches of a step
 STEPS, EVERY = 600, 50
 LR, WEIGHT_DECAY = 3e-3, 0.01
 VALIDATION_DAYS = 32  # at most, spread evenly
@@ -68,7 +68,7 @@ class Fitted:
 
     def __init__(self, days: DaysBySplit, seed: int):
         self.record = record = Record.of(days)
-        self.rain_channel, self.factor = days.rain_channel, days.factor
+        self.factor = days.factor
         self.statics_SHW = torch.from_numpy(days.static_maps)
         self.valid_HW = torch.from_numpy(days.valid)
         height, width = (min(size, max(PATCH, days.factor)) for size in days.valid.shape)
@@ -99,15 +99,11 @@ class Fitted:
         return error[:, valid].square().sum() / max(1, len(chosen) * int(valid.sum()))
 
     def _logarithm(self, places: NDArray[np.intp], part: tuple[slice, slice]) -> Tensor:
-        """Give log1p of the rain of some days, on a part of the fine grid; it may be below 0.
-
-        Where there is coarse rain, the network gives the change of its interpolation.
-        """
+        """Give log1p of the rain of some days, on a part of the fine grid; it may be below 0."""
         coarse = bilinear(self.record.coarse_TCyx[places], self.factor)[..., *part]
         statics = self.statics_SHW[:, *part].expand(len(places), -1, -1, -1)
-        mean, std = self.record.log_rain
-        change: Tensor = self.network(torch.cat([coarse, statics], 1))
-        return change if self.rain_channel is None else change + mean + std * coarse[:, self.rain_channel]
+        found: Tensor = self.network(torch.cat([coarse, statics], 1))
+        return found
 
     @torch.no_grad()
     def rain(self, place: int) -> Array:
