@@ -83,7 +83,9 @@ def trained(folder, predictors=PREDICTORS):
     write_netcdf(climate_of([fields]), home / parts.CLIMATE)
     scores = folder / "scores.json"
     crps = {"value": 1.5, "low": 1.25, "high": 1.75}
-    write_json({"name": "small", "mode": "prior", "all_days": {"days": 9, "scores": {"fair_crps": crps}}}, scores)
+    write_json(
+        {"name": "small", "mode": "prior", "test": {"all_days": {"days": 9, "scores": {"fair_crps": crps}}}}, scores
+    )
     facts = Facts(
         "small", "valley", "Rain of a valley.", "CC-BY", "Doe et al. 2020", SETTINGS.temperature, SETTINGS.memory, 512
     )
