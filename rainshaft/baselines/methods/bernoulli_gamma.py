@@ -1,8 +1,8 @@
 """A network for the distribution of rain at each cell, of which members are drawn cell by cell.
 
 The cells of a member are drawn apart from each other, so a member does not look like rain, and its mean over the domain
-has hardly any spread. The method shows how good the scores of single cells can be with these predictors, if no field
-need be plausible. It is the marginal limit.
+has hardly any spread. The method shows what a small network can know of single cells from these predictors, if no
+field need be plausible.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 The method of fragments shares out an amount by the shares that were observed on a similar occasion (Svanidze 1964; Pui
 et al. 2012). It is mostly used for the hours of a day. Here it is used for the fine cells of a coarse cell. Nothing is
-trained. The settings are those with the lowest fair CRPS on the validation days of CHIRPS. Where the coarse rain is not
-the mean of the fine rain, the patterns are looked up by the coarse rain of their day, too. From ERA5 this gave 2.19
-mm/day on validation days, and 2.50 with the mean of the observed rain instead.
+trained. The pool and the weight of the centre are those of a first trial on CHIRPS. Where the coarse rain is not the
+mean of the fine rain, the patterns are looked up by the coarse rain of their day, too. From ERA5 this gave 2.19 mm/day
+on validation days, and 2.50 with the mean of the observed rain instead.
 """
 
 from __future__ import annotations
