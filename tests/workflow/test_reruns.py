@@ -31,6 +31,7 @@ AFTER_TRAIN = {"train_model", "export_model", "plot_training", *TRADEOFF, *AFTER
 BASELINES = {"make_baseline", "evaluate_baseline"}
 AFTER_NORMALISATION = {"fit_normalisation", *BASELINES, *AFTER_TRAIN}
 AFTER_PREPARE = {"prepare_year", *AFTER_NORMALISATION}
+THRESHOLDS = {"trace_thresholds", "plot_thresholds"}  # of the prior, which gradient-loss does not draw
 FREEZE = {"freeze_config", "freeze_dataset_config"}
 
 
@@ -53,8 +54,13 @@ EDITS = [
     ("members: 3", "members: 4", AFTER_SAMPLE, None),
     ("sampling: {members: 3", "sampling: {days: 'split:train', members: 3", AFTER_SAMPLE, None),
     ("sampling: {members: 3", "sampling: {temperature: 0.9, members: 3", AFTER_SAMPLE | TRADEOFF, None),
-    ("sampling: {members: 3", "sampling: {posterior_scales: 2, members: 3", AFTER_SAMPLE | TRADEOFF, {"gradient-loss"}),
-    ("lambda_grad: 2.0", "lambda_grad: 1.5", AFTER_TRAIN, {"gradient-loss"}),
+    (
+        "sampling: {members: 3",
+        "sampling: {posterior_scales: 2, members: 3",
+        (AFTER_SAMPLE | TRADEOFF) - THRESHOLDS,
+        {"gradient-loss"},
+    ),
+    ("lambda_grad: 2.0", "lambda_grad: 1.5", AFTER_TRAIN - THRESHOLDS, {"gradient-loss"}),
     ("width: 4", "width: 8", AFTER_TRAIN, None),
     ("epochs: 2", "epochs: 3", AFTER_TRAIN, None),
     ("factor: 4", "factor: 8", {"make_demo_data", *AFTER_PREPARE}, None),
@@ -125,7 +131,7 @@ def test_another_experiment_reruns_no_other(project):
 LOSSES, SCORES = "rainshaft/training/losses.py", "rainshaft/evaluation/formulas/ensemble.py"
 CODE = [  # module, function, what runs again after a change of its meaning
     (LOSSES, "masked_mean", AFTER_TRAIN),
-    ("rainshaft/sampling/threshold.py", "apply_threshold", AFTER_THRESHOLD),
+    ("rainshaft/sampling/threshold.py", "apply_threshold", AFTER_THRESHOLD - {"trace_thresholds"}),
     ("rainshaft/evaluation/verdict.py", "judge", {"judge_experiment", "write_report"}),
     (
         "rainshaft/baselines/methods/bilinear.py",
