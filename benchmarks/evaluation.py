@@ -52,6 +52,7 @@ def write(folder: Path, years: int, height: int, width: int) -> None:
                 "predictors": (("time", "channel", "y", "x"), blocks),
                 "context": (("time", "context_channel", "v", "u"), np.zeros((len(dates), 0, 1, 1), np.float32)),
                 "valid": (("lat", "lon"), np.ones((height, width), np.int8)),
+                "land": (("lat", "lon"), np.ones((height, width), np.int8)),
             },
             coords={"time": dates, **axes, **coarse, "v": [0.0], "u": [0.0], "channel": ["pr"]},
             attrs={"factor": FACTOR, "rain_channel": "pr", "grid_kind": "latitude/longitude"},

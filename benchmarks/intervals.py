@@ -62,7 +62,9 @@ def coverage(days: int, draws: int, true: dict[str, float]) -> tuple[dict[str, f
     memory = []
     for draw in range(draws):
         members, truth = record(np.random.default_rng([days, draw]), days)
-        part = Part(dates, np.array(["moderate"] * days), truth.mean((1, 2), dtype=float))
+        part = Part(
+            dates, np.array(["moderate"] * days), truth.mean((1, 2), dtype=float), dates.astype("datetime64[ns]")
+        )
         found = score(
             zip(members, truth, strict=True), part, Setting(MEMBERS, np.ones((SIDE, SIDE), bool), 4, SETTINGS)
         )
