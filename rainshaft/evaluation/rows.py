@@ -19,6 +19,7 @@ import numpy as np
 import xarray as xr
 
 from rainshaft.data.conventions import TEST, VALIDATION
+from rainshaft.errors import UserError
 from rainshaft.evaluation.catalogue import Block
 from rainshaft.evaluation.resampling import Rows, interval, spread_of_trainings
 from rainshaft.evaluation.scoring import ALL_DAYS
@@ -43,9 +44,25 @@ class Entry:
 
     @classmethod
     def read(cls, content: Mapping[str, Any], by_day: Any) -> Entry:
-        """Put the two files of an ensemble together."""
+        """Put the two files of an ensemble together.
+
+        Raises
+        ------
+        UserError
+            The files do not belong together: then intervals would be those of another ensemble.
+        """
         with xr.open_dataset(by_day) as opened:
-            return cls(content, opened["resampled"].load())
+            entry = cls(content, opened["resampled"].load())
+        for part in (VALIDATION, TEST):
+            block, rows = entry.block(part), entry.rows(part, ALL_DAYS, CRPS)
+            value = block["scores"][CRPS]["value"] if block else None
+            if value is not None and (rows is None or not np.isclose(rows[0], value, rtol=1e-5)):
+                found = "none" if rows is None else f"{rows[0]:.5g}"
+                raise UserError(
+                    f"{by_day}: found a fair CRPS of {found} on {part} days, but scores.json of {content['name']} "
+                    f"has {value:.5g}; the two files are of different ensembles, so evaluate it again"
+                )
+        return entry
 
     def block(self, part: str, kind: str = ALL_DAYS) -> Block | None:
         """Give the block of some days; None where there are none."""
@@ -119,8 +136,12 @@ class Row:
 
     def days_differ(self, part: str, kind: str, reference: Row) -> bool:
         """Tell whether the two were scored on different days."""
-        blocks = [row.entries[0].block(part, kind) for row in (self, reference)]
-        return len({(block["days"], block["run_of_days"]) for block in blocks if block}) > 1
+        known = set()
+        for row in (self, reference):
+            content, block = row.entries[0].content.get(part), row.entries[0].block(part, kind)
+            if content and block:
+                known.add((content["digest"], block["days"], block["run_of_days"]))
+        return len(known) > 1
 
     def _rows(self, part: str, kind: str, key: str) -> Rows | None:
         rows = [found for entry in self.entries if (found := entry.rows(part, kind, key)) is not None]

@@ -17,7 +17,7 @@ from rainshaft.evaluation import table
 from rainshaft.evaluation.catalogue import SCORES
 from rainshaft.evaluation.cells import DASH
 from rainshaft.evaluation.looks import count_looks
-from rainshaft.evaluation.rows import Comparison
+from rainshaft.evaluation.rows import Comparison, Entry
 
 
 @pytest.fixture
@@ -69,6 +69,22 @@ def test_paired_differences_are_much_narrower_than_scores(compared: Comparison) 
     found = zeta.change("test", "all_days", compared.strongest("demo"))
     assert found["low"] < -0.125 < found["high"] < 0
     assert found["high"] - found["low"] < 0.1, "the weather of the resamples, which is common to both, cancels"
+
+
+def test_ensembles_of_other_days_in_equal_number_are_not_compared() -> None:
+    other = entry("a")
+    other.content["test"]["digest"] = "others"
+    pair = comparison(other, entry("fragments", "baseline", crps=2.0))
+    assert pair.rows("demo")[0].change("test", "all_days", pair.strongest("demo"))["value"] is None
+
+
+def test_files_of_two_ensembles_are_not_mixed(tmp_path: Any) -> None:
+    mine, theirs = entry("mine", crps=1.0), entry("theirs", crps=2.0)
+    for one in (mine, theirs):
+        one.resampled.rename("resampled").to_netcdf(tmp_path / f"{one.content['name']}.nc")
+    assert Entry.read(mine.content, tmp_path / "mine.nc").block("test")
+    with pytest.raises(UserError, match=r"found a fair CRPS of 2 on validation days, but scores\.json of mine"):
+        Entry.read(mine.content, tmp_path / "theirs.nc")
 
 
 def test_the_strongest_baseline_is_chosen_on_validation_days() -> None:
