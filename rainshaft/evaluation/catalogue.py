@@ -115,9 +115,9 @@ def _of_events(formula: Callable[[Array], Array], place: int, record: Record) ->
 
 
 def _covariance(side: str, record: Record) -> Array:
-    """Take the covariances; a lag that no day has is not known."""
-    total = record.totals[f"covariance_{side}"]
-    return np.where(total != 0, total, np.nan)
+    """Average the covariances over the days that have a lag; a lag that no day has is not known."""
+    days = record.totals["covariance_known"]
+    return np.where(days > 0, record.totals[f"covariance_{side}"] / np.maximum(days, 1), np.nan)
 
 
 def _shape(part: int, side: str, record: Record) -> Array:
@@ -246,12 +246,17 @@ class Score:
         """Take its `value`, `low` and `high` from a block, in the unit of `scores.json`; None where there is none."""
         return {"value": None, "low": None, "high": None} | (block["scores"].get(self.key) or {})
 
-    def band(self, block: Block) -> tuple[float, float, float] | None:
-        """Give the lowest good value, the ideal and the highest good value, in the unit of `scores.json`."""
+    def band(self, found: Mapping[str, Any]) -> tuple[float, float, float] | None:
+        """Give the lowest good value, the ideal and the highest good value, in the unit of `scores.json`.
+
+        Parameters
+        ----------
+        found
+            The entry of the score, with what was `observed` and the noise `floor` where they are known.
+        """
         if self.good is None or self.ideal is None:
             return None
         low, high = self.good
-        found = self.found(block)
         if self.ideal == "observed":  # of fractions, which lie between 0 and 1
             observed = found.get("observed")
             if observed is None:
@@ -547,14 +552,6 @@ SCORES: tuple[Score, ...] = (
 """All scores but those that depend on the settings, which `scores_of` adds. Those with a heading are the columns of
 `table.md`, in this order."""
 
-FSS = Score(
-    "fss_{threshold:g}mm_{scale}",
-    _max_ratio,  # `scores_of` fills in its own formula
-    "FSS {threshold:g} mm",
-    "Fractions skill score at {threshold:g} mm/day in windows of {scale} x {scale} cells. 1 is perfect.",
-    ideal=1.0,
-)
-
 
 def scores_of(settings: Evaluation) -> tuple[Score, ...]:
     """List every score for these settings: `SCORES`, and the fractions skill score at each threshold and scale.
@@ -562,23 +559,21 @@ def scores_of(settings: Evaluation) -> tuple[Score, ...]:
     Of the fractions skill scores, the one with the threshold nearest to 10 mm/day at the middle scale has a column.
     """
     shown = shown_fss(settings)
-    fractions = []
-    for i, threshold in enumerate(settings.fss_thresholds):
-        for j, scale in enumerate(settings.fss_scales):
-            words = {"threshold": threshold, "scale": scale}
-            fractions.append(
-                replace(
-                    FSS,
-                    key=FSS.key.format(**words),
-                    formula=partial(_fss, i, j),
-                    heading=FSS.heading.format(**words) if (threshold, scale) == shown else "",
-                    meaning=FSS.meaning.format(**words),
-                )
-            )
+    fractions = [
+        Score(
+            f"fss_{threshold:g}mm_{scale}",
+            partial(_fss, i, j),
+            f"FSS {threshold:g} mm" if (threshold, scale) == shown else "",
+            f"Fractions skill score at {threshold:g} mm/day in windows of {scale} x {scale} cells. 1 is perfect.",
+            ideal=1.0,
+        )
+        for i, threshold in enumerate(settings.fss_thresholds)
+        for j, scale in enumerate(settings.fss_scales)
+    ]
     events = [
         one
         for i, threshold in enumerate(settings.fss_thresholds)
-        for one in _scores_of_event(i, f"{threshold:g}", is_shown=threshold == shown)
+        for one in _scores_of_event(i, f"{threshold:g}", is_shown=shown is not None and threshold == shown[0])
     ]
     fixed = (replace(s, heading=s.heading.format(wet_threshold=settings.wet_threshold)) for s in SCORES)
     return (*fixed, *events, *_scores_of_classes(settings), *fractions)

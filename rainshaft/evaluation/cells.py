@@ -63,7 +63,8 @@ def main_table(rows: Sequence[Row], part: str, strongest: Row | None) -> Table:
     """Tabulate the scores that have a heading, over all days of a part: the observed rain, then each row."""
     shown = headed(rows[0])
     head = ["name", "mode", shown[0].heading, *_against(strongest), *(score.heading for score in shown[1:])]
-    observed = [number(rows[0].found(part, ALL_DAYS, score.key).get("observed"), score) for score in shown]
+    whole = of_most_days(rows, part)
+    observed = [number(whole.found(part, ALL_DAYS, score.key).get("observed"), score) for score in shown]
     texts = ["observed", DASH, observed[0], *([DASH] if strongest else []), *observed[1:]]
     lines = [Line(tuple(map(Cell, texts)), muted=True)]
     for row in rows:
@@ -73,6 +74,11 @@ def main_table(rows: Sequence[Row], part: str, strongest: Row | None) -> Table:
         cells += [score_cell(row, part, score) for score in shown[1:]]
         lines.append(Line(tuple(cells), muted=has_seen))
     return Table(tuple(head), tuple(lines), words=2)
+
+
+def of_most_days(rows: Sequence[Row], part: str, kind: str = ALL_DAYS) -> Row:
+    """Choose the row with the most days: members from files may lack some, and the observed values are of all."""
+    return max(rows, key=lambda row: row.days(part, kind) or 0)
 
 
 def floor_table(rows: Sequence[Row], part: str) -> Table | None:
@@ -166,9 +172,8 @@ def place_in_band(row: Row, part: str, score: Score) -> Place:
     `low` or `high` where the whole interval lies beyond the band, `good` where all of it lies inside, `open` where it
     crosses an end or is not known, and `unknown` where the score or its band is not defined.
     """
-    block = row.entries[0].block(part)
-    band = score.band(block) if block else None
     found: Found = row.found(part, ALL_DAYS, score.key)
+    band = score.band(found)
     if band is None or found["value"] is None:
         return "unknown"
     if found["low"] is None or found["high"] is None:

@@ -5,7 +5,6 @@ Inputs: ensembles and the canonical fields, as files. Outputs: the contents of `
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from rainshaft import histogram
 from rainshaft.config.sections import Evaluation
 from rainshaft.data.conventions import TEST, VALIDATION
+from rainshaft.data.ensemble import small_caches
 from rainshaft.data.fields import Fields, dates_of
 from rainshaft.data.units import length_in
 from rainshaft.errors import UserError
@@ -26,7 +26,7 @@ from rainshaft.evaluation.days import Setting
 from rainshaft.evaluation.formulas.sequences import LONGEST
 from rainshaft.evaluation.formulas.texture import DIRECTIONS, LAGS, wavenumbers
 from rainshaft.evaluation.quantities import DIMS, LARGEST, class_edges
-from rainshaft.evaluation.scoring import RETURN_YEARS, OneDay, Part, Scored, score
+from rainshaft.evaluation.scoring import RETURN_YEARS, OneDay, Part, Scored, digest_of, score
 
 MEMBERS_BYTES = 2**25  # members in memory at a time
 TRUTH_DAYS = 64  # of observed rain in memory at a time, when its area mean is taken
@@ -120,6 +120,7 @@ def evaluate(
         There is no test day, a day is in two folds, the fields lack a day, or they are on another grid.
     """
     with ExitStack() as stack:
+        stack.enter_context(small_caches())
         fields = stack.enter_context(Fields(paths))
         opened = [stack.enter_context(xr.open_dataset(path)) for path in ensembles]
         rain = [one["pr"].transpose("time", "member", "lat", "lon") for one in opened]
@@ -182,7 +183,7 @@ def content_of(part: Part, scored: Scored) -> dict[str, Any]:
     return scored.blocks | {
         "first_day": str(part.dates[0]),
         "last_day": str(part.dates[-1]),
-        "digest": hashlib.sha256("".join(part.dates).encode()).hexdigest()[:16],
+        "digest": digest_of(part.dates),
     }
 
 
@@ -197,9 +198,13 @@ def read_days(
         while stop < len(days) and stop - start < length and days[stop][2] == number:
             stop += 1
         chunk = days[start:stop]
-        members = np.concatenate([rain[number][run].values for run in _runs(np.array([day[3] for day in chunk]))])
         truth = fields.rain([date for date, *_ in chunk])
-        yield from zip(members, truth, strict=True)
+        done = 0
+        for run in _runs(np.array([day[3] for day in chunk])):  # one run at a time, so that none is held twice
+            members = rain[number][run].values
+            yield from zip(members, truth[done : done + len(members)], strict=True)
+            done += len(members)
+            del members
         start = stop
 
 

@@ -205,10 +205,10 @@ def _intensity(day: Day) -> dict[str, Any]:
 
 
 def _largest(day: Day) -> dict[str, Any]:
-    """Take the largest rain of the truth and of each member."""
-    largest = np.full(day.ensemble_size, np.nan)
-    largest[: len(day.members)] = day.members_MN.max(axis=1)
-    return {"max_observed": day.truth_N.max(), "max_members": largest}
+    """Take the largest rain of the truth and of each member, on days that have all members."""
+    if not day.is_complete:  # nobody knows which members are left
+        return {"max_observed": np.nan, "max_members": np.full(day.ensemble_size, np.nan)}
+    return {"max_observed": day.truth_N.max(), "max_members": day.members_MN.max(axis=1)}
 
 
 def _texture(day: Day) -> dict[str, Any]:
@@ -238,7 +238,11 @@ def _spectra(day: Day) -> dict[str, Any]:
 def _shapes(day: Day) -> dict[str, Any]:
     """Measure how long storms are, and in which direction: of all days together, and of this day."""
     covariance = directional_covariances(day.fields_FHW, day.cells)
-    found = {"covariance_observed": covariance[0], "covariance_samples": covariance[1:].mean(axis=0)}
+    found = {
+        "covariance_observed": covariance[0],
+        "covariance_samples": covariance[1:].mean(axis=0),
+        "covariance_known": np.isfinite(covariance[0]).astype(np.float64),  # where the truth has gaps, not all lags are
+    }
     elongation = np.log(ellipse(correlation_radii(covariance))[0])
     known = np.isfinite(elongation[1:])
     # the shapes of both sides are taken on the same days
@@ -331,6 +335,7 @@ DIMS: dict[str, tuple[str, ...]] = {
     "spectrum_samples": ("wavenumber",),
     "covariance_observed": ("direction", "lag"),
     "covariance_samples": ("direction", "lag"),
+    "covariance_known": ("direction", "lag"),
     "class_variance": ("class",),
     "class_squared_error": ("class",),
     "class_ranks": ("class", "rank"),

@@ -34,7 +34,7 @@ TAIL = 0.05  # outside the interval on either side
 RUNS = 3.0  # ASSUME runs of three times the length of Politis and White: see docs/evidence
 LONGEST = 4  # a run is at most this part of the record
 LEAST_DAYS = 8  # fewer days tell nothing of their own uncertainty
-LEAST_PARTS = 4
+LEAST_PARTS, MOST_PARTS = 4, 60  # more parts tell no more of how many matter, and take memory
 NORMAL = float(scipy.stats.norm.ppf(1 - TAIL))
 
 
@@ -72,11 +72,11 @@ class Resamples:
         rng = np.random.default_rng([seed, days])
         length: Any = run  # its type says int, but the mean length of a run need not be whole
         drawn = StationaryBootstrap(length, np.arange(days), seed=rng).bootstrap(draws)
-        counts = [np.minimum(np.bincount(places[0], minlength=days), 255) for places, _ in drawn]
-        parts = max(LEAST_PARTS, round(days / run))
+        counts = [np.minimum(np.bincount(places[0], minlength=days), 255).astype(np.uint8) for places, _ in drawn]
+        parts = int(np.clip(round(days / run), LEAST_PARTS, MOST_PARTS))
         part = np.arange(days) * parts // days
-        without = part[None] != np.arange(parts)[:, None]
-        return cls(np.concatenate([record, counts, without]).astype(np.uint8), draws, run)
+        without = (part[None] != np.arange(parts)[:, None]).astype(np.uint8)
+        return cls(np.concatenate([record, counts, without]), draws, run)
 
     def interval(self, rows: Rows) -> dict[str, float | None]:
         """Give the `value` of a score and its 90 % interval, from the score in each row of `weights`."""

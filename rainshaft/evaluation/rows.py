@@ -114,6 +114,13 @@ class Row:
         found |= {"value": float(np.mean(values)), "sd": float(np.std(values, ddof=1))}
         if "observed" in known[0]:
             found["observed"] = known[0]["observed"]
+        if all("floor" in one for one in known):
+            floors = [one["floor"] for one in known]
+            found["floor"] = {
+                "value": float(np.mean([floor["value"] for floor in floors])),
+                "low": min(floor["low"] for floor in floors),
+                "high": max(floor["high"] for floor in floors),
+            }
         return found
 
     def change(self, part: str, kind: str, reference: Row) -> Found:
@@ -136,12 +143,8 @@ class Row:
 
     def days_differ(self, part: str, kind: str, reference: Row) -> bool:
         """Tell whether the two were scored on different days."""
-        known = set()
-        for row in (self, reference):
-            content, block = row.entries[0].content.get(part), row.entries[0].block(part, kind)
-            if content and block:
-                known.add((content["digest"], block["days"], block["run_of_days"]))
-        return len(known) > 1
+        blocks = [entry.block(part, kind) for row in (self, reference) for entry in row.entries]
+        return len({block["digest"] for block in blocks if block}) > 1
 
     def _rows(self, part: str, kind: str, key: str) -> Rows | None:
         rows = [found for entry in self.entries if (found := entry.rows(part, kind, key)) is not None]

@@ -7,6 +7,7 @@ in mm/day.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -97,24 +98,28 @@ def score(days: Iterable[OneDay], part: Part, setting: Setting) -> Scored:
         A member has NaN at some valid cells of a day but not at all of them.
     """
     groups = part.groups()
-    resamples, sums = {}, {}
+    resamples, sums, place_in = {}, {}, {}
     for name, chosen in groups.items():
         resamples[name] = Resamples.of(part.rain[chosen], setting.settings.bootstrap, setting.seed)
-        weights = np.zeros((len(resamples[name].weights), len(part.dates)), np.uint8)
-        weights[:, chosen] = resamples[name].weights
-        sums[name] = Sums(weights)
+        sums[name] = Sums(resamples[name].weights)
+        place_in[name] = np.where(chosen, np.cumsum(chosen) - 1, -1)
     floors = [Sums(np.ones((1, len(part.dates)), np.uint8)) for _ in range(setting.size)]
     by_day: list[dict[str, Array]] = []
     climate = Climate(part, setting)
     for places, found, complete, pretended in _chunks(climate.watching(days), part, setting):
-        for each in sums.values():
-            each.add(places, found)
+        for name, each in sums.items():
+            own = place_in[name][places]
+            each.add(own[own >= 0], {key: values[own >= 0] for key, values in found.items()})
         for turn, floor in enumerate(floors if complete.size else ()):
             floor.add(complete, {name: values[:, turn] for name, values in pretended.items()})
         by_day.append({name: values for name, values in found.items() if values.ndim == 1})
     scalars = {name: np.concatenate([chunk[name] for chunk in by_day]) for name in by_day[0]}
     whole = sums[ALL_DAYS].record(setting.size)
-    turns = [scores_in_rows(floor.record(setting.size - 1), setting.settings) for floor in floors if not floor.is_empty]
+    turns = [
+        scores_in_rows(floor.record(setting.size - 1), setting.settings, is_partial=True)
+        for floor in floors
+        if not floor.is_empty
+    ]
     blocks, rows = {}, {}
     for name, chosen in groups.items():
         used = np.isfinite(scalars["cells"][chosen])
@@ -124,6 +129,7 @@ def score(days: Iterable[OneDay], part: Part, setting: Setting) -> Scored:
         rows[name] = scores_in_rows(record, setting.settings)
         floor_of = _floor(turns) if name == ALL_DAYS else {}
         blocks[name] = {
+            "digest": digest_of(part.dates[chosen][used]),
             "days": int(used.sum()),
             "days_left_out": int((~used).sum()),
             "days_in_all": len(used),
@@ -132,8 +138,14 @@ def score(days: Iterable[OneDay], part: Part, setting: Setting) -> Scored:
             "run_of_days": None if np.isnan(resamples[name].run) else resamples[name].run,
             "scores": _entries(record, rows[name], resamples[name], floor_of, setting),
         }
-    arrays = {name: whole.totals[name][0] for name in DIMS if name in whole.totals}
+    # copies, since a view would keep the sums of all resamples
+    arrays = {name: whole.totals[name][0].copy() for name in DIMS if name in whole.totals}
     return Scored(blocks, _dataset(scalars, part), arrays, _resampled(rows), climate.maps())
+
+
+def digest_of(dates: NDArray[np.str_]) -> str:
+    """Name a set of days. Ensembles are compared only where they were scored on the same days."""
+    return hashlib.sha256("".join(dates).encode()).hexdigest()[:16]
 
 
 class Climate:
@@ -180,7 +192,7 @@ def _chunks(
     sequence = Sequence(setting.size, int(setting.valid.sum()))
     like: Quantities = {}
     while chunk := list(islice(numbered, DAYS_AT_ONCE)):
-        found: list[Quantities | None] = []
+        found: list[tuple[Quantities | None, Quantities]] = []
         pretended: list[Quantities] = []
         complete = []
         for place, (members, truth) in chunk:
@@ -188,12 +200,13 @@ def _chunks(
             of_sequence = sequence.add(members[:, setting.valid], truth[setting.valid], part.times[place])
             if place == len(part.dates) - 1:
                 of_sequence |= {name: of_sequence[name] + spells for name, spells in sequence.end().items()}
-            found.append(None if day is None else quantities_of(day) | of_sequence)
+            found.append((None if day is None else quantities_of(day), of_sequence))
             if day is not None and len(day.members) == setting.size >= LEAST_MEMBERS:
                 complete.append(place)
                 pretended.append(floor_quantities_of(day))
-        like = like or next((one for one in found if one is not None), _blank(chunk[0][1], setting))
-        rows = [unknown(like) if one is None else one for one in found]
+        like = like or next((one for one, _ in found if one is not None), _blank(chunk[0][1], setting))
+        # spells that end before a day that takes no part are those of the days before
+        rows = [(unknown(like) if one is None else one) | of_sequence for one, of_sequence in found]
         places = np.array([place for place, _ in chunk])
         yield places, stacked(rows), np.array(complete, int), stacked(pretended) if complete else {}
 
@@ -203,19 +216,22 @@ def _blank(day: OneDay, setting: Setting) -> Quantities:
     members, truth = (np.zeros_like(one) for one in day)
     blank = day_of("2000-01-01", "", members, truth, setting)
     assert blank is not None
-    sequence = Sequence(setting.size, int(setting.valid.sum()))
-    return quantities_of(blank) | sequence.add(members[:, setting.valid], truth[setting.valid], np.datetime64(0, "D"))
+    return quantities_of(blank)
 
 
-def scores_in_rows(record: Record, settings: Evaluation) -> dict[str, Array]:
-    """Compute every score in every row; those whose quantities are not there are left out."""
+def scores_in_rows(record: Record, settings: Evaluation, *, is_partial: bool = False) -> dict[str, Array]:
+    """Compute every score in every row.
+
+    With `is_partial`, scores are left out whose quantities the record does without, as the noise floor does.
+    """
     found: dict[str, Array] = {}
     with np.errstate(invalid="ignore", divide="ignore"):
         for one in scores_of(settings):
             try:
                 found[one.key] = np.asarray(one.formula(record), np.float64)
-            except KeyError:  # the noise floor and the thresholds do without some quantities
-                continue
+            except KeyError:
+                if not is_partial:
+                    raise
     return found
 
 

@@ -26,6 +26,7 @@ from rainshaft.evaluation.cells import (
     kinds_table,
     main_table,
     number,
+    of_most_days,
     settings_of,
 )
 from rainshaft.evaluation.rows import CRPS, POSTERIOR, Comparison, Row
@@ -44,7 +45,8 @@ HEAVY = (
 )
 FLOOR = (
     "The noise floor: each member takes its turn as the truth for the others, so the scores are those of an ensemble "
-    "without any fault, on as many days. A score that is no worse than its noise floor has nothing left to mend."
+    "without any fault, on as many days. A score with an ideal that is within its noise floor has nothing left to mend. "
+    "For the CRPS and other errors the floor is no goal: members that differ too much have a high one."
 )
 NO_SKILL = "The posterior was shown the observed day, so its scores do not measure skill."
 
@@ -101,7 +103,9 @@ def frame(comparison: Comparison) -> pd.DataFrame:
                 if not present:
                     continue
                 label = {"dataset": dataset, "part": part, "days": kind}
-                rows.append(label | {"name": "observed", "mode": ""} | _observed(present[0], part, kind))
+                rows.append(
+                    label | {"name": "observed", "mode": ""} | _observed(of_most_days(present, part, kind), part, kind)
+                )
                 for row in [one for each in present for one in (each, *comparison.replicates(each))]:
                     values = label | {"name": row.name, "mode": row.mode, "replicate": row.replicate}
                     rows.append(values | _change(row, part, kind, strongest) | _all_scores(row, part, kind))
@@ -153,7 +157,7 @@ def markdown(comparison: Comparison, descriptions: Descriptions, looks: Looks) -
             rows = [row for row in comparison.rows(dataset) if row.days(part)]
             if not rows:
                 continue
-            lines += [f"## {dataset}: {words} ({rows[0].days(part)})", ""]
+            lines += [f"## {dataset}: {words} ({of_most_days(rows, part).days(part)})", ""]
             if part == TEST:
                 lines += [looked(looks.get(dataset, 0)), ""]
             strongest = comparison.strongest(dataset)
@@ -201,8 +205,10 @@ def differences(rows: Sequence[Row], part: str, strongest: Row | None) -> str:
         if row.is_baseline or row.mode == POSTERIOR:
             continue
         found = row.change(part, ALL_DAYS, strongest)
-        if found["low"] is None:
-            lines.append(f"{row.name} cannot be compared with {strongest.name}: too few days, or other days.")
+        if row.days_differ(part, ALL_DAYS, strongest):
+            lines.append(f"{row.name} was scored on other days than {strongest.name}, so the two are not compared.")
+        elif found["low"] is None:
+            lines.append(f"There are too few days to compare {row.name} with {strongest.name}.")
         elif found["low"] <= 0 <= found["high"]:
             lines.append(f"{row.name} is not distinguishable from {strongest.name} by the fair CRPS.")
         else:
@@ -253,10 +259,11 @@ def console(comparison: Comparison) -> str:
         posterior |= any(row.mode == POSTERIOR for row in rows)
         strongest = comparison.strongest(dataset)
         shown = [score for score in scores_of(settings_of(rows[0])) if score.console]
+        whole = of_most_days(rows, part)
         head = [f"{dataset}, {PARTS[part]}", shown[0].console, *([f"vs {strongest.name} %"] if strongest else [])]
         head += [score.console for score in shown[1:]]
         body = [["observed", DASH, *([DASH] if strongest else [])]]
-        body[0] += [number(rows[0].found(part, ALL_DAYS, score.key).get("observed"), score) for score in shown[1:]]
+        body[0] += [number(whole.found(part, ALL_DAYS, score.key).get("observed"), score) for score in shown[1:]]
         for row in rows:
             cells = [row.name + (" posterior*" if row.mode == POSTERIOR else "")]
             cells.append(number(row.found(part, ALL_DAYS, CRPS)["value"], shown[0]))

@@ -20,6 +20,7 @@ import xarray as xr
 
 from rainshaft.config.sections import Evaluation
 from rainshaft.data.conventions import VALIDATION
+from rainshaft.data.ensemble import small_caches
 from rainshaft.data.fields import Fields
 from rainshaft.evaluation.catalogue import Score, scores_of, shown_fss
 from rainshaft.evaluation.days import Setting, day_of, quantities_of, stacked
@@ -82,6 +83,7 @@ def trace(
     settings = settings.model_copy(update=fss_of(settings))
     scores = [score for score in scores_of(settings) if score.key in TRACED or score.key.startswith("fss_")]
     with ExitStack() as stack:
+        stack.enter_context(small_caches())
         shards = [stack.enter_context(xr.open_dataset(path)) for path in samples]
         days = days_of_split(shards, VALIDATION)
         if not days:
@@ -112,7 +114,7 @@ def trace(
     for threshold, each in sums.items():
         if each.is_empty:
             continue
-        rows = scores_in_rows(each.record(setting.size), settings)
+        rows = scores_in_rows(each.record(setting.size), settings, is_partial=True)
         row: dict[str, float | bool | None] = {"threshold": threshold}
         row |= {"chosen": threshold == chosen, "auto": threshold == auto}
         for score in scores:

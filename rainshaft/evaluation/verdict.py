@@ -150,7 +150,7 @@ def _in_its_band(block: Block, key: str, too_low: str, too_high: str) -> Check:
     from rainshaft.evaluation.catalogue import score_of  # late: `summary` runs in Snakemake, which need not wait for it
 
     score = score_of(key)
-    band = score.band(block)
+    band = score.band(score.found(block))
     if band is None:
         raise ValueError(f"the catalogue has no band of good values for {key}")
     unit = f" ({score.unit})" if score.unit and score.factor == 1 else ""

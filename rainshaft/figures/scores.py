@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from rainshaft.config.sections import Plots
 from rainshaft.evaluation import catalogue
 from rainshaft.evaluation.catalogue import Score, score_of
+from rainshaft.evaluation.cells import of_most_days
 from rainshaft.evaluation.rows import POSTERIOR, Comparison, Found, Row
 from rainshaft.evaluation.scoring import ALL_DAYS
 from rainshaft.figures.style import DASHES, GOOD, INK, line_styles, panels, saved_figure
@@ -91,8 +92,7 @@ def _draw_score(
     title = f"{score.title} ({score.unit})" if score.unit else score.title
     axes.set_title(title, loc="left", fontweight="bold", pad=16)
     axes.annotate(score.aim, (0, 1), (0, 4), "axes fraction", "offset points", color=INK, fontsize=8)
-    block = rows[0].entries[0].block(part)
-    if block is not None and (band := score.band(block)):
+    if band := score.band(of_most_days(rows, part).found(part, ALL_DAYS, score.key)):
         low, ideal, high = (score.factor * value for value in band)
         ends = places[0] - 0.5, places[-1] + 0.5
         axes.fill_betweenx(ends, low, high, color=GOOD, alpha=0.16, linewidth=0)

@@ -98,7 +98,7 @@ def _draw_good(axes: Axes, scores: Mapping[str, Any], key: str) -> None:
     """Draw the ideal of a score, and shade the values that the verdict takes for good, where it judges the score."""
     ideal = 0.0
     score = None if key == CRPS_CHANGE else score_of(key)
-    if score is not None and (band := score.band(scores[VALIDATION][ALL_DAYS])):
+    if score is not None and (band := score.band(score.found(scores[VALIDATION][ALL_DAYS]))):
         low, ideal, high = (score.factor * value for value in band)
         axes.axhspan(low, high, color=GOOD, alpha=0.16, linewidth=0, label="good for the verdict")
     axes.axhline(ideal, color=GOOD, linewidth=1)

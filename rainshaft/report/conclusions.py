@@ -156,7 +156,7 @@ class _Page:
         if self.part == VALIDATION and best.days(TEST):
             text, again = _difference(best.name, best.change(TEST, ALL_DAYS, self.strongest), self.strongest.name)
             if again == tone:
-                text += " The validation days say the same."
+                text += " This is as on the validation days."
             elif "open" not in (again, tone):
                 text += " The validation days say the opposite."
             said.append(Statement("Test days", text, again))
@@ -219,8 +219,8 @@ class _Page:
 
     def _judged(self, row: Row, key: str, good: str, low: str, high: str) -> tuple[Place, str]:
         """Tell where a score lies in its band of good values, and choose the words for it."""
-        score, block = score_of(key), row.entries[0].block(self.part)
-        place, band = place_in_band(row, self.part, score), score.band(block) if block else None
+        score = score_of(key)
+        place, band = place_in_band(row, self.part, score), score.band(row.found(self.part, ALL_DAYS, score.key))
         unsure = f"open, {number(band[0], score)} to {number(band[2], score)} is good" if band else ""
         return place, {"good": good, "low": low, "high": high, "open": unsure, "unknown": "not known"}[place]
 

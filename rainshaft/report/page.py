@@ -22,7 +22,7 @@ from docutils.core import publish_parts
 
 import rainshaft
 from rainshaft.data.conventions import TEST, VALIDATION
-from rainshaft.evaluation.cells import Table, floor_table, kinds_table, main_table
+from rainshaft.evaluation.cells import Table, floor_table, kinds_table, main_table, of_most_days
 from rainshaft.evaluation.rows import Comparison
 from rainshaft.evaluation.table import FLOOR, HEAVY, PARTS, brackets, columns, differences, looked
 from rainshaft.evaluation.verdict import found_text
@@ -171,7 +171,7 @@ def _tables(comparison: Comparison, known: Known) -> Iterator[dict[str, Any]]:
                 continue
             strongest = comparison.strongest(dataset)
             before = looked(known.looks.get(dataset, 0)) if part == TEST else ""
-            title = f"{dataset}: {words} ({rows[0].days(part)})"
+            title = f"{dataset}: {words} ({of_most_days(rows, part).days(part)})"
             yield _table(title, main_table(rows, part, strongest), before, differences(rows, part, strongest))
             if floors := floor_table(rows, part):
                 yield _table(f"{dataset}: noise floor on {words}", floors, FLOOR)

@@ -56,6 +56,7 @@ def entry(
                 if key in OBSERVED:
                     found[key]["observed"] = OBSERVED[key]
             content[part][kind] = {
+                "digest": f"{days} days",
                 "days": days,
                 "days_left_out": 0,
                 "days_in_all": days,

@@ -76,20 +76,16 @@ def test_every_score_is_computed_and_its_parts_agree() -> None:
         assert not score.heading or score.meaning, score.key
 
 
-def block(key: str, **entry: object) -> dict[str, object]:
-    return {"scores": {key: {"value": 1.0, "low": None, "high": None} | entry}}
-
-
 def test_a_band_may_follow_the_observed_value_and_stays_a_fraction() -> None:
     wet = score_of("wet_fraction")
-    assert wet.band(block("wet_fraction", observed=0.5)) == pytest.approx((0.47, 0.5, 0.53))
-    assert wet.band(block("wet_fraction", observed=0.01)) == pytest.approx((0, 0.01, 0.04))
-    assert wet.band(block("wet_fraction", observed=0.98)) == pytest.approx((0.95, 0.98, 1))
+    assert wet.band({"observed": 0.5}) == pytest.approx((0.47, 0.5, 0.53))
+    assert wet.band({"observed": 0.01}) == pytest.approx((0, 0.01, 0.04))
+    assert wet.band({"observed": 0.98}) == pytest.approx((0.95, 0.98, 1))
 
 
 def test_what_perfect_members_reach_is_good() -> None:
     floor = {"value": 1.0, "low": 0.6, "high": 1.05}
-    assert score_of("spread_skill").band(block("spread_skill", floor=floor)) == pytest.approx((0.6, 1, 1.1))
+    assert score_of("spread_skill").band({"floor": floor}) == pytest.approx((0.6, 1, 1.1))
 
 
 def test_the_fraction_skill_score_nearest_to_10_mm_at_the_middle_scale_has_the_column() -> None:
@@ -97,3 +93,5 @@ def test_the_fraction_skill_score_nearest_to_10_mm_at_the_middle_scale_has_the_c
     fractions = [score for score in scores_of(settings) if score.key.startswith("fss")]
     assert len(fractions) == 9
     assert {score.key: score.heading for score in fractions if score.heading} == {"fss_12mm_5": "FSS 12 mm"}
+    events = {score.key: score.heading for score in scores_of(settings) if score.heading and "12 mm" in score.heading}
+    assert set(events) == {"fss_12mm_5", "twcrps_12mm", "brier_skill_12mm"}

@@ -60,7 +60,7 @@ def test_a_better_experiment_is_said_to_be_better_by_so_much() -> None:
     assert "The best experiment is mine." in worth.text
     assert "mine is better than the strongest simple method (fragments) by 10.0 % (" in worth.text
     assert "prefer" not in worth.text
-    assert found["Test days"].text.endswith("The validation days say the same.")
+    assert found["Test days"].text.endswith("This is as on the validation days.")
     assert {found[topic].tone for topic in ("Calibration", "Drizzle and mass", "Extremes", "Sharpness")} == {"good"}
 
 

@@ -14,7 +14,6 @@ from rainshaft.evaluation.formulas.extremes import (
     gev_level,
     gev_of_l_moments,
     l_moments,
-    regional_return_levels,
     return_levels,
 )
 
@@ -59,26 +58,14 @@ def test_return_levels_of_a_long_sample_are_those_of_its_distribution(shape):
     assert return_levels(sample, 20).mean() == pytest.approx(expected, rel=0.02)
 
 
-def test_one_shape_for_all_cells_is_steadier_than_cell_by_cell():
-    rng = np.random.default_rng(2)
-    size = rng.uniform(0.5, 2, 400)
-    sample = size * scipy.stats.genextreme.rvs(-0.1, 40, 12, size=(15, 400), random_state=3)
-    expected = size * scipy.stats.genextreme.ppf(1 - 1 / 50, -0.1, 40, 12)
-    single, regional = (found(sample, 50) / expected for found in (return_levels, regional_return_levels))
-    assert regional.mean() == pytest.approx(1, abs=0.03)
-    assert regional.std() < 0.6 * single.std()
-
-
 def test_few_years_dry_and_missing_cells_have_no_level():
     rng = np.random.default_rng(4)
     maxima = rng.gamma(3, 10, (12, 5))
     maxima[:, 0], maxima[3, 1] = 0, np.nan
-    for found in (return_levels(maxima, 20), regional_return_levels(maxima, 20)):
-        assert np.isnan(found[:2]).all()
-        assert np.isfinite(found[2:]).all()
-    for method in (return_levels, regional_return_levels):
-        assert np.isnan(method(maxima[:9], 20)).all()
-    assert np.isnan(regional_return_levels(np.zeros((12, 3)), 20)).all()
+    found = return_levels(maxima, 20)
+    assert np.isnan(found[:2]).all()
+    assert np.isfinite(found[2:]).all()
+    assert np.isnan(return_levels(maxima[:9], 20)).all()
 
 
 def test_annual_maxima_are_those_of_whole_years():

@@ -73,7 +73,7 @@ def test_paired_differences_are_much_narrower_than_scores(compared: Comparison) 
 
 def test_ensembles_of_other_days_in_equal_number_are_not_compared() -> None:
     other = entry("a")
-    other.content["test"]["digest"] = "others"
+    other.content["test"]["all_days"]["digest"] = "others"
     pair = comparison(other, entry("fragments", "baseline", crps=2.0))
     assert pair.rows("demo")[0].change("test", "all_days", pair.strongest("demo"))["value"] is None
 
@@ -268,3 +268,12 @@ def test_looks_at_the_test_days_are_counted_once_for_each_set_of_members(tmp_pat
     path.write_text(json.dumps({"demo": "twice"}), encoding="utf-8")
     with pytest.raises(UserError, match="move the file away"):
         count_looks(contents, path, today)
+
+
+def test_the_noise_floor_of_replicates_is_that_of_all(replicated: Comparison) -> None:
+    for number, one in enumerate(replicated.entries[:3]):
+        floor = {"value": 1.0, "low": 0.9 - 0.1 * number, "high": 1.1}
+        one.content["test"]["all_days"]["scores"]["spread_skill"]["floor"] = floor
+    found = replicated.rows("demo")[0].found("test", "all_days", "spread_skill")["floor"]
+    assert found == pytest.approx({"value": 1.0, "low": 0.7, "high": 1.1})
+    assert "noise floor of" in table.markdown(replicated, {}, {})

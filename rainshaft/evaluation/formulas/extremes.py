@@ -141,30 +141,3 @@ def return_levels(maxima: Array, years: float) -> Array:
     if len(maxima) < LEAST_YEARS:
         return np.full(maxima.shape[1:], np.nan)
     return gev_level(*gev_of_l_moments(*l_moments(maxima)), years)
-
-
-def regional_return_levels(maxima: Array, years: float) -> Array:
-    """Give the rain of a return period at each cell, with one shape for all cells (index flood).
-
-    The maxima of a cell are divided by their mean. The L-moments of the ratios are averaged over the cells, and give
-    one distribution for all (Hosking and Wallis 1997, chapter 6). So a few years tell more than cell by cell.
-
-    Parameters
-    ----------
-    maxima
-        (Y, N), mm/day.
-    years
-        The return period, more than 1.
-
-    Returns
-    -------
-    (N,), mm/day. NaN at fewer than 10 years, and at cells where a year is missing or all are dry.
-    """
-    if len(maxima) < LEAST_YEARS:
-        return np.full(maxima.shape[1:], np.nan)
-    mean, l_scale, skewness = l_moments(maxima)
-    known = np.isfinite(skewness) & (mean > 0)
-    if not known.any():
-        return np.full(mean.shape, np.nan)
-    curve = gev_of_l_moments(np.ones(()), (l_scale[known] / mean[known]).mean(), skewness[known].mean())
-    return np.where(known, mean * gev_level(*curve, years), np.nan)
