@@ -45,7 +45,7 @@ HEAVY = (
 )
 FLOOR = (
     "The noise floor: each member takes its turn as the truth for the others, so the scores are those of an ensemble "
-    "without any fault, on as many days. A score with an ideal that is within its noise floor has nothing left to mend. "
+    "without any fault, on as many days. A score with an ideal that is within its floor has nothing left to mend. "
     "For the CRPS and other errors the floor is no goal: members that differ too much have a high one."
 )
 NO_SKILL = "The posterior was shown the observed day, so its scores do not measure skill."
