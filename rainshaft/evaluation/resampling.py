@@ -3,14 +3,16 @@
 Input: the observed rain of each day. Output: how often each day counts in each resample, and the 90 % interval of a
 score from its values in the resamples.
 
-Weather persists, so a record of days tells less than as many independent days. Three steps take account of it:
+Weather persists, so a record of days tells less than as many independent days. Four steps take account of it:
 
 1. The days are drawn in runs of random length (stationary bootstrap, Politis and Romano 1994). The mean length follows
    from the autocorrelation of the observed area rain (Politis and White 2004). It does not depend on the ensemble, so
    all ensembles are scored on the same resamples, and the differences of two of them are resampled, too.
-2. A resample of few runs varies too little. The interval is widened by the critical value that belongs to the share of
-   a run in the record (Kiefer and Vogelsang 2005).
-3. A few wet days decide most scores. The interval is widened by the quantile of Student's t with as many degrees of
+2. Each season is resampled by itself, so a resample has as many days of each as the record. Without this, the change
+   from the dry to the wet season would count as chance, and intervals would be twice as wide.
+3. A resample of few runs varies too little. The interval is widened by the critical value that belongs to the share of
+   a run in its season (Kiefer and Vogelsang 2005).
+4. A few wet days decide most scores. The interval is widened by the quantile of Student's t with as many degrees of
    freedom as there are parts of the record that matter, from the kurtosis of their influence (Satterthwaite 1946).
 
 `benchmarks/intervals.py` measures how often the intervals hold the true value.
@@ -34,6 +36,8 @@ TAIL = 0.05  # outside the interval on either side
 RUNS = 3.0  # ASSUME runs of three times the length of Politis and White: see docs/evidence
 LONGEST = 4  # a run is at most this part of the record
 LEAST_DAYS = 8  # fewer days tell nothing of their own uncertainty
+LEAST_OF_SEASON = 40  # with fewer, seasons are resampled together  # ASSUME
+SEASON = (0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 0)  # of January, February, ...
 LEAST_PARTS, MOST_PARTS = 4, 60  # more parts tell no more of how many matter, and take memory
 NORMAL = float(scipy.stats.norm.ppf(1 - TAIL))
 
@@ -48,15 +52,19 @@ class Resamples:
     """number of resamples; 0 where there are too few days"""
     run: float
     """mean length of a run of days"""
+    share: float
+    """mean length of a run over the days of its season"""
 
     @classmethod
-    def of(cls, rain: NDArray[np.floating], draws: int, seed: int) -> Resamples:
+    def of(cls, rain: NDArray[np.floating], months: NDArray[np.integer], draws: int, seed: int) -> Resamples:
         """Draw the resamples of a record.
 
         Parameters
         ----------
         rain
             Observed area rain of each day in the order of time (days,), mm/day.
+        months
+            The month of each day (days,), from 1.
         draws
             Number of resamples.
         seed
@@ -65,22 +73,50 @@ class Resamples:
         days = len(rain)
         record = np.ones((1, days), np.uint8)
         if days < LEAST_DAYS:
-            return cls(record, 0, float("nan"))
+            return cls(record, 0, float("nan"), float("nan"))
         from arch.bootstrap import StationaryBootstrap  # late: it loads slowly
 
-        run = mean_run(rain)
         rng = np.random.default_rng([seed, days])
-        length: Any = run  # its type says int, but the mean length of a run need not be whole
-        drawn = StationaryBootstrap(length, np.arange(days), seed=rng).bootstrap(draws)
-        counts = [np.minimum(np.bincount(places[0], minlength=days), 255).astype(np.uint8) for places, _ in drawn]
+        counts = np.zeros((draws, days), np.uint8)
+        seasons = seasons_of(months)
+        runs = [mean_run(rain[season]) for season in seasons]
+        for season, mean in zip(seasons, runs, strict=True):
+            length: Any = mean  # its type says int, but the mean length of a run need not be whole
+            drawn = StationaryBootstrap(length, np.arange(len(season)), seed=rng).bootstrap(draws)
+            for row, (places, _) in zip(counts, drawn, strict=True):
+                row[season] = np.minimum(np.bincount(places[0], minlength=len(season)), 255)
+        run = float(np.average(runs, weights=[len(season) for season in seasons]))
         parts = int(np.clip(round(days / run), LEAST_PARTS, MOST_PARTS))
         part = np.arange(days) * parts // days
         without = (part[None] != np.arange(parts)[:, None]).astype(np.uint8)
-        return cls(np.concatenate([record, counts, without]), draws, run)
+        return cls(np.concatenate([record, counts, without]), draws, run, sum(runs) / days)
 
     def interval(self, rows: Rows) -> dict[str, float | None]:
         """Give the `value` of a score and its 90 % interval, from the score in each row of `weights`."""
-        return interval(rows, self.draws, self.run / self.weights.shape[1])
+        return interval(rows, self.draws, self.share)
+
+
+def seasons_of(months: NDArray[np.integer]) -> list[NDArray[np.intp]]:
+    """Divide days into those of seasons that are resampled by themselves.
+
+    Four seasons (DJF, MAM, JJA, SON), or else two halves of the year, or else all days together: as many as leave 40
+    days in each that has any.
+
+    Parameters
+    ----------
+    months
+        The month of each day (days,), from 1.
+
+    Returns
+    -------
+    The places of the days of each season.
+    """
+    season = np.array(SEASON)[months - 1]
+    for key in (season, season // 2):
+        found = [np.flatnonzero(key == one) for one in np.unique(key)]
+        if min(map(len, found)) >= LEAST_OF_SEASON:
+            return found
+    return [np.arange(len(months))]
 
 
 def interval(rows: Rows, draws: int, share: float) -> dict[str, float | None]:
@@ -93,7 +129,7 @@ def interval(rows: Rows, draws: int, share: float) -> dict[str, float | None]:
     draws
         How many of the rows are resamples.
     share
-        Mean length of a run over that of the record.
+        Mean length of a run over the days of its season.
     """
     value, drawn, without = rows[0], rows[1 : 1 + draws], rows[1 + draws :]
     drawn, without = drawn[np.isfinite(drawn)], without[np.isfinite(without)]

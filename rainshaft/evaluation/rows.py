@@ -154,13 +154,13 @@ class Row:
 
     def _interval(self, part: str, kind: str, rows: Rows | None, trainings: np.ndarray) -> Found:
         block = self.entries[0].block(part, kind)
-        if rows is None or not block or block["run_of_days"] is None:
+        if rows is None or not block or block["share_of_run"] is None:
             return dict(NOTHING)
         draws = int(block["resamples"])
         if len(trainings) > 1:
             rows = rows.copy()
             rows[1 : 1 + draws] += spread_of_trainings(trainings, draws, len(rows))
-        return interval(rows, draws, block["run_of_days"] / block["days_in_all"])
+        return interval(rows, draws, block["share_of_run"])
 
 
 @dataclass(frozen=True)

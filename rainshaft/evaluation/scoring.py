@@ -55,12 +55,16 @@ class Part:
     times: NDArray[Any]
     """the days as dates of their calendar (T,): numpy.datetime64 or cftime"""
 
+    @property
+    def months(self) -> NDArray[np.int64]:
+        """The month of each day (T,), from 1."""
+        return np.array([int(date[5:7]) for date in self.dates])
+
     def groups(self) -> dict[str, NDArray[np.bool_]]:
         """Tell which days belong to which kind (T,): all, by how much it rains, and by season."""
-        month = np.array([int(date[5:7]) for date in self.dates])
-        kinds = {ALL_DAYS: np.ones(len(month), bool), HEAVY_DAYS: is_heavy(self.category)}
+        kinds = {ALL_DAYS: np.ones(len(self.dates), bool), HEAVY_DAYS: is_heavy(self.category)}
         kinds |= {f"{kind}_days": self.category == kind for kind in ("moderate", "dry")}
-        kinds |= {season: np.isin(month, months) for season, months in SEASONS.items()}
+        kinds |= {season: np.isin(self.months, months) for season, months in SEASONS.items()}
         return {name: days for name, days in kinds.items() if days.any()}
 
 
@@ -100,7 +104,7 @@ def score(days: Iterable[OneDay], part: Part, setting: Setting) -> Scored:
     groups = part.groups()
     resamples, sums, place_in = {}, {}, {}
     for name, chosen in groups.items():
-        resamples[name] = Resamples.of(part.rain[chosen], setting.settings.bootstrap, setting.seed)
+        resamples[name] = Resamples.of(part.rain[chosen], part.months[chosen], setting.settings.bootstrap, setting.seed)
         sums[name] = Sums(resamples[name].weights)
         place_in[name] = np.where(chosen, np.cumsum(chosen) - 1, -1)
     floors = [Sums(np.ones((1, len(part.dates)), np.uint8)) for _ in range(setting.size)]
@@ -136,6 +140,7 @@ def score(days: Iterable[OneDay], part: Part, setting: Setting) -> Scored:
             "resamples": resamples[name].draws,
             "rows": len(resamples[name].weights),
             "run_of_days": None if np.isnan(resamples[name].run) else resamples[name].run,
+            "share_of_run": None if np.isnan(resamples[name].share) else resamples[name].share,
             "scores": _entries(record, rows[name], resamples[name], floor_of, setting),
         }
     # copies, since a view would keep the sums of all resamples

@@ -93,7 +93,7 @@ def trace(
         chosen = auto if pixel_threshold == "auto" else float(pixel_threshold)
         fields = stack.enter_context(Fields(paths))
         part = part_of([date for date, *_ in days], [category for _, category, *_ in days], fields)
-        resamples = Resamples.of(part.rain, settings.bootstrap, seed)
+        resamples = Resamples.of(part.rain, part.months, settings.bootstrap, seed)
         sums = {threshold: Sums(resamples.weights) for threshold in sorted({*TRIED, auto, chosen})}
         rain = [shard["pr"].transpose("time", "member", "lat", "lon") for shard in shards]
         setting = Setting(rain[0].sizes["member"], fields.valid, fields.factor, settings, seed)

@@ -63,6 +63,7 @@ def entry(
                 "resamples": DRAWS,
                 "rows": 1 + DRAWS + PARTS_OF_RECORD,
                 "run_of_days": days / PARTS_OF_RECORD,
+                "share_of_run": 1 / PARTS_OF_RECORD,
                 "scores": found,
             }
     coords = {"part": list(parts), "kind": list(kinds), "score": list(values)}

@@ -112,7 +112,7 @@ def test_days_too_few_for_an_interval_are_no_proof() -> None:
     mine, reference = sure("mine", crps=0.5, days=5), fragments(days=5)
     for one in (mine, reference):
         for part in ("validation", "test"):
-            one.content[part]["all_days"]["run_of_days"] = None
+            one.content[part]["all_days"]["share_of_run"] = None
     found = said(comparison(mine, reference))
     assert found["Worth"].tone == "open"
     assert "Its uncertainty is not known." in found["Worth"].text

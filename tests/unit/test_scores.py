@@ -183,7 +183,7 @@ def test_resamples_are_scores_of_the_resampled_days():
     """The scores from weighted sums are those of scoring the resampled days themselves."""
     members, truth = exchangeable(days=12, members=3, height=16, width=16)
     found = scored(members, truth, seed=4).resampled.sel(kind="all_days")
-    resamples = Resamples.of(truth.mean((1, 2)), SETTINGS.bootstrap, 4)
+    resamples = Resamples.of(truth.mean((1, 2)), np.full(12, 6), SETTINGS.bootstrap, 4)
     for row in (1, 5, SETTINGS.bootstrap + 1):
         days = np.repeat(np.arange(12), resamples.weights[row])
         again = scored(members[days], truth[days], seed=4).blocks["all_days"]
