@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 DISK_CHUNK_BYTES = 1_000_000  # of a chunk of a netCDF file, before compression; sets the days in a chunk
+CACHE_BYTES = 4_000_000  # of each file that another program wrote, whose chunks may be larger
 DAYS_AT_ONCE = 16  # of an ensemble in memory, when it is copied
 PROBE_BYTES = 1_000_000  # written to find out whether a disk is full
 ENSEMBLE_LABELS = ("split", "category", "realization")  # what a day or a member may have beside its number
@@ -34,6 +35,19 @@ RAIN_ATTRIBUTES = {
     "units": "mm/day",
     "cell_methods": "time: mean",
 }
+
+
+@contextmanager
+def small_caches(size: int = CACHE_BYTES) -> Iterator[None]:
+    """Let netCDF keep so many bytes of each file that is opened in the block, not 64 MB: there may be many files."""
+    import netCDF4
+
+    before = int(netCDF4.get_chunk_cache()[0])
+    netCDF4.set_chunk_cache(size)
+    try:
+        yield
+    finally:
+        netCDF4.set_chunk_cache(before)
 
 
 @contextmanager

@@ -8,11 +8,9 @@ put on another grid.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,19 +20,7 @@ from rainshaft.data.sources import Faults, Location, Source, fault
 from rainshaft.data.times import iso, timing_of
 from rainshaft.data.year import ONE_CHUNK, Days, VariableYear, read_year, years_of
 
-CACHE_BYTES = 4_000_000
 SHARED = 0.5  # of the records of a file; two files with more in common hold different members  # ASSUME
-
-
-@contextmanager
-def small_caches() -> Iterator[None]:
-    """Let netCDF keep little of each file that is opened in the block. It would keep 64 MB, and there may be many."""
-    before = int(netCDF4.get_chunk_cache()[0])
-    netCDF4.set_chunk_cache(CACHE_BYTES)
-    try:
-        yield
-    finally:
-        netCDF4.set_chunk_cache(before)
 
 
 def numbers_of(dates: Sequence[str] | np.ndarray) -> Days:

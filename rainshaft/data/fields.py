@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from rainshaft.data.conventions import same_axis
 from rainshaft.errors import UserError
-from rainshaft.files import DISK_CHUNK_BYTES
+from rainshaft.files import DISK_CHUNK_BYTES, small_caches
 
 DAILY = ("pr", "predictors", "context")  # the variables with a value for each day
 FACTS = ("factor", "rain_channel", "grid_kind")  # attributes of each file
@@ -56,7 +56,8 @@ class Fields:
         if not paths:
             raise UserError("years: found no fields, expected at least one year")
         self.paths = [Path(path) for path in paths]
-        self.years = [xr.open_dataset(path) for path in self.paths]
+        with small_caches(DISK_CHUNK_BYTES):
+            self.years = [xr.open_dataset(path) for path in self.paths]
         self._rain: dict[int, Any] = {}
         try:
             self._require_one_grid()
@@ -213,8 +214,7 @@ class Fields:
     def _rain_of(self, file: int) -> Any:
         """The rain of one file without xarray, which takes long for single days here and there."""
         if file not in self._rain:
-            self._rain[file] = netCDF4.Dataset(self.paths[file])["pr"]
+            with small_caches(DISK_CHUNK_BYTES):
+                self._rain[file] = netCDF4.Dataset(self.paths[file])["pr"]
             self._rain[file].set_auto_mask(False)
-            # netCDF keeps 64 MB a file unless it is told otherwise, and would hold the whole record
-            self._rain[file].set_var_chunk_cache(DISK_CHUNK_BYTES)
         return self._rain[file]

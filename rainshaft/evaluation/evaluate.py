@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from rainshaft import histogram
 from rainshaft.config.sections import Evaluation
 from rainshaft.data.conventions import TEST, VALIDATION
-from rainshaft.data.ensemble import small_caches
 from rainshaft.data.fields import Fields, dates_of
 from rainshaft.data.units import length_in
 from rainshaft.errors import UserError
@@ -27,8 +26,10 @@ from rainshaft.evaluation.formulas.sequences import LONGEST
 from rainshaft.evaluation.formulas.texture import DIRECTIONS, LAGS, wavenumbers
 from rainshaft.evaluation.quantities import DIMS, LARGEST, class_edges
 from rainshaft.evaluation.scoring import RETURN_YEARS, OneDay, Part, Scored, digest_of, score
+from rainshaft.files import small_caches
 
-MEMBERS_BYTES = 2**25  # members in memory at a time
+# of members in memory at a time; the arrays that reading makes on the way take several times as much
+MEMBERS_BYTES = 2**23
 TRUTH_DAYS = 64  # of observed rain in memory at a time, when its area mean is taken
 PARTS = (VALIDATION, TEST)
 CURVES = tuple(name for name in DIMS if name not in LARGEST)

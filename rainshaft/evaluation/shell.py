@@ -20,7 +20,7 @@ from rainshaft.config.sections import DailyFiles, Evaluation, RainFiles
 from rainshaft.config.slices import PrepareSettings
 from rainshaft.data.conventions import DRY, RAIN_NAMES, WET_DAY_MM
 from rainshaft.data.domain import fine_grid
-from rainshaft.data.ensemble import numbers_of, open_ensemble, small_caches
+from rainshaft.data.ensemble import numbers_of, open_ensemble
 from rainshaft.data.fields import Fields
 from rainshaft.data.formats import variables_of
 from rainshaft.data.likeness import Likeness, cleaned
@@ -37,7 +37,7 @@ from rainshaft.evaluation.evaluate import TRUTH_DAYS, by_day_of, content_of, par
 from rainshaft.evaluation.rows import Comparison, Entry
 from rainshaft.evaluation.scoring import OneDay, score
 from rainshaft.evaluation.table import ALL
-from rainshaft.files import atomic, write_json, write_netcdf
+from rainshaft.files import atomic, small_caches, write_json, write_netcdf
 
 DRY_WET_FRACTION = 0.05  # a day is dry when fewer of its cells have 1 mm/day; as `dry_wet_fraction` of a dataset
 

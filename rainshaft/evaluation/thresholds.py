@@ -20,7 +20,6 @@ import xarray as xr
 
 from rainshaft.config.sections import Evaluation
 from rainshaft.data.conventions import VALIDATION
-from rainshaft.data.ensemble import small_caches
 from rainshaft.data.fields import Fields
 from rainshaft.evaluation.catalogue import Score, scores_of, shown_fss
 from rainshaft.evaluation.days import Setting, day_of, quantities_of, stacked
@@ -30,6 +29,7 @@ from rainshaft.evaluation.quantities import UNDER_A_THRESHOLD
 from rainshaft.evaluation.record import Sums
 from rainshaft.evaluation.resampling import Resamples, Rows
 from rainshaft.evaluation.scoring import DAYS_AT_ONCE, scores_in_rows
+from rainshaft.files import small_caches
 from rainshaft.sampling.threshold import above, matching_threshold
 
 log = logging.getLogger("rainshaft")

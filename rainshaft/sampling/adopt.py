@@ -23,7 +23,6 @@ from rainshaft.data.ensemble import (
     RawEnsemble,
     numbers_of,
     open_ensemble,
-    small_caches,
 )
 from rainshaft.data.fields import Fields, Values, dates_of
 from rainshaft.data.likeness import Likeness, cleaned
@@ -35,7 +34,7 @@ from rainshaft.data.split import split_days
 from rainshaft.data.times import iso
 from rainshaft.data.year import Days
 from rainshaft.errors import UserError
-from rainshaft.files import write_ensemble
+from rainshaft.files import small_caches, write_ensemble
 
 NO_VALIDATION = (
     "no validation day is in the files, so the members cannot be judged; their scores are those of test days"
