@@ -46,6 +46,7 @@ from rainshaft.files import DAYS_AT_ONCE
 BATCH_BYTES = 1.6e7  # of members that are read at once; a file of long chunks is slow to read day by day
 EQUAL = 1e-3  # mm/day; a member that is nowhere farther from the observed rain is that rain  # ASSUME
 FINE_GAIN = 0.02  # in correlation on the fine grid, from which a moved ensemble is noted; one cell moves it little
+ODD = 1.5  # times the rain of the median member, from which a member is noted  # ASSUME
 MANY = 0.5  # share of the rainy days from which equal members are told  # ASSUME
 
 OBSERVED = Origin("rain", "the observed rain", "rain", day_is_stated=False)
@@ -93,6 +94,7 @@ class Likeness:
         self._rainy = np.zeros((len(dates), members), dtype=bool)
         self._truths = np.zeros((len(dates), members), dtype=bool)
         self._gone = np.zeros((len(dates), members), dtype=bool)
+        self._sums = np.zeros((2, members))  # of the rain of a member, and of its days
         self._done = 0
         self._broken, self._tiny, self._negative, self._large = _Count(), _Count(), _Count(), _Count()
         self._never = np.ones(int(self._valid.sum()), dtype=bool)
@@ -113,6 +115,7 @@ class Likeness:
             for member in range(rain.shape[1]):
                 digest = hashlib.blake2b(values[day, member].tobytes(), digest_size=8).digest()
                 self._digests[self._done + day, member] = np.frombuffer(digest, dtype=np.uint64)[0]
+        self._sums += np.nan_to_num(values).mean(-1, dtype="f8").sum(0), (~gone).sum(0)
         self._keep_means(values, gone, truth, dates)
         self._done += len(rain)
         cleaned = np.full(rain.shape, np.nan, dtype=np.float32)
@@ -178,7 +181,7 @@ class Likeness:
         faults = [*self._faulty_values(), *self._missing_days()]
         notes = self._notes_on_values()
         if not faults:  # else these would only repeat it
-            for more_notes, more_faults in (self._copies(), *self._of_other_rain()):
+            for more_notes, more_faults in (self._copies(), (self._odd_members(), []), *self._of_other_rain()):
                 notes, faults = notes + more_notes, faults + more_faults
         if faults:
             raise UserError("\n".join(faults))
@@ -270,6 +273,21 @@ class Likeness:
                 "seen the truth?"
             )
         return list(map(self._note, notes)), list(map(self._fault, faults))
+
+    def _odd_members(self) -> list[str]:
+        """Tell of a member with much more or much less rain than the others."""
+        rain, days = self._sums
+        if (days < RAIN.days).any() or len(days) < 3:
+            return []
+        means = rain / days
+        middle, notes = float(np.median(means)), []
+        for member, mean in enumerate(means.tolist()):
+            if max(mean, middle) > ODD * min(mean, middle):
+                notes.append(
+                    f"member {member} has {mean:.3g} mm/day on average, and the median member {middle:.3g}. Is it in "
+                    "other units, or of other days or cells?"
+                )
+        return list(map(self._note, notes))
 
     def _of_other_rain(self) -> list[tuple[list[str], list[str]]]:
         """Compare the ensemble mean with the observed rain: its days, its size, its place."""

@@ -348,7 +348,12 @@ def noted(notes, pattern):
 
 def test_what_looks_odd_is_noted_with_numbers(tmp_path, truth, theirs):
     _, notes = adopted(tmp_path, truth, theirs)
-    assert not noted(notes, "cell|equal|repeat|nothing to do|biased|truth")
+    assert not noted(notes, "cell|equal|repeat|nothing to do|biased|truth|median member")
+    other_units = theirs.copy(deep=True)
+    other_units[:, 1] *= 3
+    _, notes = adopted(tmp_path, truth, other_units)
+    assert noted(notes, r"member 1 has \d.* mm/day on average, and the median member \d")
+    assert len(noted(notes, "median member")) == 1
     shuffled = theirs.copy(data=theirs.values[np.random.default_rng(3).permutation(DAYS)])
     _, notes = adopted(tmp_path, truth, shuffled)
     assert noted(notes, "has nothing to do with the rain of any of these days")
