@@ -4,8 +4,9 @@
 
 Reads `comparison/table.csv` of each results folder: the scores of the test days. A page that wants a table has the
 lines `<!-- table of DATASET -->` and `<!-- end of table -->`. The script puts the table between them, with the commit
-and the date of the results in its caption. Run it in the clone that has made the results. For older results, give the
-commit that made them.
+and the date of the results in its caption. `<!-- table of all datasets -->` stands for one table of all folders: each
+experiment beside the strongest baseline of its dataset, on validation days and test days. Run it in the clone that has
+made the results. For older results, give the commit that made them.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ COLUMNS = {  # column of the CSV: heading, digits
     "elongation_ratio": ("elongation ratio", 2),
     "lsd_db": ("LSD, dB", 2),
 }
+OF_TEST_DAYS = ("spread_skill", "wet_fraction", "mass_bias", "gradient_ratio", "p999_ratio")  # beside the strongest
 WITH_INTERVAL = ("fair_crps", "crps_change")
+PARTS = ("validation", "test")
 SIGNED = ("crps_change", "mass_bias")
 ALIKE = "≈"
 
@@ -77,6 +80,35 @@ def _number(value: float, key: str) -> str:
     return f"{rounded:+.{digits}f}" if key in SIGNED and rounded else f"{rounded:.{digits}f}"
 
 
+def beside_strongest(tables: Sequence[pd.DataFrame], caption: str) -> str:
+    """Give each experiment beside the strongest baseline of its dataset as Markdown.
+
+    Parameters
+    ----------
+    tables
+        The rows of `table.csv` of each results folder.
+    caption
+        Who made it and when.
+    """
+    parts = [f"{what}, {part}" for part in PARTS for what in ("fair CRPS", "against the strongest, %")]
+    headings = ["", *parts, *(COLUMNS[key][0] for key in OF_TEST_DAYS)]
+    lines = ["| " + " | ".join(headings) + " |", "| --- |" + " ---: |" * (len(headings) - 1)]
+    for table in tables:
+        whole = table[(table["days"] == "all_days") & (table.get("replicate", pd.Series(index=table.index)).isna())]
+        for dataset, rows in whole.groupby("dataset", sort=False):
+            strongest: str = rows["against"].dropna().iloc[0]
+            shown = rows[(rows["mode"] == "prior") | (rows["name"] == strongest)]
+            for name in shown["name"].unique():
+                row_of = {row["part"]: row for _, row in shown[shown["name"] == name].iterrows()}
+                wanted = [(part, key) for part in PARTS for key in WITH_INTERVAL]
+                wanted += [("test", key) for key in OF_TEST_DAYS]
+                cells = [_cell(row_of[part], key) if part in row_of else "–" for part, key in wanted]
+                words = f"{name}, the strongest simple method" if name == strongest else name
+                lines.append(f"| **{dataset}**: {words} | " + " | ".join(cells) + " |")
+    words = f"90 % intervals in brackets, {ALIKE} not distinguishable; the columns on the right are of test days."
+    return "\n".join([*lines, "", f"*{words} {caption}*", ""])
+
+
 def tables(results: Path, commit: str, machine: str) -> dict[str, str]:
     """Give the Markdown table of each dataset of a results folder."""
     source = results / "comparison" / "table.csv"
@@ -107,6 +139,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     here = ["git", "-C", str(DOCS), "rev-parse", "--short", "HEAD"]
     commit = given.commit or subprocess.run(here, capture_output=True, check=True, encoding="utf-8").stdout.strip()
+    caption = f"Made at commit `{commit}`{given.machine and f', {given.machine}'}."
+    read = [pd.read_csv(results / "comparison" / "table.csv") for results in given.results]
+    for page in sorted(given.pages.rglob("*.md")):
+        insert(page, "all datasets", beside_strongest(read, caption))
     for results in given.results:
         for dataset, table in tables(results, commit, given.machine).items():
             changed = [str(page) for page in sorted(given.pages.rglob("*.md")) if insert(page, dataset, table)]

@@ -134,6 +134,19 @@ def page(tmp_path: Path) -> Path:
     return path
 
 
+def test_one_table_has_each_experiment_beside_the_strongest_baseline_of_its_dataset(
+    results: Path, page: Path, make_tables: ModuleType
+) -> None:
+    page.write_text("<!-- table of all datasets -->\n<!-- end of table -->\n", encoding="utf-8")
+    make_tables.main([str(results), "--commit", "abc1234", "--pages", str(page.parents[1])])
+    rows = [line for line in text_of(page).splitlines() if line.startswith("| **")]
+    assert [row.split("|")[1:6] for row in rows] == [
+        [" **rain**: fragments, the strongest simple method ", " – ", " – ", " 2.00 ", " – "],
+        [" **rain**: mine ", " 9.00 ", " – ", " 1.25 [1.00, 1.50] ", " -37.5 [-45.0, -30.0] "],
+        [" **rain**: tie ", " – ", " – ", " 1.90 ", " ≈ -1.5 [-4.0, +1.0] "],
+    ]
+
+
 def test_a_table_has_means_over_replicates_and_says_where_it_is_from(
     results: Path, page: Path, make_tables: ModuleType
 ) -> None:
