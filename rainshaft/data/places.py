@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import LinearNDInterpolator
 from scipy.sparse import csr_array
 
 from rainshaft.data import mappings
@@ -206,6 +205,8 @@ def _interpolated(here: bytes, values: bytes, there: bytes) -> Values:
     The result is kept, since it takes seconds for large grids and the files of all years have equal ones.
     """
     known, given, wanted = (np.frombuffer(part).reshape(-1, 2) for part in (here, values, there))
+    from scipy.interpolate import LinearNDInterpolator  # late: it loads slowly
+
     return np.asarray(LinearNDInterpolator(known, given)(wanted))
 
 

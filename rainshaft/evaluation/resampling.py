@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
 
 Rows = NDArray[np.floating]
 """values of a score: of the record, in each resample, and without each of its parts (1 + resamples + parts)"""
@@ -39,7 +39,7 @@ LEAST_DAYS = 8  # fewer days tell nothing of their own uncertainty
 LEAST_OF_SEASON = 40  # with fewer, seasons are resampled together  # ASSUME
 SEASON = (0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 0)  # of January, February, ...
 LEAST_PARTS, MOST_PARTS = 4, 60  # more parts tell no more of how many matter, and take memory
-NORMAL = float(scipy.stats.norm.ppf(1 - TAIL))
+NORMAL = float(ndtri(1 - TAIL))  # scipy.special, since scipy.stats loads slowly
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _student(without: NDArray[np.floating]) -> float:
     count = len(influence)
     kurtosis = count * (influence**4).sum() / squares**2
     freedom = max(2.0, 2 * count / max(kurtosis - 1, 1e-9))
-    return float(scipy.stats.t.ppf(1 - TAIL, freedom)) / NORMAL
+    return float(stdtrit(freedom, 1 - TAIL)) / NORMAL
 
 
 def spread_of_trainings(values: NDArray[np.floating], draws: int, seed: int) -> NDArray[np.floating]:

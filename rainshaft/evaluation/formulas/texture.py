@@ -13,7 +13,6 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
-from scipy.signal.windows import hann
 
 from rainshaft.evaluation.formulas import Array, BoolArray
 
@@ -77,7 +76,7 @@ def _window(packed: bytes, height: int, width: int) -> Array:
         return window
     box = tuple(slice(found.min(), found.max() + 1) for found in np.nonzero(cells))
     inside = cells[box]
-    window[box] = np.outer(*(hann(size) for size in inside.shape))
+    window[box] = np.outer(*(np.hanning(size) for size in inside.shape))
     if not inside.all():
         near = np.minimum(distance_transform_edt(inside) / TAPER, 1)
         window[box] *= np.sin(0.5 * np.pi * near) ** 2
