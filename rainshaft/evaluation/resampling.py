@@ -68,7 +68,7 @@ class Resamples:
         draws
             Number of resamples.
         seed
-            The resamples depend on it and on the rain alone.
+            The resamples depend on it, the rain and the months alone.
         """
         days = len(rain)
         record = np.ones((1, days), np.uint8)
