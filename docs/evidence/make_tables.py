@@ -4,7 +4,7 @@
 
 Reads `comparison/table.csv` of each results folder: the scores of the test days. A page that wants a table has the
 lines `<!-- table of DATASET -->` and `<!-- end of table -->`. The script puts the table between them, with the commit
-and the date of the results in its caption. `<!-- table of all datasets -->` stands for one table of all folders: each
+and the date of the results in its caption. Several folders make one more table, `<!-- table of all datasets -->`: each
 experiment beside the strongest baseline of its dataset, on validation days and test days. Run it in the clone that has
 made the results. For older results, give the commit that made them.
 """
@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commit = given.commit or subprocess.run(here, capture_output=True, check=True, encoding="utf-8").stdout.strip()
     caption = f"Made at commit `{commit}`{given.machine and f', {given.machine}'}."
     read = [pd.read_csv(results / "comparison" / "table.csv") for results in given.results]
-    for page in sorted(given.pages.rglob("*.md")):
+    for page in sorted(given.pages.rglob("*.md")) if len(read) > 1 else ():
         insert(page, "all datasets", beside_strongest(read, caption))
     for results in given.results:
         for dataset, table in tables(results, commit, given.machine).items():

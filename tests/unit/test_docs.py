@@ -139,8 +139,11 @@ def test_one_table_has_each_experiment_beside_the_strongest_baseline_of_its_data
 ) -> None:
     page.write_text("<!-- table of all datasets -->\n<!-- end of table -->\n", encoding="utf-8")
     make_tables.main([str(results), "--commit", "abc1234", "--pages", str(page.parents[1])])
+    assert "| **" not in text_of(page), "a single folder leaves the table of several as it is"
+    make_tables.main([str(results), str(results), "--commit", "abc1234", "--pages", str(page.parents[1])])
     rows = [line for line in text_of(page).splitlines() if line.startswith("| **")]
-    assert [row.split("|")[1:6] for row in rows] == [
+    assert rows[:3] == rows[3:]
+    assert [row.split("|")[1:6] for row in rows[:3]] == [
         [" **rain**: fragments, the strongest simple method ", " – ", " – ", " 2.00 ", " – "],
         [" **rain**: mine ", " 9.00 ", " – ", " 1.25 [1.00, 1.50] ", " -37.5 [-45.0, -30.0] "],
         [" **rain**: tie ", " – ", " – ", " 1.90 ", " ≈ -1.5 [-4.0, +1.0] "],
