@@ -39,7 +39,7 @@ td.better { color: var(--good); font-weight: 700; } td.worse, td.outside { color
 td.long { white-space: normal; min-width: 16rem; text-align: left; }
 figure { margin: 1.2rem 0; }
 figure img { max-width: 100%; height: auto; display: block; }
-.front img { max-height: 27rem; width: auto; }
+.front img { max-height: 90vh; width: auto; }
 figcaption { font-size: .92rem; max-width: 62rem; }
 figcaption p, figcaption ul { margin: .35rem 0; }
 @media (max-width: 700px) {
