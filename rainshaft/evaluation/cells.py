@@ -14,8 +14,9 @@ import pandas as pd
 
 from rainshaft.config.sections import Evaluation
 from rainshaft.evaluation.catalogue import Score, score_of, scores_of
+from rainshaft.evaluation.resampling import SEASONS
 from rainshaft.evaluation.rows import CRPS, POSTERIOR, Found, Row
-from rainshaft.evaluation.scoring import ALL_DAYS, HEAVY_DAYS, SEASONS
+from rainshaft.evaluation.scoring import ALL_DAYS, HEAVY_DAYS
 
 DASH = "–"
 ALIKE = "≈"

@@ -20,6 +20,7 @@ Weather persists, so a record of days tells less than as many independent days. 
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -36,8 +37,8 @@ TAIL = 0.05  # outside the interval on either side
 RUNS = 3.0  # ASSUME runs of three times the length of Politis and White: see docs/evidence
 LONGEST = 4  # a run is at most this part of the record
 LEAST_DAYS = 8  # fewer days tell nothing of their own uncertainty
+SEASONS = ("DJF", "MAM", "JJA", "SON")
 LEAST_OF_SEASON = 40  # with fewer, seasons are resampled together  # ASSUME
-SEASON = (0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 0)  # of January, February, ...
 LEAST_PARTS, MOST_PARTS = 4, 60  # more parts tell no more of how many matter, and take memory
 NORMAL = float(ndtri(1 - TAIL))  # scipy.special, since scipy.stats loads slowly
 
@@ -91,9 +92,19 @@ class Resamples:
         without = (part[None] != np.arange(parts)[:, None]).astype(np.uint8)
         return cls(np.concatenate([record, counts, without]), draws, run, sum(runs) / days)
 
+    @property
+    def digest(self) -> str:
+        """A word that two ensembles share only where their days were resampled alike."""
+        return hashlib.blake2b(self.weights.tobytes(), digest_size=8).hexdigest()
+
     def interval(self, rows: Rows) -> dict[str, float | None]:
         """Give the `value` of a score and its 90 % interval, from the score in each row of `weights`."""
         return interval(rows, self.draws, self.share)
+
+
+def season_of(months: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Give the place in `SEASONS` of months, which count from 1."""
+    return months % 12 // 3
 
 
 def seasons_of(months: NDArray[np.integer]) -> list[NDArray[np.intp]]:
@@ -111,7 +122,7 @@ def seasons_of(months: NDArray[np.integer]) -> list[NDArray[np.intp]]:
     -------
     The places of the days of each season.
     """
-    season = np.array(SEASON)[months - 1]
+    season = season_of(months)
     for key in (season, season // 2):
         found = [np.flatnonzero(key == one) for one in np.unique(key)]
         if min(map(len, found)) >= LEAST_OF_SEASON:

@@ -54,7 +54,13 @@ class Entry:
         with xr.open_dataset(by_day) as opened:
             entry = cls(content, opened["resampled"].load())
         for part in (VALIDATION, TEST):
-            block, rows = entry.block(part), entry.rows(part, ALL_DAYS, CRPS)
+            block = entry.block(part)
+            if block and "resamples_digest" not in block:
+                raise UserError(
+                    f"scores.json of {content['name']}: found no resamples_digest for its {part} days, expected it "
+                    "as this version of rainshaft writes it; an older one has made the file, so evaluate it again"
+                )
+            rows = entry.rows(part, ALL_DAYS, CRPS)
             value = block["scores"][CRPS]["value"] if block else None
             if value is not None and (rows is None or not np.isclose(rows[0], value, rtol=1e-5)):
                 found = "none" if rows is None else f"{rows[0]:.5g}"
@@ -126,7 +132,8 @@ class Row:
     def change(self, part: str, kind: str, reference: Row) -> Found:
         """Give the change of the fair CRPS against another row as a share, with its interval by paired resamples.
 
-        Nothing is known where the two were not scored on the same days: the days would decide, and not the members.
+        Nothing is known where the two were not scored on the same days: the days would decide, and not the members. The
+        interval is not known where their days were resampled in different ways, as with another number of resamples.
         """
         if self.days_differ(part, kind, reference):
             return dict(NOTHING)
@@ -135,7 +142,8 @@ class Row:
         if None in values or not values[1]:
             return dict(NOTHING)
         change = values[0] / values[1] - 1
-        if mine is None or other is None or len(mine) != len(other):
+        alike = len(self._resamples(part, kind) | reference._resamples(part, kind)) == 1
+        if mine is None or other is None or not alike:
             return {"value": change, "low": None, "high": None}
         singles = [entry.rows(part, kind, CRPS) for entry in self.entries]
         trainings = np.array([single[0] / other[0] - 1 for single in singles if single is not None])
@@ -146,9 +154,13 @@ class Row:
         blocks = [entry.block(part, kind) for row in (self, reference) for entry in row.entries]
         return len({block["digest"] for block in blocks if block}) > 1
 
+    def _resamples(self, part: str, kind: str) -> set[str]:
+        blocks = [entry.block(part, kind) for entry in self.entries]
+        return {block["resamples_digest"] for block in blocks if block}
+
     def _rows(self, part: str, kind: str, key: str) -> Rows | None:
         rows = [found for entry in self.entries if (found := entry.rows(part, kind, key)) is not None]
-        if len(rows) < len(self.entries) or len({len(one) for one in rows}) != 1:
+        if len(rows) < len(self.entries) or len(self._resamples(part, kind)) != 1:
             return None
         return np.mean(rows, axis=0)
 

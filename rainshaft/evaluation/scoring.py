@@ -29,14 +29,13 @@ from rainshaft.evaluation.formulas.maps import ClimateMaps
 from rainshaft.evaluation.formulas.sequences import Sequence
 from rainshaft.evaluation.quantities import DIMS
 from rainshaft.evaluation.record import Record, Sums
-from rainshaft.evaluation.resampling import Resamples
+from rainshaft.evaluation.resampling import SEASONS, Resamples, season_of
 
 DAYS_AT_ONCE = 16  # whose quantities are held before they are summed
 MEMBERS_OF_PERCENTILE = 4  # a map of P99 of four members is twice as smooth as that of the truth
 DAYS_OF_YEAR = 365
 RETURN_YEARS = 20
 ALL_DAYS, HEAVY_DAYS = "all_days", "heavy_days"
-SEASONS = {"DJF": (12, 1, 2), "MAM": (3, 4, 5), "JJA": (6, 7, 8), "SON": (9, 10, 11)}
 
 OneDay = tuple[Array, Array]
 """the members (M, H, W) and the truth (H, W) of a day"""
@@ -64,7 +63,7 @@ class Part:
         """Tell which days belong to which kind (T,): all, by how much it rains, and by season."""
         kinds = {ALL_DAYS: np.ones(len(self.dates), bool), HEAVY_DAYS: is_heavy(self.category)}
         kinds |= {f"{kind}_days": self.category == kind for kind in ("moderate", "dry")}
-        kinds |= {season: np.isin(self.months, months) for season, months in SEASONS.items()}
+        kinds |= {name: season_of(self.months) == place for place, name in enumerate(SEASONS)}
         return {name: days for name, days in kinds.items() if days.any()}
 
 
@@ -138,6 +137,7 @@ def score(days: Iterable[OneDay], part: Part, setting: Setting) -> Scored:
             "days_left_out": int((~used).sum()),
             "days_in_all": len(used),
             "resamples": resamples[name].draws,
+            "resamples_digest": resamples[name].digest,
             "rows": len(resamples[name].weights),
             "run_of_days": None if np.isnan(resamples[name].run) else resamples[name].run,
             "share_of_run": None if np.isnan(resamples[name].share) else resamples[name].share,

@@ -61,6 +61,7 @@ def entry(
                 "days_left_out": 0,
                 "days_in_all": days,
                 "resamples": DRAWS,
+                "resamples_digest": f"{days} days",
                 "rows": 1 + DRAWS + PARTS_OF_RECORD,
                 "run_of_days": days / PARTS_OF_RECORD,
                 "share_of_run": 1 / PARTS_OF_RECORD,

@@ -85,6 +85,17 @@ def test_files_of_two_ensembles_are_not_mixed(tmp_path: Any) -> None:
     assert Entry.read(mine.content, tmp_path / "mine.nc").block("test")
     with pytest.raises(UserError, match=r"found a fair CRPS of 2 on validation days, but scores\.json of mine"):
         Entry.read(mine.content, tmp_path / "theirs.nc")
+    del mine.content["test"]["all_days"]["resamples_digest"]
+    with pytest.raises(UserError, match=r"found no resamples_digest for its test days.* evaluate it again"):
+        Entry.read(mine.content, tmp_path / "mine.nc")
+
+
+def test_a_difference_has_an_interval_only_where_days_were_resampled_alike() -> None:
+    mine, theirs = entry("mine", crps=1.0), entry("theirs", "baseline", crps=2.0)
+    rows = {row.name: row for row in comparison(mine, theirs).rows("demo")}
+    assert None not in rows["mine"].change("test", "all_days", rows["theirs"]).values()
+    mine.content["test"]["all_days"]["resamples_digest"] = "of another seed"
+    assert rows["mine"].change("test", "all_days", rows["theirs"]) == {"value": -0.5, "low": None, "high": None}
 
 
 def test_the_strongest_baseline_is_chosen_on_validation_days() -> None:
