@@ -4,11 +4,10 @@
 
 Each draw is a record of truth and members from one climate (default 200 draws of 90, 180 and 365 days). There is a
 climate without seasons, and one with a wet season, in which records of less than a year have their days in blocks of
-ten over the whole year. The level of a day follows a
-first-order autoregression, partly common to truth and members. Rain is dry at about half of the cells, and a few days
-bring most of it. So the daily CRPS has the autocorrelation that is printed; that of daily rain over central India is
-0.7. Truth and members are exchangeable, so the true values are known: 1 for ratios, 0 for differences. That of the CRPS
-is the mean over a very long record.
+ten over the whole year. The level of a day follows a first-order autoregression, partly common to truth and members.
+Rain is dry at about half of the cells, and a few days bring most of it. So the daily CRPS has the autocorrelation that
+is printed; that of daily rain over central India is 0.7. Truth and members are exchangeable, so the true values are
+known: 1 for ratios, 0 for differences. That of the CRPS is the mean over a very long record.
 """
 
 from __future__ import annotations

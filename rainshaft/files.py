@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 DISK_CHUNK_BYTES = 1_000_000  # of a chunk of a netCDF file, before compression; sets the days in a chunk
-CACHE_BYTES = 4_000_000  # of each file that another program wrote, whose chunks may be larger
+CACHE_BYTES = 4_000_000  # of each file; the chunks of another program may be larger than ours
 DAYS_AT_ONCE = 16  # of an ensemble in memory, when it is copied
 PROBE_BYTES = 1_000_000  # written to find out whether a disk is full
 ENSEMBLE_LABELS = ("split", "category", "realization")  # what a day or a member may have beside its number

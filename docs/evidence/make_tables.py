@@ -96,7 +96,7 @@ def beside_strongest(tables: Sequence[pd.DataFrame], caption: str) -> str:
     for table in tables:
         whole = table[(table["days"] == "all_days") & (table.get("replicate", pd.Series(index=table.index)).isna())]
         for dataset, rows in whole.groupby("dataset", sort=False):
-            strongest: str = rows["against"].dropna().iloc[0]
+            strongest = next(iter(rows["against"].dropna()), "")
             shown = rows[(rows["mode"] == "prior") | (rows["name"] == strongest)]
             for name in shown["name"].unique():
                 row_of = {row["part"]: row for _, row in shown[shown["name"] == name].iterrows()}
@@ -139,7 +139,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     here = ["git", "-C", str(DOCS), "rev-parse", "--short", "HEAD"]
     commit = given.commit or subprocess.run(here, capture_output=True, check=True, encoding="utf-8").stdout.strip()
-    caption = f"Made at commit `{commit}`{given.machine and f', {given.machine}'}."
+    made = max(date.fromtimestamp((results / "comparison/table.csv").stat().st_mtime) for results in given.results)
+    caption = f"Made at commit `{commit}` on {made:%Y-%m-%d}{given.machine and f', {given.machine}'}."
     read = [pd.read_csv(results / "comparison" / "table.csv") for results in given.results]
     for page in sorted(given.pages.rglob("*.md")) if len(read) > 1 else ():
         insert(page, "all datasets", beside_strongest(read, caption))

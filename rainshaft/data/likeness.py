@@ -94,7 +94,7 @@ class Likeness:
         self._rainy = np.zeros((len(dates), members), dtype=bool)
         self._truths = np.zeros((len(dates), members), dtype=bool)
         self._gone = np.zeros((len(dates), members), dtype=bool)
-        self._sums = np.zeros((2, members))  # of the rain of a member, and of its days
+        self._means = np.full((len(dates), members), np.nan)  # over the cells
         self._done = 0
         self._broken, self._tiny, self._negative, self._large = _Count(), _Count(), _Count(), _Count()
         self._never = np.ones(int(self._valid.sum()), dtype=bool)
@@ -115,7 +115,7 @@ class Likeness:
             for member in range(rain.shape[1]):
                 digest = hashlib.blake2b(values[day, member].tobytes(), digest_size=8).digest()
                 self._digests[self._done + day, member] = np.frombuffer(digest, dtype=np.uint64)[0]
-        self._sums += np.nan_to_num(values).mean(-1, dtype="f8").sum(0), (~gone).sum(0)
+        self._means[here] = np.where(gone, np.nan, np.nan_to_num(values).mean(-1, dtype="f8"))
         self._keep_means(values, gone, truth, dates)
         self._done += len(rain)
         cleaned = np.full(rain.shape, np.nan, dtype=np.float32)
@@ -275,13 +275,15 @@ class Likeness:
         return list(map(self._note, notes)), list(map(self._fault, faults))
 
     def _odd_members(self) -> list[str]:
-        """Tell of a member with much more or much less rain than the others."""
-        rain, days = self._sums
-        if (days < RAIN.days).any() or len(days) < 3:
+        """Tell of a member with much more or much less rain than the others, on the days that all of them have."""
+        some = np.flatnonzero(np.isfinite(self._means).sum(0) >= RAIN.days)
+        means = self._means[:, some]
+        means = means[np.isfinite(means).all(1)]
+        if len(means) < RAIN.days or len(some) < 3:
             return []
-        means = rain / days
+        means = means.mean(0)
         middle, notes = float(np.median(means)), []
-        for member, mean in enumerate(means.tolist()):
+        for member, mean in zip(some.tolist(), means.tolist(), strict=True):
             if max(mean, middle) > ODD * min(mean, middle):
                 notes.append(
                     f"member {member} has {mean:.3g} mm/day on average, and the median member {middle:.3g}. Is it in "

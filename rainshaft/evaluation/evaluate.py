@@ -54,6 +54,7 @@ LONG_NAMES = {
     "elongation_samples": "logarithm of the axis ratio of the storms of the day, mean over the members",
     "covariance_observed": "spatial covariance of the observed rain of a day, sum over the days",
     "covariance_samples": "spatial covariance of the members of a day, mean over the members, sum over the days",
+    "covariance_known": "number of days that have a lag",
     "events": "cells by the number of members and by whether the truth reaches the threshold",
     "twcrps": "fair CRPS of the rain beyond the threshold, sum over cells and days",
     "class_ranks": "rank of the truth among the members in each class of intensity",

@@ -144,7 +144,8 @@ def _shapes(day: Day) -> dict[str, Array]:
         elongation = np.full(len(known), np.nan)
     others = (np.where(known, elongation, 0).sum() - elongation) / max(1, known.sum() - 1)
     own = {"elongation_observed": elongation, "elongation_samples": others}
-    return _sides({"covariance": covariance}) | own
+    known_lags = np.isfinite(covariance).astype(np.float64)
+    return _sides({"covariance": covariance}) | own | {"covariance_known": known_lags}
 
 
 def _sides(own: dict[str, Array]) -> dict[str, Array]:

@@ -13,7 +13,8 @@ Weather persists, so a record of days tells less than as many independent days. 
 3. A resample of few runs varies too little. The interval is widened by the critical value that belongs to the share of
    a run in its season (Kiefer and Vogelsang 2005).
 4. A few wet days decide most scores. The interval is widened by the quantile of Student's t with as many degrees of
-   freedom as there are parts of the record that matter, from the kurtosis of their influence (Satterthwaite 1946).
+   freedom as there are parts of the record that matter, from the kurtosis of their influence (Satterthwaite 1946). The
+   parts do not respect the seasons, so a short wet season makes the interval too wide, by up to about 40 %.
 
 `benchmarks/intervals.py` measures how often the intervals hold the true value.
 """
@@ -35,7 +36,7 @@ Rows = NDArray[np.floating]
 
 TAIL = 0.05  # outside the interval on either side
 RUNS = 3.0  # ASSUME runs of three times the length of Politis and White: see docs/evidence
-LONGEST = 4  # a run is at most this part of the record
+LONGEST = 4  # a run is at most one of so many parts of its season
 LEAST_DAYS = 8  # fewer days tell nothing of their own uncertainty
 SEASONS = ("DJF", "MAM", "JJA", "SON")
 LEAST_OF_SEASON = 40  # with fewer, seasons are resampled together  # ASSUME

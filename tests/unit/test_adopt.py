@@ -354,6 +354,16 @@ def test_what_looks_odd_is_noted_with_numbers(tmp_path, truth, theirs):
     _, notes = adopted(tmp_path, truth, other_units)
     assert noted(notes, r"member 1 has \d.* mm/day on average, and the median member \d")
     assert len(noted(notes, "median member")) == 1
+    other_units[:, 1] = 0.5 * theirs[:, 1]
+    other_units[10:, 2] = np.nan  # a member of few days is not judged, and the others are
+    _, notes = adopted(tmp_path, truth, other_units)
+    assert not noted(notes, "median member"), "two members cannot tell which of them is odd"
+    other_units[:, 2] = theirs[:, 2]
+    _, notes = adopted(tmp_path, truth, other_units)
+    assert noted(notes, "member 1 has .* and the median member")
+    other_units[:, 1] = 1.3 * theirs[:, 1]
+    _, notes = adopted(tmp_path, truth, other_units)
+    assert not noted(notes, "median member")
     shuffled = theirs.copy(data=theirs.values[np.random.default_rng(3).permutation(DAYS)])
     _, notes = adopted(tmp_path, truth, shuffled)
     assert noted(notes, "has nothing to do with the rain of any of these days")

@@ -45,6 +45,14 @@ def test_the_floor_of_a_calibrated_ensemble_is_its_score():
         assert floor["low"] - 0.1 <= entries[name]["value"] <= floor["high"] + 0.1, name
 
 
+def test_every_score_of_single_days_and_of_all_rain_has_a_floor():
+    entries = scored(*exchangeable()).blocks["all_days"]["scores"]
+    without = {key for key, entry in entries.items() if "floor" not in entry and "observed" not in entry}
+    kinds = ("sum5_", "sal_", "twcrps_", "brier_", "roc_", "fss_", "spread_skill_from_", "rank_slope_from_")
+    assert {key for key in without if not key.startswith(kinds)} == {"diversity", "variogram_score", "max_ratio"}
+    assert {"axis_ratio_ratio", "elongation_ratio", "lsd_db"} <= set(entries) - without
+
+
 def test_two_members_have_no_floor():
     members, truth = exchangeable(days=4, members=2, height=12, width=12)
     assert "floor" not in scored(members, truth).blocks["all_days"]["scores"]["fair_crps"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import scores.probability
 import scores.spatial
@@ -189,6 +190,18 @@ def test_resamples_are_scores_of_the_resampled_days():
         again = scored(members[days], truth[days], seed=4).blocks["all_days"]
         for name in ("spread_skill", "p99_ratio", "fair_crps", "fss_1mm_5", "lsd_db", "max_ratio"):
             assert float(found.sel(score=name)[row]) == pytest.approx(value(again, name)), name
+
+
+def test_days_are_resampled_by_the_season_that_they_lie_in():
+    members, truth = exchangeable(days=200, members=3, height=8, width=8)
+    found = scored(members, truth, seed=4).blocks["all_days"]
+    months = pd.date_range("2001-01-01", periods=200).month.to_numpy()
+    digests = []
+    for month in (months, np.ones(200, int)):
+        resamples = Resamples.of(truth.mean((1, 2)), month, SETTINGS.bootstrap, 4)
+        digests.append(resamples.digest)
+        assert (found["share_of_run"] == pytest.approx(resamples.share)) == (month is months)
+    assert found["resamples_digest"] == digests[0] != digests[1]
 
 
 # ---------------------------------------------------------------------------- definitions and libraries
