@@ -510,7 +510,7 @@ def draw_days(
     chain = Chain([network])
     for date, number in zip(dates_of(days).tolist(), days_since_1850(days.time), strict=True):
         batch = batch_of(days_of(fields.read([date]), normalisation))
-        ((noise,),) = day_noise(chain, seed, number, range(members), *batch.coarse_BCyx.shape[-2:])
+        ((noise,),) = day_noise(chain, seed, number, range(members), [tuple(batch.coarse_BCyx.shape[-2:])])
         yield network.potential(batch, torch.from_numpy(noise))[0].numpy()
 
 

@@ -14,7 +14,10 @@ os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from rainshaft.application.model import TrainedModel
+    from rainshaft.application.place import GeneralModel
 
 
 def load_model(folder: str | Path, device: str = "auto") -> TrainedModel:
@@ -22,6 +25,15 @@ def load_model(folder: str | Path, device: str = "auto") -> TrainedModel:
     from rainshaft.application.model import open_model  # its imports take seconds, which `import rainshaft` need not
 
     return open_model(folder, device)
+
+
+def load_general(
+    coarse: xr.Dataset | xr.DataArray, factor: int, variable: str | None = None, device: str = "auto"
+) -> GeneralModel:
+    """Open the general networks for some coarse rain; see `rainshaft.application.place.open_general`."""
+    from rainshaft.application.place import open_general
+
+    return open_general(coarse, factor, variable, device)
 
 
 def _show_filters_of_netcdf() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,7 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     describe.add_argument("model", type=Path, metavar="MODEL", help="the folder, results/EXPERIMENT/model")
     describe.set_defaults(run=_describe)
     downscale = commands.add_parser("downscale", help="draw rain with a trained model for days that nobody observed")
-    downscale.add_argument("model", type=Path, metavar="MODEL", help="the folder of the model")
+    downscale.add_argument(
+        "model",
+        type=Path,
+        metavar="MODEL",
+        help="the folder of the model, or `general` for the networks that come with the package and refine the coarse "
+        "rain of any place",
+    )
     downscale.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="files with the predictors")
     downscale.add_argument("output", type=Path, metavar="OUTPUT", help="the file to write, *.nc or *.zarr")
     downscale.add_argument("--members", type=int, default=10, help="members of each day (%(default)s)")
@@ -58,6 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="PREDICTOR=NAME",
         help="the name of the variable for a predictor, where both differ; may be given several times",
     )
+    downscale.add_argument(
+        "--factor", type=int, metavar="N", help="fine cells along a side of a coarse one, with `general`"
+    )
+    downscale.add_argument("--picture", type=Path, metavar="PNG", help="also draw maps of a few days into this file")
     downscale.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="(%(default)s)")
     downscale.set_defaults(run=_downscale)
     evaluate = commands.add_parser("evaluate", help="score an ensemble of any model against observed rain")
@@ -117,15 +128,37 @@ def _describe(given: argparse.Namespace) -> int:
 
 
 def _downscale(given: argparse.Namespace) -> int:
-    from rainshaft.application.shell import downscale_files
-
     for name in ("members", "seed"):
         if getattr(given, name) < (name == "members"):
             raise UserError(f"--{name}: found {getattr(given, name)}, expected {1 if name == 'members' else 0} or more")
     if wrong := [pair for pair in given.variable if "=" not in pair]:
         raise UserError(f"--variable: found {wrong[0]!r}, expected PREDICTOR=NAME, for example tp=precipitation")
     names = dict(pair.split("=", 1) for pair in given.variable)
-    print(downscale_files(given.model, given.inputs, given.output, given.members, given.seed, names, given.device))
+    if given.picture is not None and given.picture.suffix != ".png":
+        raise UserError(
+            f"--picture: found {given.picture}, expected a name that ends in .png; a PDF is written beside it"
+        )
+    is_general = str(given.model) == "general"
+    if is_general and given.factor is None:
+        raise UserError("--factor: found none, expected by how much to refine the rain, for example --factor 8")
+    if not is_general and given.factor is not None:
+        raise UserError(f"--factor: found {given.factor}, but the model in {given.model} knows its factor; remove it")
+    started = time.monotonic()
+    drawing = (given.members, given.seed, names, given.device)
+    if is_general:
+        from rainshaft.application.general import downscale_rain
+
+        written = downscale_rain(given.inputs, given.output, given.factor, *drawing)
+    else:
+        from rainshaft.application.shell import downscale_files
+
+        written = downscale_files(given.model, given.inputs, given.output, *drawing)
+    print(f"{written.words}\n{time.monotonic() - started:.0f} s")
+    if given.picture is not None:
+        from rainshaft.figures.maps import downscaled_maps
+
+        downscaled_maps(written.output, written.coarse, written.grid_kind, given.picture)
+        print(given.picture)
     return 0
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 DISK_CHUNK_BYTES = 1_000_000  # of a chunk of a netCDF file, before compression; sets the days in a chunk
 CACHE_BYTES = 4_000_000  # of each file; the chunks of another program may be larger than ours
 DAYS_AT_ONCE = 16  # of an ensemble in memory, when it is copied
+DAY_HOURS = 24.0
 PROBE_BYTES = 1_000_000  # written to find out whether a disk is full
 ENSEMBLE_LABELS = ("split", "category", "realization")  # what a day or a member may have beside its number
 RAIN_ATTRIBUTES = {
@@ -35,6 +36,11 @@ RAIN_ATTRIBUTES = {
     "units": "mm/day",
     "cell_methods": "time: mean",
 }
+
+
+def rain_attributes(hours: float = DAY_HOURS) -> dict[str, str]:
+    """Describe the rain of steps of this length."""
+    return RAIN_ATTRIBUTES if hours == DAY_HOURS else RAIN_ATTRIBUTES | {"long_name": f"precipitation of {hours:g} h"}
 
 
 @contextmanager
@@ -115,12 +121,13 @@ def write_json(content: Any, path: str | Path) -> None:
 def netcdf_encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
     """Give the encoding for CF netCDF4.
 
-    Data are compressed and have checksums, coordinates have no fill value, and time is in float64 days.
+    Data are compressed and have checksums, coordinates have no fill value, and time is in float64 days, or in minutes
+    where there are times of the day.
     """
     encoding: dict[str, dict[str, Any]] = {}
     for name, variable in dataset.variables.items():
         if name in ("time", "time_bnds"):
-            encoding[name] = {"dtype": "float64", "units": "days since 1850-01-01", "_FillValue": None}
+            encoding[name] = {"dtype": "float64", "units": time_units(variable), "_FillValue": None}
         elif variable.dtype.kind == "f" and name in dataset.data_vars:
             encoding[str(name)] = {"dtype": "float32", "_FillValue": float("nan")}
             if variable.ndim:
@@ -131,6 +138,15 @@ def netcdf_encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
         elif variable.dtype.kind in "fiu":
             encoding[str(name)] = {"_FillValue": None}
     return encoding
+
+
+def time_units(time: xr.Variable) -> str:
+    """Give units in which these times are whole numbers, so that no reader sees 00:59:59.99."""
+    import xarray as xr
+
+    clock = xr.DataArray(time).dt
+    has_clock = bool((clock.hour + clock.minute).any())
+    return f"{'minutes' if has_clock else 'days'} since 1850-01-01"
 
 
 def write_netcdf(dataset: xr.Dataset, path: str | Path) -> None:
@@ -156,6 +172,7 @@ def write_ensemble(
     fields: Iterable[np.ndarray],
     attributes: dict[str, Any],
     beside: xr.Dataset | None = None,
+    hours: float = DAY_HOURS,
 ) -> None:
     """Write an ensemble of rain fields day by day, without holding it in memory.
 
@@ -174,6 +191,8 @@ def write_ensemble(
         Global attributes.
     beside
         Variables to write beside the rain; they are held in memory.
+    hours
+        Length of a step. The time of a day is its 00:00 in the bounds; that of a shorter step is its start.
     """
     import netCDF4
     import numpy as np
@@ -184,8 +203,8 @@ def write_ensemble(
         labels.remove("realization")  # all members belong to it
     coordinates = {**{name: days[name] for name in (*axes, *labels)}, "member": member_axis(members)}
     header = xr.Dataset(coords=coordinates).reset_coords(labels)  # else they become an attribute of the file
-    begins: Any = header["time"].dt.floor("D").to_index()
-    header["time_bnds"] = ("time", "bnds"), np.stack([begins, begins + timedelta(days=1)], axis=1)
+    begins: Any = (header["time"].dt.floor("D") if hours == DAY_HOURS else header["time"]).to_index()
+    header["time_bnds"] = ("time", "bnds"), np.stack([begins, begins + timedelta(hours=hours)], axis=1)
     header["time"].attrs["bounds"] = "time_bnds"
     if header["time"].dtype != object:  # only a calendar of the real world can have leap seconds
         header["time"].attrs["units_metadata"] = "leap_seconds: unknown"
@@ -209,7 +228,7 @@ def write_ensemble(
                 chunksizes=(1, *shape[1:]),
                 fill_value=np.float32("nan"),
             )
-            rain.setncatts(RAIN_ATTRIBUTES | ({"coordinates": " ".join(labels)} if labels else {}))
+            rain.setncatts(rain_attributes(hours) | ({"coordinates": " ".join(labels)} if labels else {}))
             if "crs" in header:
                 rain.setncattr("grid_mapping", "crs")
             written = 0
@@ -253,6 +272,8 @@ def write_zarr(parts: Iterable[xr.Dataset], path: str | Path, attributes: Mappin
 
 def _zarr_encoding(ensemble: xr.Dataset) -> dict[str, dict[str, Any]]:
     """Give a chunk to each day, since a later part may start on any day."""
-    time = {"units": "days since 1850-01-01", "dtype": "float64"}
-    encoding = {"pr": {"chunks": (1, *ensemble["pr"].shape[1:])}}
-    return encoding | {name: time for name in ("time", "time_bnds") if name in ensemble.variables}
+    encoding: dict[str, dict[str, Any]] = {"pr": {"chunks": (1, *ensemble["pr"].shape[1:])}}
+    for name in ("time", "time_bnds"):
+        if name in ensemble.variables:
+            encoding[name] = {"units": time_units(ensemble[name].variable), "dtype": "float64"}
+    return encoding

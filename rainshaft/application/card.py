@@ -83,7 +83,7 @@ def write_card(folder: Path, facts: Facts, normalisation: xr.Dataset, threshold:
         "rainshaft_version": __version__,
         "torch_version": info["torch_version"],
         "dataset": {"name": facts.dataset, "description": facts.description, "days": _days(normalisation)},
-        "grid": _grid(domain),
+        "grid": grid_of(domain),
         "predictors": [
             {"name": one.name, "units": one.units, "quantity": one.quantity, "context": one.context}
             for one in domain.channels
@@ -107,6 +107,8 @@ def write_card(folder: Path, facts: Facts, normalisation: xr.Dataset, threshold:
 
 def markdown(card: Mapping[str, Any]) -> str:
     """Write the card as Markdown."""
+    if "learned_from" in card:
+        return _markdown_of_general(card)
     grid, dataset = card["grid"], card["dataset"]
     lines = [
         f"# Model {card['name']}",
@@ -161,6 +163,41 @@ def markdown(card: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _markdown_of_general(card: Mapping[str, Any]) -> str:
+    """Write the card of general networks, which have no dataset of this place."""
+    grid = card["grid"]
+    lines = [
+        f"# Model {card['name']}",
+        "",
+        f"General networks of rainshaft {card['rainshaft_version']} with {card['parameters']:,} parameters. They "
+        f"refine daily coarse rain to {grid['rows']} x {grid['columns']} cells. They were not trained "
+        "on rain of this place.",
+        "",
+        "## Learned from",
+        "",
+        "| record | cells, km | steps, h |",
+        "| --- | --- | --- |",
+        *("| {name} | {cell_km:g} | {hours:g} |".format(**one) for one in card["learned_from"]),
+        "",
+        "Each record was also seen on coarser grids and in sums over several steps.",
+        "",
+        f"Region: y {grid['south']:g} to {grid['north']:g}, x {grid['west']:g} to {grid['east']:g} ({grid['kind']}). A "
+        f"coarse cell is {grid['factor']} x {grid['factor']} cells of the rain.",
+        "",
+        "## Limits",
+        "",
+        *(f"- {limit}" for limit in (*card["limits"], *card.get("doubts", ()))),
+        "",
+        "## Licence and citation",
+        "",
+        f"Licence: {card['licence']}.",
+        "",
+        f"Cite: {card['citation']}.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
 def _days(normalisation: xr.Dataset) -> dict[str, dict[str, Any]]:
     """Number, first and last date of the days of each part of the split."""
     dates, split = dates_of(normalisation), normalisation.split.values
@@ -168,7 +205,8 @@ def _days(normalisation: xr.Dataset) -> dict[str, dict[str, Any]]:
     return {part: {"number": len(d), "first": d[0], "last": d[-1]} for part, d in mine.items()}
 
 
-def _grid(domain: Domain) -> dict[str, Any]:
+def grid_of(domain: Domain) -> dict[str, Any]:
+    """Describe the fine grid of a domain."""
     fine = domain.coarse.fine
     (dy, dx), (rows, columns) = fine.steps, fine.shape
     edges = {"south": fine.y[-1] - dy / 2, "north": fine.y[0] + dy / 2}

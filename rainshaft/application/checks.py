@@ -14,10 +14,11 @@ import xarray as xr
 from rainshaft.application.adjust import require_period
 from rainshaft.application.predictors import Input, sources_of
 from rainshaft.config.applications import Run, dataset_of, key_of_run, made_from_seed, runs_of, training_years
-from rainshaft.config.sections import Config
-from rainshaft.data.domain import Domain
+from rainshaft.config.sections import GENERAL, Config
+from rainshaft.data.domain import Domain, domain_around
 from rainshaft.data.rawfile import OpenFiles
 from rainshaft.data.sources import Faults, files_of, predictor_source
+from rainshaft.files import DAY_HOURS
 from rainshaft.models import folder as model_folder
 
 
@@ -36,7 +37,7 @@ def check_application(config: Config, name: str) -> tuple[Domain | None, list[st
         One line for each fault.
     """
     folder = config.applications[name].model
-    if folder is not None:
+    if folder is not None and folder != GENERAL:
         model_folder.require_whole(Path(folder))
     domain = _domain(config, name)
     faults = Faults()
@@ -86,6 +87,8 @@ def _check_files(run: Run, key: str, domain: Domain | None) -> list[str]:
 def _domain(config: Config, name: str) -> Domain | None:
     """The domain of the model of an application, if it is there and of the predictors of today."""
     folder = config.applications[name].model
+    if folder == GENERAL:
+        return _domain_of_rain(config, name)
     path = Path(folder or f"{config.results}/{config.model_of(name)}/model") / model_folder.DOMAIN
     if not path.exists():
         return None
@@ -96,6 +99,17 @@ def _domain(config: Config, name: str) -> Domain | None:
         if channels != sorted(predictor.label for predictor in dataset.predictors):
             return None
     return domain
+
+
+def _domain_of_rain(config: Config, name: str) -> Domain:
+    """The domain of general networks: that of the coarse rain."""
+    application = config.applications[name]
+    assert application.factor is not None  # the section refuses `general` without it
+    rain = application.predictors[0].model_copy(update={"quantity": "rain"})
+    source = predictor_source(rain, f"{key_of_run(config, name, 'predictors')}.0")
+    with OpenFiles() as files:
+        grid = files.timed(source, files_of(source, min(application.years))[0], None).grid
+        return Domain(domain_around(grid, source.label, application.factor, DAY_HOURS))
 
 
 def _years_of_training(config: Config, name: str) -> list[int]:

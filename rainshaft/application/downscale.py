@@ -43,7 +43,7 @@ def draw_days(model: Chain, domain: Domain, days: xr.Dataset, settings: DrawSett
     -------
     Rain (time, member, lat, lon) in mm/day, NaN where the model has no valid cell.
     """
-    dates = days_since_1850(days.time)
+    dates = days_since_1850(days.time, domain.hours)
     parts = [
         draw(
             model,
@@ -95,7 +95,12 @@ def downscale_year(
         chosen = year.isel(time=np.array_split(np.arange(year.sizes["time"]), shards)[shard - 1])
         members = settings.members * year.sizes["realization"]
         write_ensemble(
-            path, coordinates(domain, chosen, settings), members, _rain(model, domain, chosen, settings), attributes
+            path,
+            coordinates(domain, chosen, settings),
+            members,
+            _rain(model, domain, chosen, settings),
+            attributes,
+            hours=domain.hours,
         )
         log.info("%d days, %d members each", chosen.sizes["time"], members)
 

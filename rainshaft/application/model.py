@@ -28,7 +28,7 @@ from rainshaft.data.domain import Channel, Domain
 from rainshaft.data.rawfile import OpenFiles
 from rainshaft.data.sources import InMemory, Source, predictor_source
 from rainshaft.errors import UserError, nearest
-from rainshaft.files import RAIN_ATTRIBUTES, member_axis
+from rainshaft.files import member_axis, rain_attributes
 from rainshaft.models import folder as files
 from rainshaft.models.chain import Chain
 from rainshaft.models.device import choose_device
@@ -176,7 +176,7 @@ class TrainedModel:
             output_dtypes=[np.float32],
         )
         found = coordinates(self.domain, days, settings)
-        found["pr"] = pr.transpose("time", "member", "lat", "lon").assign_attrs(RAIN_ATTRIBUTES)
+        found["pr"] = pr.transpose("time", "member", "lat", "lon").assign_attrs(rain_attributes(self.domain.hours))
         found = found.assign_coords(member=member_axis(members))
         found.attrs = {"Conventions": "CF-1.11", **provenance(self.card), "seed": settings.seed}
         return found

@@ -31,7 +31,7 @@ from rainshaft.data.times import iso
 from rainshaft.data.units import factors_between
 from rainshaft.data.year import Days, VariableYear, read_year, years_of
 from rainshaft.errors import UserError, nearest
-from rainshaft.files import write_netcdf
+from rainshaft.files import DAY_HOURS, write_netcdf
 
 VALUES = ("predictors", "context")  # the variables with a value for each day
 
@@ -246,7 +246,8 @@ class Input:
         records: list[VariableYear] = []
         for source in self._member(realization):
             with faults.collect():
-                records.append(read_year(source, self._paths(source, year), year, self._centre, self._files))
+                paths, gathered = self._paths(source, year), self._domain.hours == DAY_HOURS
+                records.append(read_year(source, paths, year, self._centre, self._files, gathered))
         faults.throw()
         days, lost = joined_days(records[0], records[1:])
         predictors = []

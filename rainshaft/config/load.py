@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from rainshaft.config.messages import fault_lines
-from rainshaft.config.sections import WINDS, Config, Experiment
+from rainshaft.config.sections import GENERAL, WINDS, Application, Config, Experiment, Model
 from rainshaft.config.yamlfile import faults_of
 from rainshaft.errors import UserError, nearest
-from rainshaft.refinements import refinements
+from rainshaft.refinements import GENERAL_FACTORS, chained, refinements
 
 
 class ConfigError(UserError):
@@ -66,6 +66,9 @@ def load(raw: dict[str, Any], baselines: Sequence[str]) -> Config:
     _require_scales(config)
     _require_no_flipped_winds(config)
     _require_stopping_metric(config)
+    _require_posterior(config)
+    _require_start(config)
+    _require_refinable(config)
     _require_known_models(config)
     return _folded(_replicated(_with_predictors(config)))
 
@@ -143,6 +146,69 @@ def _require_stopping_metric(config: Config) -> None:
             )
 
 
+def _require_posterior(config: Config) -> None:
+    """Refuse to draw, or to choose weights by, a posterior that is not trained."""
+    for name, experiment in config.trained.items():
+        if experiment.loss.posterior_members:
+            continue
+        key = f"experiments.{name}"
+        if "posterior" in experiment.sampling.modes:
+            raise ConfigError(
+                f"{key}.sampling.mode: found `{experiment.sampling.mode}`, but `loss.posterior_members: 0` trains no "
+                "posterior; write `mode: prior`, or give posterior_members a number"
+            )
+        if not experiment.loss.lambda_crps:
+            raise ConfigError(
+                f"{key}.loss.lambda_crps: found 0 with `posterior_members: 0`, so there is nothing to learn from; give "
+                "one of them a number above 0"
+            )
+        if experiment.train.early_stopping_metric in ("val_L_rec", "val_L_grad"):
+            raise ConfigError(
+                f"{key}.train.early_stopping_metric: found `{experiment.train.early_stopping_metric}`, but the loss "
+                "has no such term when loss.posterior_members is 0; write `val_loss`"
+            )
+
+
+def _require_start(config: Config) -> None:
+    """Refuse to start from general networks that do not fit."""
+    for name, experiment in config.trained.items():
+        if experiment.train.start != GENERAL:
+            continue
+        key, dataset = f"experiments.{name}.train.start", config.datasets[experiment.dataset]
+        if experiment.model.conserve == "none":
+            raise ConfigError(
+                f"{key}: found `general`, but the general networks keep the coarse rain and this model does not "
+                "(`conserve: none`); write `anew`"
+            )
+        if dataset.factor not in GENERAL_FACTORS:
+            raise ConfigError(
+                f"{key}: found `general`, but dataset {experiment.dataset!r} has the factor {dataset.factor}, and "
+                f"there are general networks for {', '.join(map(str, GENERAL_FACTORS))}; write `anew`"
+            )
+        for size in ("width", "d_z", "prior"):
+            default = Model.model_fields[size].default
+            if getattr(experiment.model, size) != default:
+                raise ConfigError(
+                    f"experiments.{name}.model.{size}: found {getattr(experiment.model, size)} with `start: general`, "
+                    f"expected {default}, as the general networks have; remove it, or write `start: anew`"
+                )
+
+
+def _require_refinable(config: Config) -> None:
+    """Refuse general networks where there is no coarse rain, or for a factor that they cannot reach."""
+    for name, experiment in config.general.items():
+        key, dataset = f"experiments.{name}", config.datasets[experiment.dataset]
+        if not dataset.has_coarse_rain:
+            raise ConfigError(
+                f"{key}.source: found `general`, but the general networks refine coarse rain, and dataset "
+                f"{experiment.dataset!r} has no predictor with `quantity: rain`; train a model on it"
+            )
+        try:
+            chained(dataset.factor, GENERAL_FACTORS)
+        except UserError as error:
+            raise ConfigError(f"{key}.dataset: {experiment.dataset!r} has a {error}") from None
+
+
 def _require_known_models(config: Config) -> None:
     """Refuse an application of a model that is not there, or that lacks a predictor of its model."""
     for name, application in config.applications.items():
@@ -151,9 +217,9 @@ def _require_known_models(config: Config) -> None:
             known = nearest(base, others) or f"; the others are {', '.join(others) or 'none'}"
             raise ConfigError(f"{key}.change_from: no other application is called {base!r}{known}")
         if base is not None:
-            models = [(one.experiment, one.model) for one in (application, config.applications[base])]
+            models = [(one.experiment, one.model, one.factor) for one in (application, config.applications[base])]
             if models[0] != models[1]:
-                mine, other = (experiment or folder for experiment, folder in models)
+                mine, other = (experiment or f"{folder}{f' x {n}' if n else ''}" for experiment, folder, n in models)
                 raise ConfigError(
                     f"{key}.change_from: found {base!r}, which uses the model {other}, expected an application of the "
                     f"model {mine}; the change would be that of the models"
@@ -167,7 +233,14 @@ def _require_known_models(config: Config) -> None:
         if application.experiment is None:
             if not application.predictors:
                 raise ConfigError(f"{key}.predictors: found none, expected the files of the predictors; add them")
+            if application.model == GENERAL:
+                _require_one_rain(key, application)
             continue
+        if refined := config.general.get(application.experiment or ""):
+            raise ConfigError(
+                f"{key}.experiment: found {application.experiment!r}, which has `source: general`; write "
+                f"`model: general` and `factor: {config.datasets[refined.dataset].factor}`"
+            )
         if application.experiment in config.adopted:
             raise ConfigError(
                 f"{key}.experiment: found {application.experiment!r}, whose members come from files, expected an "
@@ -196,6 +269,19 @@ def _require_known_models(config: Config) -> None:
                 )
 
 
+def _require_one_rain(key: str, application: Application) -> None:
+    """Refuse what the general networks cannot refine."""
+    if (count := len(application.predictors)) != 1:
+        raise ConfigError(
+            f"{key}.predictors: found {count} with `model: general`, expected one, the coarse rain; remove the others"
+        )
+    assert application.factor is not None  # the section refuses an application without it
+    try:
+        chained(application.factor, GENERAL_FACTORS)
+    except UserError as error:
+        raise ConfigError(f"{key}.{error}") from None
+
+
 def _with_defaults(raw: dict[str, Any], experiment: dict[str, Any]) -> dict[str, Any]:
     """Give an experiment the shared sections and the seed of the file, except for what it writes itself.
 
@@ -203,6 +289,8 @@ def _with_defaults(raw: dict[str, Any], experiment: dict[str, Any]) -> dict[str,
     """
     if experiment.get("source") == "files":
         return experiment
+    if experiment.get("source") == "general":
+        return {**({"seed": raw["seed"]} if "seed" in raw else {}), **experiment}
     shared = {section: {**raw.get(section, {}), **experiment.get(section, {})} for section in SHARED_SECTIONS}
     seed = {"seed": raw["seed"]} if "seed" in raw else {}
     return {**seed, **experiment, **shared}
@@ -262,7 +350,7 @@ def _folded(config: Config) -> Config:
         if not isinstance(entry, Experiment):
             raise ConfigError(
                 f"experiments.{name}.dataset: found {entry.dataset!r}, which has `split.folds: {count}`, but members "
-                "from files have no folds; give them a dataset with `folds: 1`"
+                f"with `source: {entry.source}` have no folds; give them a dataset with `folds: 1`"
             )
         names = {f"{name}-f{n}": f"{entry.dataset}-f{n}" for n in range(1, count + 1)}
         if taken := sorted(set(names) & set(config.experiments)):

@@ -6,14 +6,27 @@ import re
 import typing
 from typing import Any
 
-from rainshaft.config.sections import FORMS, NAME, Config, EnsembleFiles, Experiment, Section
+from rainshaft.config.sections import (
+    FORMS,
+    KINDS_OF_SOURCES,
+    NAME,
+    Config,
+    EnsembleFiles,
+    Experiment,
+    GeneralExperiment,
+    Section,
+)
 from rainshaft.errors import nearest
 
-KINDS_OF_EXPERIMENTS: dict[str, type[Section]] = {"Experiment": Experiment, "EnsembleFiles": EnsembleFiles}
+KINDS_OF_EXPERIMENTS: dict[str, type[Section]] = {
+    "Experiment": Experiment,
+    "EnsembleFiles": EnsembleFiles,
+    "GeneralExperiment": GeneralExperiment,
+}
 """what pydantic puts into the location of a fault of an experiment -> its class"""
 
 
-def fault_lines(faults: list[Any]) -> list[str]:
+def fault_lines(faults: list[Any], root: type[Section] = Config) -> list[str]:
     """Give one line for each key that is at fault.
 
     Parameters
@@ -21,6 +34,8 @@ def fault_lines(faults: list[Any]) -> list[str]:
     faults
         What pydantic's `ValidationError.errors()` lists. A key that may have several types stands in it several times,
         once for each type that did not fit.
+    root
+        The section of the whole file.
     """
     found: dict[str, list[Any]] = {}
     for fault in faults:
@@ -31,20 +46,21 @@ def fault_lines(faults: list[Any]) -> list[str]:
         inside = any(other.startswith(f"{where}.") for other in found)
         if where and inside and all(fault["type"] in ("literal_error", "int_type") for fault in here):
             continue  # `predictors` may be a word or a list; this list has a fault inside, which has its own line
-        lines.append(_line(where, here))
+        lines.append(_line(where, here, root))
     return lines
 
 
-def _line(where: str, faults: list[Any]) -> str:
+def _line(where: str, faults: list[Any], root: type[Section]) -> str:
     """One key and everything that pydantic says against it, in one line."""
     first = faults[0]
     if first["type"] == "union_tag_invalid":  # the only such key is the source of an experiment
         found = first["ctx"]["tag"]
-        return f"{where}.source: found {found!r}, expected 'training' or 'files'{nearest(found, ('training', 'files'))}"
+        sources = " or ".join(map(repr, KINDS_OF_SOURCES))
+        return f"{where}.source: found {found!r}, expected {sources}{nearest(found, KINDS_OF_SOURCES)}"
     if where.endswith(".[key]"):
         return f"{where.removesuffix('.[key]')}: found the key {first['input']!r}, expected {FORMS[NAME]}"
     if first["type"] == "extra_forbidden":
-        known = _keys_beside(first["loc"])
+        known = _keys_beside(first["loc"], root)
         hint = nearest(where.split(".")[-1], known) or f"; the keys here are {', '.join(known)}"
         return f"{where}: unknown key{hint}"
     if first["type"] == "missing":
@@ -109,9 +125,9 @@ def _is_union_branch(key: int | str) -> bool:
     )
 
 
-def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+def _keys_beside(location: tuple[int | str, ...], root: type[Section]) -> list[str]:
     """The keys that exist where an unknown one was found."""
-    model: Any = Config
+    model: Any = root
     for key in location[:-1]:
         if _is_union_branch(key):
             model = KINDS_OF_EXPERIMENTS.get(str(key), model)

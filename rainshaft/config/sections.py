@@ -36,6 +36,7 @@ RESERVED_NAMES = (
     "benchmarks",
 )  # folders that the workflow makes beside the experiments
 
+ANEW, GENERAL = "anew", "general"  # words that stand in the place of a folder of weights
 MOST_YEARS_OF_A_CLIMATE = 40  # a longer run has a trend that matters  # ASSUME
 NAME = r"^[a-z0-9]+(?:-[a-z0-9]+)*$"
 DAYS = r"^(heavy_only|split:(train|validation|test)|file:.+)$"
@@ -406,9 +407,10 @@ class Loss(Section):
     members: StrictInt = Field(2, ge=1, le=16)
     """This many members are drawn from the prior for the CRPS and L_mass. With 1 member the CRPS becomes the absolute
     error and L_mass the squared bias."""
-    posterior_members: StrictInt = Field(2, ge=1, le=16)
+    posterior_members: StrictInt = Field(2, ge=0, le=16)
     """This many members are drawn from the posterior for L_rec and L_grad. With 1 member L_rec becomes the absolute
-    error, which favours smooth members."""
+    error, which favours smooth members. With 0 there is no posterior: a step takes about half the time, and only
+    `sampling.mode: prior` can be drawn."""
 
     @model_validator(mode="after")
     def _values_fit(self) -> Loss:
@@ -460,6 +462,11 @@ class Train(Section):
     max_dry_fraction: Number = Field(0.1, ge=0, le=1)
     """At most this share of a batch comes from days with dry coarse rain. Any value above 0 gives at least one
     patch."""
+    start: str = ANEW
+    """The training starts from these weights. `anew` draws them at random. `general` takes the general network for the
+    factor of the dataset, which comes with the package and has seen rain of other places. The name of a folder takes
+    the weights of the model in it, for example `results/EXPERIMENT/model`, or of the general networks in it. The sizes
+    of the network (`model`) must be those of the weights; the general networks have the default sizes."""
     flips: StrictBool = True
     """`true` mirrors patches at random in both directions, together with the static maps and the context. Write `false`
     where a predictor has a direction, for example a component of the wind, because mirroring does not turn it."""
@@ -532,7 +539,8 @@ class Experiment(Section):
 
     source: Literal["training"] = "training"
     """The members come from a model that is trained here. With `source: files` they come from files that another model
-    made, and the other keys are those of the next table."""
+    made, and with `source: general` from the general networks of the package. The other keys are then those of the
+    next tables."""
     dataset: Name
     """The model learns from this entry of `datasets`."""
     description: str = ""
@@ -573,14 +581,47 @@ class EnsembleFiles(DailyFiles):
         return ("prior",)
 
 
+class GeneralExperiment(Section):
+    """An experiment with `source: general` draws its members with the general networks that come with the package.
+
+    Nothing is trained. The networks refine the coarse rain of the dataset, which they have never seen. Their members
+    are scored, judged and drawn in figures as those of other experiments are.
+    """
+
+    source: Literal["general"]
+    """The members come from the general networks."""
+    dataset: Name
+    """The coarse rain of this entry of `datasets` is refined. One of its predictors must be coarse rain, and its factor
+    must be one for which there is a general network (2, 3, 4, 5, 8), or a product of these."""
+    description: str = ""
+    """These words explain the experiment below the table of the comparison."""
+    seed: StrictInt = Field(1, ge=0)
+    """This is the seed of the members. Without it, the `seed` at the top level is used."""
+    members: StrictInt = Field(10, ge=2)
+    """This many members are drawn for each validation day and each test day."""
+    weights: str = ""
+    """The networks in this folder are used instead of those of the package, for example networks that have not seen a
+    record on which they shall be tested."""
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The modes of its members."""
+        return ("prior",)
+
+
 def _kind_of_experiment(value: object) -> object:
     """Give the name of the class of an entry of `experiments`, or what it says of its source if that is unknown."""
     source = value.get("source", "training") if isinstance(value, dict) else getattr(value, "source", "training")
-    return {"training": "Experiment", "files": "EnsembleFiles"}.get(str(source), str(source))
+    return KINDS_OF_SOURCES.get(str(source), str(source))
 
+
+KINDS_OF_SOURCES = {"training": "Experiment", "files": "EnsembleFiles", "general": "GeneralExperiment"}
+"""`source` of an experiment -> its class"""
 
 AnyExperiment = Annotated[
-    Annotated[Experiment, Tag("Experiment")] | Annotated[EnsembleFiles, Tag("EnsembleFiles")],
+    Annotated[Experiment, Tag("Experiment")]
+    | Annotated[EnsembleFiles, Tag("EnsembleFiles")]
+    | Annotated[GeneralExperiment, Tag("GeneralExperiment")],
     Discriminator(_kind_of_experiment),
 ]
 """an entry of `experiments`"""
@@ -686,7 +727,10 @@ class Application(Section):
     experiment: Name | None = None
     """The model of this experiment is used. With replicates, it is that of the first one."""
     model: str | None = None
-    """The model in this folder is used instead. It may have been trained elsewhere."""
+    """The model in this folder is used instead. It may have been trained elsewhere. `general` takes the general
+    networks that come with the package: they refine the coarse rain of any place by `factor`."""
+    factor: StrictInt | None = Field(None, ge=2, le=64)
+    """With `model: general`, the rain is refined by this factor: 2, 3, 4, 5, 8, or a product of these."""
     years: tuple[StrictInt, ...] = Field(min_length=1)
     """Rain is drawn for these years. Each one is a job. A year may be incomplete, and its calendar is kept."""
     predictors: tuple[PredictorFiles, ...] = ()
@@ -722,6 +766,15 @@ class Application(Section):
         if (self.experiment is None) == (self.model is None):
             found = "both" if self.model else "neither"
             raise ValueError(f"model: found {found} of `experiment` and `model`, expected one of them; write one")
+        if self.model == GENERAL and self.factor is None:
+            raise ValueError("factor: found none with `model: general`, expected by how much to refine; write one")
+        if self.model != GENERAL and self.factor is not None:
+            raise ValueError(f"factor: found {self.factor}, but a trained model knows its factor; remove it")
+        if self.model == GENERAL and self.adjust != "none":
+            raise ValueError(
+                f"adjust: found `{self.adjust}` with `model: general`, but the general networks have no climate to "
+                "which rain could be adjusted; remove it, or train a model of your own"
+            )
         if self.adjust != "none" and self.reference is None:
             raise ValueError(
                 f"reference: found none with `adjust: {self.adjust}`, expected years and predictors of the same "
@@ -748,8 +801,8 @@ class Config(Section):
     datasets: dict[Name, Dataset] = {}
     """Each entry is a record of observed rain with its predictors. Its key is a name that you choose."""
     experiments: dict[Name, AnyExperiment] = {}
-    """Each entry is a model to train, or an ensemble that another model made (`source: files`). Its key is a name that
-    you choose."""
+    """Each entry is a model to train, an ensemble that another model made (`source: files`), or one that the general
+    networks make (`source: general`). Its key is a name that you choose."""
     applications: dict[Name, Application] = {}
     """Each entry draws rain with a trained model where nobody observed it. Its key is a name that you choose."""
     model: Model = Model()
@@ -798,6 +851,11 @@ class Config(Section):
     def adopted(self) -> dict[str, EnsembleFiles]:
         """The experiments whose members come from files."""
         return {name: entry for name, entry in self.experiments.items() if isinstance(entry, EnsembleFiles)}
+
+    @property
+    def general(self) -> dict[str, GeneralExperiment]:
+        """The experiments whose members come from the general networks."""
+        return {name: entry for name, entry in self.experiments.items() if isinstance(entry, GeneralExperiment)}
 
     @model_validator(mode="after")
     def _names_fit(self) -> Config:

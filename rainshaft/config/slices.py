@@ -96,6 +96,13 @@ class SampleSettings(DrawSettings):
     """Only the posterior uses it."""
 
 
+class RefineSettings(DrawSettings):
+    """What the members of an experiment with `source: general` depend on."""
+
+    weights: str
+    """The networks are in this folder; empty for those of the package."""
+
+
 class ThresholdSettings(Section):
     """What decides which cells of the members of an experiment are set to 0."""
 
@@ -136,6 +143,13 @@ class PredictorSettings(Section):
     predictors: tuple[PredictorFiles, ...]
 
 
+class PlaceSettings(PredictorSettings):
+    """What the general networks of an application depend on."""
+
+    years: tuple[int, ...]
+    factor: int
+
+
 class AdjustSettings(Section):
     """How the predictors of an application are brought to the climate of the training days."""
 
@@ -173,6 +187,16 @@ def experiment_slice(config: Config, name: str, stage: str) -> dict[str, Any]:
     """Give what one stage of an experiment reads, as plain JSON types."""
     if stage == "adopt":
         return _picked(AdoptSettings, config.adopted[name])
+    if stage == "refine":
+        entry = config.general[name]
+        return {
+            "seed": entry.seed,
+            "members": entry.members,
+            "weights": entry.weights,
+            "temperature": 1.0,
+            "tile": config.sampling.tile,
+            "device": config.train.device,
+        }
     if name not in config.trained:  # members from files, or folds that are scored together
         return _shared_slice(config, stage)
     experiment = config.trained[name]
@@ -202,6 +226,8 @@ def application_slice(config: Config, name: str, stage: str, temperature: float,
     match stage:
         case "predictors":
             return _picked(PredictorSettings, application)
+        case "place":
+            return _picked(PlaceSettings, application)
         case "reference":
             assert application.reference is not None  # only an application with a reference has this stage
             return _picked(PredictorSettings, application.reference)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import xarray as xr
@@ -22,6 +22,8 @@ from rainshaft.data.axes import WHOLE, Grid
 from rainshaft.data.fields import Fields
 from rainshaft.data.mappings import Kind
 from rainshaft.data.regrid import Coarse
+from rainshaft.errors import UserError
+from rainshaft.files import DAY_HOURS
 
 Quantity = Literal["rain", "temperature", "other"]
 
@@ -96,6 +98,8 @@ class Domain:
         self.rain_channel = str(content.attrs["rain_channel"])
         """name of the channel that is coarse rain; empty where there is none"""
         self.factor = int(content.attrs["factor"])
+        self.hours = float(content.attrs.get("hours", DAY_HOURS))
+        """length of a step"""
         self.valid: NDArray[np.bool_] = content.valid.values == 1
         """True for the fine cells in which the model draws rain (lat, lon)"""
 
@@ -132,6 +136,66 @@ class Domain:
         v, u = self.content.v, self.content.u
         grid = Grid(KINDS[str(v.attrs["standard_name"])], _axis(v), _axis(u), v.attrs, u.attrs)
         return Coarse(grid.y, grid.x, grid, WHOLE, 1, ())
+
+
+def domain_around(
+    coarse: Grid, label: str, factor: int, hours: float, observed: NDArray[np.bool_] | None = None
+) -> xr.Dataset:
+    """Lay out a domain whose coarse cells are those of a grid, as `domain_of` does for a dataset.
+
+    Parameters
+    ----------
+    label
+        The name of the coarse rain.
+    hours
+        Length of a step.
+    observed
+        True for the coarse cells with rain; all of them by default.
+    """
+    observed = np.ones(coarse.shape, bool) if observed is None else observed
+    rows, columns = (size * factor for size in coarse.shape)
+    fine = {"lat": _split(coarse.y, factor), "lon": _split(coarse.x, factor)}
+    attributes = {"lat": coarse.y_attrs, "lon": coarse.x_attrs, "y": coarse.y_attrs, "x": coarse.x_attrs}
+    axes = {**fine, "y": coarse.y, "x": coarse.x}
+    nothing: Any = np.empty(0)
+    domain = xr.Dataset(
+        {
+            "channel_units": ("channel", np.array(["mm/day"])),
+            "context_units": ("context_channel", np.array([], dtype="<U1")),
+            "channel_quantity": ("channel", np.array(["rain"])),
+            "context_quantity": ("context_channel", np.array([], dtype="<U1")),
+            "static_maps": (("static", "lat", "lon"), np.empty((0, rows, columns), "f4")),
+            "valid": (("lat", "lon"), np.kron(observed, np.ones((factor, factor))).astype("i1")),
+        },
+        {
+            "channel": ("channel", np.array([label])),
+            "context_channel": ("context_channel", np.array([], dtype="<U1")),
+            "static": ("static", np.array([], dtype="<U1")),
+            "v": ("v", nothing),
+            "u": ("u", nothing),
+            **{name: (name, values, attributes[name]) for name, values in axes.items()},
+        },
+        {
+            "title": "Domain of a model",
+            "factor": factor,
+            "rain_channel": label,
+            "grid_kind": coarse.kind,
+            "hours": hours,
+        },
+    )
+    return domain if coarse.crs is None else domain.assign(crs=coarse.crs)
+
+
+def _split(axis: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
+    """Give the centres of the fine cells within cells with these centres."""
+    step = (axis[-1] - axis[0]) / (len(axis) - 1) if len(axis) > 1 else np.nan
+    offsets = (np.arange(factor) - (factor - 1) / 2) / factor
+    if not np.isfinite(step):
+        raise UserError(
+            "the coarse rain: found a grid with one row or one column, expected at least two of each; the distance of "
+            "two tells how large a cell is"
+        )
+    return np.asarray(axis[:, None] + step * offsets).ravel()
 
 
 def fine_grid(content: xr.Dataset) -> Grid:

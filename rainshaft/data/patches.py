@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -165,6 +166,61 @@ class Patches:
         rows, columns = (min(side, extent) for extent in days.domain)
         tiles = (days.domain[0] * days.domain[1]) / (rows * columns)
         return cls(rows, columns, settings.batch_size, max(1, round(len(days) * tiles / settings.batch_size)))
+
+
+class BatchSource(Protocol):
+    """Where the batches of a training come from: one dataset, or a mix of records."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches make an epoch."""
+
+    @property
+    def batch_size(self) -> int:
+        """Patches of a batch."""
+
+    @property
+    def valid_share(self) -> float:
+        """Share of the cells where rain is observed."""
+
+    def training(self, seed: int, step: int, device: torch.device, share: slice) -> Batch:
+        """Cut this share of the batch of a step. It depends on the seed and the step alone."""
+
+    def validation(self, device: torch.device) -> Iterator[Batch]:
+        """Cut the patches of the validation, which are equal in every epoch."""
+
+    def __str__(self) -> str:
+        """Say in the log what there is to learn from."""
+
+
+class PatchesOfDays:
+    """The batches of one dataset.
+
+    Parameters
+    ----------
+    days, validation_days
+        The training days and the validation days.
+    """
+
+    def __init__(self, days: Days, validation_days: Days, settings: Train):
+        self.days, self.validation_days, self.settings = days, validation_days, settings
+        self.patches = Patches.of(days, settings)
+        self.steps_per_epoch, self.batch_size = self.patches.steps_per_epoch, settings.batch_size
+        self.valid_share = float(days.valid_HW.mean())
+
+    def training(self, seed: int, step: int, device: torch.device, share: slice = slice(None)) -> Batch:
+        """Cut this share of the batch of a step, as `training_batch` says."""
+        return training_batch(self.days, self.patches, self.settings, seed, step, device, share)
+
+    def validation(self, device: torch.device) -> Iterator[Batch]:
+        """Cut the patches of the validation."""
+        return validation_batches(self.validation_days, self.patches, device)
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.days)} days, {self.steps_per_epoch} steps an epoch of {self.batch_size} patches of "
+            f"{self.patches.rows} x {self.patches.columns} coarse cells"
+        )
 
 
 def training_batch(

@@ -33,6 +33,7 @@ STANDARD = (
 )  # calendars whose dates since 1583 have one meaning
 SECOND = 1 / 86400
 DAILY = 0.1  # of a day; records whose length differs less from a day are daily  # ASSUME
+FIRST_TIME = 10**9  # a number that is larger is no date yyyymmdd but a time yyyymmddhhmm
 OUTSIDE = 0.01  # of a record; a stamp that lies farther outside its bounds contradicts them  # ASSUME
 
 
@@ -364,5 +365,7 @@ def calendar_year(year: int, calendar: str) -> tuple[int, NDArray[np.int64], Any
 
 
 def iso(day: int) -> str:
-    """Write a date yyyymmdd as YYYY-MM-DD."""
+    """Write a date yyyymmdd as YYYY-MM-DD, and a time yyyymmddhhmm as YYYY-MM-DD hh:mm."""
+    if day >= FIRST_TIME:
+        return f"{iso(day // 10000)} {day // 100 % 100:02d}:{day % 100:02d}"
     return f"{day // 10000:04d}-{day // 100 % 100:02d}-{day % 100:02d}"

@@ -1,6 +1,7 @@
 """The days of one year of one variable, from any number of raw files.
 
 A year may be incomplete. A day is there when its records are: one for daily data, and all parts of the day for others.
+Records of less than a day are gathered to days, or stay as they are where somebody asks for steps.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from rainshaft.data.times import EPOCH, Timing, calendar_year, iso, timing_of
 ONE_CHUNK = 1e9  # bytes; more than a day has
 
 Days = NDArray[np.int64]
-"""dates as numbers yyyymmdd"""
+"""dates as numbers yyyymmdd; where the steps are shorter than a day, the starts of the steps as yyyymmddhhmm"""
+MINUTES = 1440  # of a day
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class VariableYear:
     """sentences about days that are left out"""
     window: Window = WHOLE
     """the cells that are read, in canonical order"""
+    gathered: bool = True
+    """whether the records of a day are gathered to that day; else each is a step of its own"""
 
     @property
     def first(self) -> TimedFile:
@@ -124,7 +128,9 @@ class VariableYear:
         )
         if (np.diff(order) != 1).any():
             data = data.isel(time=order)
-        if self.timing.a_day > 1:
+        if not self.gathered:  # the conversion took each amount for that of a day
+            data = data * np.float32(self.timing.a_day) if self.timing.method == "sum" else data
+        elif self.timing.a_day > 1:
             # of amounts, the conversion took each for that of a day, so their sum is that of the day
             records = data.coarsen(time=self.timing.a_day).construct(time=("time", "record"))
             gather = {"sum": records.sum, "mean": records.mean, "maximum": records.max, "minimum": records.min}
@@ -177,7 +183,12 @@ class VariableYear:
 
 
 def read_year(
-    source: Source, paths: Sequence[Location], year: int, centre: float | None, files: OpenFiles
+    source: Source,
+    paths: Sequence[Location],
+    year: int,
+    centre: float | None,
+    files: OpenFiles,
+    gathered: bool = True,
 ) -> VariableYear:
     """Find the days of a year in the files, from their headers alone.
 
@@ -193,6 +204,8 @@ def read_year(
         Longitude about which longitudes are counted; None to choose.
     files
         Keeps the files open.
+    gathered
+        False leaves records of less than a day as they are. Then rain is a rate, whatever the length of a record.
 
     Raises
     ------
@@ -210,6 +223,11 @@ def read_year(
     for part in parts[1:]:
         _require_fit(part.raw, parts[0].raw)
     parts, repeated = _each_once(parts)
+    if not gathered and timing.a_day > 1:
+        parts = [_named(part, timing.a_day) for part in parts]
+        repeated = [(_named(part, timing.a_day), _named(copy, timing.a_day)) for part, copy in repeated]
+        timing = replace(timing, notes=tuple(note for note in timing.notes if "records a day" not in note))
+        return VariableYear(source, parts, timing, repeated, gathered=False)
     complete, lost = _complete_days(source, parts, timing)
     if not len(complete):
         most = max(
@@ -239,6 +257,12 @@ def _part(raw: TimedFile, middles: NDArray[np.float64], year: int) -> Part:
     times = np.flatnonzero((day >= 0) & (day < len(dates)))  # not those of no length, whose middle is NaN
     times = times[np.argsort(middles[times], kind="stable")]
     return Part(raw, times, dates[day[times].astype(int)], middles[times])
+
+
+def _named(part: Part, a_day: int) -> Part:
+    """Name each record by the time at which it starts."""
+    minute = np.floor((part.middles % 1) * a_day).astype(np.int64) * (MINUTES // a_day)
+    return replace(part, days=part.days * 10000 + minute // 60 * 100 + minute % 60)
 
 
 def _span(timing: Timing, raws: Sequence[TimedFile]) -> str:

@@ -77,27 +77,15 @@ def sample_maps(
     with open_source(ensemble) as members, Fields(paths) as fields:
         means = _truth_means(fields, dates_of(members)[_is_of(part, members)].tolist(), part)
         days = choose_days(means, settings.days)
-        rows = []
+        rows = {}
         for day in days:
             truth = _day(fields, day)
             drawn = _of_date(members, day)
             row = [("coarse input", coarse)] if (coarse := _coarse_rain(truth)) is not None else []
             row.append(("truth", truth["pr"]))
-            row += [
-                (f"member {i + 1}", drawn.isel(member=i)) for i in range(min(settings.members, drawn.sizes["member"]))
-            ]
-            row.append(("ensemble mean", drawn.mean("member")))
-            rows.append(row)
+            rows[day] = [*row, *_members_and_mean(drawn, settings.members)]
         frame = MapFrame.of(truth)
-    width, height = PANEL * len(rows[0]) + 1.5, (frame.height + 0.27) * len(rows) + 0.5
-    with saved_figure(path, width, height, settings) as figure:
-        axes = figure.subplots(len(rows), len(rows[0]), squeeze=False)
-        for i, (day, row) in enumerate(zip(days, rows, strict=True)):
-            for j, (name, field) in enumerate(row):
-                _draw_map(axes[i, j], field, frame, left=j == 0, bottom=i == len(rows) - 1)
-                _title(axes[i, j], _wrapped(name) if i == 0 else "", field)
-            axes[i, 0].set_ylabel(f"{day}\nmean {means[day]:.1f} mm/day", labelpad=6)
-        _rain_bar(figure, axes, frame)
+    _draw_rows(rows, means, frame, path, settings)
 
 
 def comparison_maps(
@@ -159,6 +147,44 @@ def comparison_maps(
         _rain_bar(figure, axes, frame)
 
 
+def downscaled_maps(
+    rain: DatasetOrPath,
+    coarse: xr.DataArray | None,
+    grid_kind: str,
+    path: str | Path,
+    settings: Plots | None = None,
+) -> None:
+    """Draw coarse rain, members and ensemble mean of a few steps that nobody observed, from heavy to light.
+
+    Parameters
+    ----------
+    rain
+        Ensemble file or zarr store, pr(time, member, lat, lon) in mm/day.
+    coarse
+        Coarse rain (time, y, x) in mm/day, if there is any.
+    grid_kind
+        `latitude/longitude`, `rotated` or `projected`.
+    path
+        The PNG to write; a PDF is written beside it.
+    settings
+        Numbers of steps and members, resolution.
+    """
+    settings = settings or Plots()
+    with open_source(rain) as members:
+        shown = members["pr"].isel(member=0) if coarse is None else coarse
+        mean_t = shown.mean(shown.dims[1:])
+        stamps = members["time"].dt.strftime("%Y-%m-%d %H:%M").values.astype(str)
+        means = dict(zip((stamp.removesuffix(" 00:00") for stamp in stamps), mean_t.values.tolist(), strict=True))
+        places = {stamp: place for place, stamp in enumerate(means)}
+        rows = {}
+        for stamp in choose_days(means, settings.days):
+            drawn = members["pr"].isel(time=places[stamp]).load()
+            row = [] if coarse is None else [("coarse input", coarse.isel(time=places[stamp]))]
+            rows[stamp] = [*row, *_members_and_mean(drawn, settings.members)]
+        frame = MapFrame.of(members[["lat", "lon"]].assign_attrs(grid_kind=grid_kind))
+    _draw_rows(rows, means, frame, path, settings)
+
+
 def choose_days(means: Mapping[str, float], count: int) -> list[str]:
     """Pick days by their observed area mean, from the heaviest to the lightest with 1 mm/day or more.
 
@@ -169,6 +195,32 @@ def choose_days(means: Mapping[str, float], count: int) -> list[str]:
     order = sorted(ranked, key=lambda date: -ranked[date])
     places = dict.fromkeys(np.linspace(0, len(order) - 1, count).round().astype(int).tolist())
     return [order[place] for place in places]
+
+
+def _members_and_mean(drawn: xr.DataArray, count: int) -> list[tuple[str, xr.DataArray]]:
+    """Give the first members and the mean of all, with their titles."""
+    shown = [(f"member {i + 1}", drawn.isel(member=i)) for i in range(min(count, drawn.sizes["member"]))]
+    return [*shown, ("ensemble mean", drawn.mean("member"))]
+
+
+def _draw_rows(
+    rows: Mapping[str, Sequence[tuple[str, xr.DataArray]]],
+    means: Mapping[str, float],
+    frame: MapFrame,
+    path: str | Path,
+    settings: Plots,
+) -> None:
+    """Draw a row of maps for each step, with the step and its mean rain beside it."""
+    across = len(next(iter(rows.values())))
+    width, height = PANEL * across + 1.5, (frame.height + 0.27) * len(rows) + 0.5
+    with saved_figure(path, width, height, settings) as figure:
+        axes = figure.subplots(len(rows), across, squeeze=False)
+        for i, (step, row) in enumerate(rows.items()):
+            for j, (name, field) in enumerate(row):
+                _draw_map(axes[i, j], field, frame, left=j == 0, bottom=i == len(rows) - 1)
+                _title(axes[i, j], _wrapped(name) if i == 0 else "", field)
+            axes[i, 0].set_ylabel(f"{step}\nmean {means[step]:.1f} mm/day", labelpad=6)
+        _rain_bar(figure, axes, frame)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The model of a dataset: one network from the predictors to the fine rain, or a chain of two.
+"""The model of a dataset: one network from the predictors to the fine rain, or a chain of several.
 
 One network is enough where the coarse rain of the predictors is true (a perfect predictor), or where there is none.
 With `conserve: drawn` there are two. The first draws the coarse rain c, which is the mean of the fine rain y over each
@@ -8,10 +8,13 @@ coarse cell, from the predictors x. The second draws fine rain with these means,
 
 This is exact where c holds all that x says about y. So the first network learns the uncertainty of large scales on a
 small grid, from whole days. The second learns that of small scales from the true coarse rain.
+
+In the same way a chain of general networks refines coarse rain step by step: by 8, and then by 2.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
@@ -42,6 +45,11 @@ class Chain(nn.Module):
         return ("rain",) if len(self.networks) == 1 else ("coarse", "fine")
 
     @property
+    def factors(self) -> tuple[int, ...]:
+        """By how much each network refines."""
+        return tuple(network.architecture.factor for network in self.networks)
+
+    @property
     def scales(self) -> tuple[int, ...]:
         """How many scales of each network can see the observed rain."""
         return tuple(network.scales for network in self.networks)
@@ -49,31 +57,41 @@ class Chain(nn.Module):
     def parts(self, days: Days) -> list[Days]:
         """Give what each network sees of the days.
 
-        In a chain the target of the first network is the coarse rain. The second sees the true coarse rain as its only
-        predictor, and no context. Where no rain was observed, it has no predictor until the coarse rain is drawn.
+        The target of a network is the mean of the fine rain over the cells of its own grid. From the second network on,
+        the true rain on the grid before is the only predictor, and there is no context. Where no rain was observed,
+        such a network has no predictor until the rain on the grid before is drawn.
         """
-        if len(self.networks) == 1:
-            return [days]
-        rain_TCyx = None
-        if days.rain_THW is not None:
-            valid_HW = days.valid_HW.to(days.rain_THW.device)  # the days stay on the host if the GPU cannot hold them
-            rain_TCyx = block_mean(days.rain_THW[:, None], valid_HW[None, None], days.factor)
-        return [
-            replace(
+        parts = []
+        for number, factor in enumerate(self.factors):
+            rest = math.prod(self.factors[number + 1 :])  # by which the networks after this one refine
+            part = replace(
                 days,
-                rain_THW=None if rain_TCyx is None else rain_TCyx[:, 0],
-                statics_SHW=_block_means(days.statics_SHW, days.factor),
-                valid_HW=_block_means(days.valid_HW, days.factor),  # the share of valid cells serves as a weight
-                factor=1,
-            ),
-            replace(
-                days,
-                coarse_TCyx=days.coarse_TCyx[:, :0] if rain_TCyx is None else rain_TCyx,
-                context_TKvu=days.context_TKvu[:, :0],
-            ),
-        ]
+                rain_THW=_means_of_rain(days, rest),
+                statics_SHW=_block_means(days.statics_SHW, rest),
+                valid_HW=_block_means(days.valid_HW, rest),  # the share of valid cells serves as a weight
+                factor=factor,
+            )
+            if number:
+                rain_TCyx = _means_of_rain(days, rest * factor)
+                part = replace(
+                    part,
+                    coarse_TCyx=days.coarse_TCyx[:, :0] if rain_TCyx is None else rain_TCyx[:, None],
+                    context_TKvu=days.context_TKvu[:, :0],
+                )
+            parts.append(part)
+        return parts
+
+
+def _means_of_rain(days: Days, size: int) -> Tensor | None:
+    """Average the observed rain over the valid cells of blocks of size x size cells."""
+    if days.rain_THW is None or size == 1:
+        return days.rain_THW
+    valid_HW = days.valid_HW.to(days.rain_THW.device)  # the days stay on the host if the GPU cannot hold them
+    return block_mean(days.rain_THW[:, None], valid_HW[None, None], size)[:, 0]
 
 
 def _block_means(maps_HW: Tensor, factor: int) -> Tensor:
     """Average maps (..., H, W) over blocks of factor x factor cells. The number of maps may be 0."""
+    if factor == 1:
+        return maps_HW
     return maps_HW.unflatten(-1, (-1, factor)).mean(-1).unflatten(-2, (-1, factor)).mean(-2)

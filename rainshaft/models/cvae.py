@@ -52,6 +52,8 @@ class CVAEArchitecture(Architecture):
     context: tuple[str, ...] = ()
     """names of the predictors that describe the day as a whole, on a grid of their own"""
     coarser_scales: int = 0
+    unit: float = 1.0
+    """mm/day that the network takes for 1, so that it can refine a drizzle and a monsoon alike"""
     interpolate: bool = False
     """The decoder's state goes from a scale coarser than the coarse grid to the next by interpolation, not by
     repetition. So the edges of its large cells do not show."""
@@ -206,7 +208,7 @@ class Given:
     features: list[Tensor]
     """of the predictors, at every scale"""
     rain_B1yx: Tensor | None
-    """the coarse rain, where the predictors have it"""
+    """the coarse rain in the unit of the network, where the predictors have it"""
     smooth_B1HW: Tensor
     """bilinear interpolation of the coarse rain; 0 where there is none"""
     valid_B1HW: Tensor
@@ -271,11 +273,13 @@ class RainCVAE(Generator):
     def draw_in_training(
         self, batch: Batch, noise: BatchNoise, posterior_members: int, prior_members: int
     ) -> dict[str, Tensor]:
-        """Draw members of the posterior and, if asked for, of the prior."""
-        shapes = self.noise_shapes(*batch.coarse_BCyx.shape[-2:])
-        given, observed = self._given(batch), self._observed(batch)
-        variations, kl = self(given, noise.normal(POSTERIOR_NOISE, shapes, posterior_members), observed)
-        drawn = {POSTERIOR: variations, KL: torch.stack(kl)}
+        """Draw members of the posterior and of the prior, as many as are asked for."""
+        shapes, given = self.noise_shapes(*batch.coarse_BCyx.shape[-2:]), self._given(batch)
+        drawn = {}
+        if posterior_members:
+            observed = self._observed(batch)
+            variations, kl = self(given, noise.normal(POSTERIOR_NOISE, shapes, posterior_members), observed)
+            drawn = {POSTERIOR: variations, KL: torch.stack(kl)}
         if prior_members:
             drawn[PRIOR] = self(given, noise.normal(PRIOR_NOISE, shapes, prior_members))[0]
         return drawn
@@ -329,6 +333,7 @@ class RainCVAE(Generator):
         context_BKvu
             The whole fields of the context in their physical units, where the architecture has them.
         """
+        coarse_BCyx = self._in_unit(coarse_BCyx)
         rain, smooth = None, torch.zeros_like(valid_B1HW)
         if self.architecture.rain_channel:
             i = self.architecture.channels.index(self.architecture.rain_channel)
@@ -344,9 +349,17 @@ class RainCVAE(Generator):
 
         The rain is in mm/day, and 0 where it is not valid.
         """
-        y = torch.log1p(rain_B1HW) / self.rain_log_std
-        inputs = torch.cat([self._inputs(coarse_BCyx, statics_BSHW, context_BKvu), y], 1)
+        y = torch.log1p(rain_B1HW / self.architecture.unit) / self.rain_log_std
+        inputs = torch.cat([self._inputs(self._in_unit(coarse_BCyx), statics_BSHW, context_BKvu), y], 1)
         return self.y_pyramid(self._whole_blocks(inputs))
+
+    def _in_unit(self, coarse_BCyx: Tensor) -> Tensor:
+        """Count the coarse rain in the unit of the network."""
+        a = self.architecture
+        if a.unit == 1 or not a.rain_channel:
+            return coarse_BCyx
+        i = a.channels.index(a.rain_channel)
+        return torch.cat([coarse_BCyx[:, :i], coarse_BCyx[:, i : i + 1] / a.unit, coarse_BCyx[:, i + 1 :]], 1)
 
     def _whole_blocks(self, fine_BCHW: Tensor) -> Tensor:
         """Extend fine fields to the next whole cell of the coarsest scale; the values at the edge are repeated."""
@@ -427,7 +440,7 @@ class RainCVAE(Generator):
         if self.architecture.conserve == "cells":
             assert given.rain_B1yx is not None  # the configuration refuses `cells` without coarse rain
             rain = conserve_cells(rain, potential, given.rain_B1yx, given.valid_B1HW, self.architecture.factor)
-        return rain
+        return rain if self.architecture.unit == 1 else rain * self.architecture.unit
 
 
 def build_cvae(settings: Model, normalisation: xr.Dataset) -> list[Generator]:

@@ -65,7 +65,7 @@ def draw(
         If the posterior is asked for, and the model has none or the rain is not there.
     """
     every = days_of(days, maps)
-    seen = _scales_of_networks(model, settings) if mode == "posterior" else [0, 0]
+    seen = _scales_of_networks(model, settings) if mode == "posterior" else [0] * len(model.networks)
     members = range(first_member, first_member + settings.members)
     # A day is drawn alone. Several days at once would change the rounding, and so the members, with the days beside it.
     return np.concatenate(
@@ -76,20 +76,22 @@ def draw(
 def _draw_day(model: Chain, day: Days, settings: DrawSettings, date: int, members: range, seen: Sequence[int]) -> Rain:
     """Draw members of one day (1, member, lat, lon)."""
     parts = model.parts(day)
+    # before the first network draws, nobody knows the coarse rain of the others, but their grids are known
+    domains = [(part.valid_HW.shape[0] // part.factor, part.valid_HW.shape[1] // part.factor) for part in parts]
     noise = [
         [torch.from_numpy(maps) for maps in network]
-        for network in day_noise(model, settings.seed, date, members, *parts[0].domain, settings.memory)
+        for network in day_noise(model, settings.seed, date, members, domains, settings.memory)
     ]
     count, tile, temperature = len(members), settings.tile, settings.temperature
-    rain_1mHW = draw_part(model.networks[0], parts[0], noise[0], count, tile, temperature, seen[0])
-    if len(parts) == 1:
-        return rain_1mHW
-    # The coarse rain of each member is that of a day of its own, of which the second network draws one member.
-    given = replace(
-        parts[1].repeated(count), coarse_TCyx=torch.from_numpy(np.ascontiguousarray(rain_1mHW.swapaxes(0, 1)))
-    )
-    rain_m1HW = draw_part(model.networks[1], given, noise[1], 1, tile, temperature, seen[1])
-    return rain_m1HW.swapaxes(0, 1)
+    rain = draw_part(model.networks[0], parts[0], noise[0], count, tile, temperature, seen[0])
+    for number in range(1, len(parts)):
+        # The coarse rain of each member is that of a day of its own, of which the next network draws one member.
+        members_first = rain.swapaxes(0, 1) if number == 1 else rain
+        given = replace(
+            parts[number].repeated(count), coarse_TCyx=torch.from_numpy(np.ascontiguousarray(members_first))
+        )
+        rain = draw_part(model.networks[number], given, noise[number], 1, tile, temperature, seen[number])
+    return rain if len(parts) == 1 else rain.swapaxes(0, 1)
 
 
 def posterior_scales(model: Chain, settings: DrawSettings) -> int:
@@ -110,15 +112,18 @@ def posterior_scales(model: Chain, settings: DrawSettings) -> int:
 
 def _scales_of_networks(model: Chain, settings: DrawSettings) -> list[int]:
     """Share out the scales that see the observed day. The scales of the coarse rain come first."""
-    seen = posterior_scales(model, settings)
-    return [seen, max(0, seen - model.scales[0])]
+    rest, found = posterior_scales(model, settings), []
+    for scales in model.scales:
+        found.append(rest)
+        rest = max(0, rest - scales)
+    return found
 
 
 # ------------------------------------------------------------------------------------------- noise
 
 
 def day_noise(
-    model: Chain, seed: int, date: int, members: range, rows: int, columns: int, memory: float = 0.0
+    model: Chain, seed: int, date: int, members: range, domains: Sequence[tuple[int, int]], memory: float = 0.0
 ) -> list[list[Rain]]:
     """Make the noise of a day: for every network, and for each of its maps, an array (member, C, h, w).
 
@@ -130,6 +135,8 @@ def day_noise(
         Days since 1850-01-01; below 0 before that day.
     members
         The numbers of the members.
+    domains
+        Rows and columns of the coarse grid of each network.
     memory
         Correlation of the coarsest map of the first network with that of the day before, from 0 to below 1. The other
         maps have no memory, because smaller patterns are elsewhere on the next day.
@@ -138,9 +145,9 @@ def day_noise(
     noise = [
         [
             np.stack([rng.standard_normal(shape, dtype="f4") for rng in streams])
-            for shape in network.noise_shapes(rows, columns)
+            for shape in network.noise_shapes(*domain)
         ]
-        for network in model.networks
+        for network, domain in zip(model.networks, domains, strict=True)
     ]
     if memory and noise[0]:
         noise[0][0] = _remembering(noise[0][0], seed, date, members, memory)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from rainshaft.config.slices import SampleSettings
 from rainshaft.data.conventions import TEST, VALIDATION, is_heavy
 from rainshaft.data.fields import Fields, dates_of
 from rainshaft.errors import UserError
-from rainshaft.files import write_ensemble
+from rainshaft.files import DAY_HOURS, write_ensemble
 from rainshaft.models.chain import Chain
 from rainshaft.sampling.draw import DAYS_AT_ONCE, Rain, draw
 
@@ -140,10 +141,10 @@ def _members(
         yield from rain
 
 
-def days_since_1850(time: xr.DataArray) -> list[int]:
-    """Count the days since 1850-01-01 in the calendar of the record."""
+def days_since_1850(time: xr.DataArray, hours: float = DAY_HOURS) -> list[int]:
+    """Count the days since 1850-01-01 in the calendar of the record, or the steps where these have other `hours`."""
     start = xr.date_range("1850-01-01", periods=1, calendar=time.dt.calendar, use_cftime=time.dtype == object)[0]
-    return [(t - start).days for t in time.to_index()]
+    return [(t - start) // timedelta(hours=hours) for t in time.to_index()]
 
 
 def lost_mass(rain_tmN: NDArray[np.floating], observed_tN: NDArray[np.floating], share: float) -> NDArray[np.bool_]:

@@ -5,17 +5,27 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 import xarray as xr
 
 from rainshaft import __version__
+from rainshaft.config.sections import ANEW, GENERAL
 from rainshaft.config.slices import TrainSettings
 from rainshaft.data.conventions import TRAIN, VALIDATION
-from rainshaft.data.patches import load_days
+from rainshaft.data.patches import Days, PatchesOfDays, load_days
+from rainshaft.general.info import WEIGHTS as GENERAL_WEIGHTS
+from rainshaft.general.info import is_of_general
+from rainshaft.general.store import read_weights
+from rainshaft.general.unit import unit_of_days
+from rainshaft.models.chain import Chain
+from rainshaft.models.cvae import RainCVAE
 from rainshaft.models.device import choose_device
+from rainshaft.models.folder import INFO, WEIGHTS, require_whole
 from rainshaft.models.kinds import build_model
-from rainshaft.models.store import save_model
+from rainshaft.models.start import start_from
+from rainshaft.models.store import load_model, save_model
 from rainshaft.training.checkpoints import Checkpoints
 from rainshaft.training.distributed import Group
 from rainshaft.training.trainer import Rows, Trainer, write_log
@@ -63,16 +73,12 @@ def announce(trainer: Trainer) -> None:
     """Say in the log of the job which network is trained, on which device and on which days."""
     processes = f"{trainer.group.size} x " if trainer.group.size > 1 else ""
     log.info(
-        "%s: training on %s%s: %d days, %d parameters, %d steps an epoch of %d patches of %d x %d coarse cells",
+        "%s: training on %s%s: %d parameters, %s",
         trainer.name,
         processes,
         trainer.device,
-        len(trainer.days),
         trainer.parameters,
-        trainer.patches.steps_per_epoch,
-        trainer.patches.batch_size,
-        trainer.patches.rows,
-        trainer.patches.columns,
+        trainer.batches,
     )
 
 
@@ -95,22 +101,64 @@ def finished_files(folder: Path) -> tuple[Path, Path, Path]:
     return folder / "model.safetensors", folder / "model.json", folder / "train_log.csv"
 
 
+def start(settings: TrainSettings, model: Chain, parts: Sequence[Days]) -> None:
+    """Give the networks of a model the weights from which their training starts, as `train.start` says.
+
+    Parameters
+    ----------
+    parts
+        The training days of each network. They tell the unit of a general network.
+
+    Raises
+    ------
+    UserError
+        If the weights cannot be used.
+    """
+    wanted = settings.train.start
+    if wanted == ANEW:
+        return
+    folder = GENERAL_WEIGHTS if wanted == GENERAL else Path(wanted)
+    is_general = is_of_general(folder)
+    others = {} if is_general else trained_networks(folder)
+    for name, network, days in zip(model.names, model.networks, parts, strict=True):
+        assert isinstance(network, RainCVAE)
+        sizes = network.architecture
+        if is_general:
+            if sizes.conserve != "cells":
+                continue  # this network draws the coarse rain, which no general network does
+            weights = read_weights(sizes.factor, folder)
+            unit = unit_of_days(days, sizes.channels.index(sizes.rain_channel))
+            start_from(network, weights.tensors, weights.architecture, unit)
+        elif (other := others.get(name) or others.get("rain")) is not None:
+            start_from(network, other.state_dict(), other.architecture, other.architecture.unit)
+        log.info("%s: starts from %s", name, wanted)
+
+
+def trained_networks(folder: Path) -> dict[str, RainCVAE]:
+    """Read the networks of the folder of a model, by their names."""
+    require_whole(folder)
+    chain = load_model(folder / WEIGHTS, folder / INFO, torch.device("cpu"))
+    return {name: cast("RainCVAE", network) for name, network in zip(chain.names, chain.networks, strict=True)}
+
+
 def trainers(settings: TrainSettings, fields: Sequence[Path], normalisation: xr.Dataset, group: Group) -> list[Trainer]:
     """Make one trainer for each network of the model, in the order of the chain."""
     device = choose_device(settings.train.device, group.rank)
     model = build_model(settings.model, normalisation, settings.seed)
-    parts = (model.parts(load_days(fields, normalisation, split, device)) for split in (TRAIN, VALIDATION))
+    training, validation = (
+        model.parts(load_days(fields, normalisation, split, device)) for split in (TRAIN, VALIDATION)
+    )
+    start(settings, model, training)
     epochs = {"coarse": settings.train.coarse_epochs}
     return [
         Trainer(
             settings,
             network,
-            days,
-            validation_days,
+            PatchesOfDays(days, validation_days, settings.train),
             normalisation,
             name,
             epochs.get(name, settings.train.epochs),
             group,
         )
-        for name, network, days, validation_days in zip(model.names, model.networks, *parts, strict=True)
+        for name, network, days, validation_days in zip(model.names, model.networks, training, validation, strict=True)
     ]

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from rainshaft.config.slices import TrainSettings
-from rainshaft.data.patches import Days, Patches, training_batch, validation_batches
+from rainshaft.data.patches import BatchSource
 from rainshaft.errors import Interrupted, UserError
 from rainshaft.files import atomic
 from rainshaft.models.device import choose_device, placed
@@ -69,8 +69,8 @@ class Trainer:
 
     Parameters
     ----------
-    network, days, validation_days
-        A network of a chain, and its part of the training days and of the validation days.
+    network, batches
+        A network of a chain, and what it learns from.
     name
         Name of the network, for the log.
     epochs
@@ -81,8 +81,7 @@ class Trainer:
         self,
         settings: TrainSettings,
         network: Generator,
-        days: Days,
-        validation_days: Days,
+        batches: BatchSource,
         normalisation: xr.Dataset,
         name: str,
         epochs: int,
@@ -93,13 +92,12 @@ class Trainer:
         # Patience is given for `train.epochs`; scale it to this network's number of epochs.
         self.patience = settings.train.early_stopping_patience * epochs / settings.train.epochs
         self.device = choose_device(settings.train.device, self.group.rank)
-        self.days, self.validation_days = days, validation_days
-        self.patches = Patches.of(days, settings.train)
+        self.batches = batches
         self.network = placed(network, self.device)
         # What is validated and kept are the weights averaged over the last steps (Polyak and Juditsky 1992).
         self.averaged = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(settings.train.ema))
         self.objective, self.validation_objective = (
-            Objective(one, settings.loss, normalisation, float(days.valid_HW.mean()), settings.train.amp)
+            Objective(one, settings.loss, normalisation, batches.valid_share, settings.train.amp)
             for one in (self.network, cast("Generator", self.averaged.module))
         )
         self.shared_objective = (
@@ -138,7 +136,7 @@ class Trainer:
 
         The learning rate warms up linearly and decays with a cosine; beta, the weight of the KL, warms up linearly.
         """
-        t, per_epoch = self.settings.train, self.patches.steps_per_epoch
+        t, per_epoch = self.settings.train, self.batches.steps_per_epoch
         step, total = self.progress.step, self.epochs * per_epoch
         cosine = 0.5 * (1 + math.cos(math.pi * step / total))
         warm_up = min(1.0, (step + 1) / max(1.0, t.lr_warmup_epochs * per_epoch))
@@ -152,7 +150,7 @@ class Trainer:
         lr, beta = self.schedule()
         self.optimiser.set_lr(lr)
         share = self.group.share(t.batch_size)
-        batch = training_batch(self.days, self.patches, t, seed, p.step, self.device, share)
+        batch = self.batches.training(seed, p.step, self.device, share)
         noise = BatchNoise(seed, p.step, t.batch_size, self.device, share)
         terms = self.shared_objective(batch, noise, self.group.mean)
         total = self.objective.total(terms, beta)
@@ -177,7 +175,7 @@ class Trainer:
         if not math.isfinite(values["loss"]):
             bad = [name for name, value in values.items() if name != "loss" and not math.isfinite(value)]
             raise UserError(
-                f"the loss became NaN at step {p.step} (epoch {p.step // self.patches.steps_per_epoch + 1}) through "
+                f"the loss became NaN at step {p.step} (epoch {p.step // self.batches.steps_per_epoch + 1}) through "
                 f"{' and '.join(bad) or 'the weights'}; the checkpoints before it are kept. Try a lower learning rate "
                 f"(train.lr {t.lr / 4:g}) or loss.lambda_grad 0.5"
             )
@@ -191,7 +189,7 @@ class Trainer:
         """Average the loss and its terms over the validation patches, with equal noise in every epoch."""
         sums: dict[str, Tensor] = {}
         count = 0
-        for number, batch in enumerate(validation_batches(self.validation_days, self.patches, self.device)):
+        for number, batch in enumerate(self.batches.validation(self.device)):
             size = len(batch.valid_B1HW)
             noise = BatchNoise(self.settings.seed, number, size, self.device, validation=True)
             terms = self.validation_objective(batch, noise)
@@ -215,7 +213,7 @@ class Trainer:
         }
         row |= {"lr": lr, "beta": beta}
         for name in ("loss", *(term.name for term in TERMS)):
-            row[f"train_{name}"] = p.sums[name] / self.patches.steps_per_epoch if name in p.sums else None
+            row[f"train_{name}"] = p.sums[name] / self.batches.steps_per_epoch if name in p.sums else None
             row[f"val_{name}"] = validation.get(name)
         p.sums = {}
         p.history.append(row)
@@ -261,7 +259,7 @@ class Trainer:
 
         with stop_requests() as stop:
             while not self.finished:
-                while p.step < (len(p.history) + 1) * self.patches.steps_per_epoch:
+                while p.step < (len(p.history) + 1) * self.batches.steps_per_epoch:
                     self.step()
                     if self.group.any(stop.is_set(), self.device):
                         save()

@@ -27,7 +27,7 @@ def trainer_of(islands: Data, **loss: object) -> tuple[Trainer, Batch]:
     """A training that has not begun, and a batch of it."""
     settings = small_training("none", loss=loss, patch=24)
     (trainer,) = trainers(settings, *islands, Group())
-    return trainer, training_batch(trainer.days, trainer.patches, settings.train, 1, 0, CPU)
+    return trainer, training_batch(trainer.batches.days, trainer.batches.patches, settings.train, 1, 0, CPU)
 
 
 def test_the_kl_counts_by_the_valid_cells_of_the_domain(islands):

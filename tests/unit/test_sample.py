@@ -75,7 +75,7 @@ def test_members_are_the_same_for_any_choice_of_days(model, data, tmp_path, mode
 
 def coarsest_noise(chain, memory, dates, members=4):
     """The coarsest noise of the first network (date, member, C, h, w)."""
-    return np.stack([drawing.day_noise(chain, 1, date, range(members), 4, 6, memory)[0][0] for date in dates])
+    return np.stack([drawing.day_noise(chain, 1, date, range(members), [(4, 6)], memory)[0][0] for date in dates])
 
 
 def correlation(a, b):
@@ -104,7 +104,9 @@ def test_noise_with_a_memory_is_the_recursion_over_all_days_before(model):
 
 def test_a_memory_changes_the_coarsest_noise_of_the_first_network_alone(data):
     chain = make_model(data, "drawn", 1)
-    with_memory, without = (drawing.day_noise(chain, 1, 60_000, range(3), 4, 6, memory) for memory in (0.5, 0.0))
+    with_memory, without = (
+        drawing.day_noise(chain, 1, 60_000, range(3), [(4, 6)] * len(chain.networks), memory) for memory in (0.5, 0.0)
+    )
     assert (with_memory[0][0] != without[0][0]).all()
     for network, network_without in zip(with_memory, without, strict=True):
         for level, (z, z_without) in enumerate(zip(network, network_without, strict=True)):

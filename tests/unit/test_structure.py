@@ -18,6 +18,7 @@ ORDER = (
     "data",
     "demo",
     "models",
+    "general",
     "training",
     "sampling",
     "baselines",

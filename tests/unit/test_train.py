@@ -227,7 +227,7 @@ def test_early_stopping_keeps_the_best_weights(data, tmp_path, monkeypatch):
 
 def test_a_chain_learns_the_coarse_rain_from_the_predictors_and_the_fine_rain_from_the_true_coarse_rain(islands):
     chain = trainers(small_training("drawn", flips=False), *islands, Group())
-    coarse, fine = (trainer.days for trainer in chain)
+    coarse, fine = (trainer.batches.days for trainer in chain)
     whole = load_days(*islands, "train", CPU)
     assert (coarse.factor, fine.factor) == (1, 2)
     assert torch.equal(coarse.context_TKvu, whole.context_TKvu)

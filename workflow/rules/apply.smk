@@ -23,6 +23,42 @@ rule freeze_application_config:
         "printf '%s' {params.text:q} > {output:q} 2> {log:q}"
 
 
+rule place_general:
+    input:
+        config="<results>/applications/{application}/config/place.json",
+        raw=raw_of_application,
+    output:
+        weights="<results>/applications/{application}/model/weights.safetensors",
+        info="<results>/applications/{application}/model/model.json",
+        domain="<results>/applications/{application}/model/domain.nc",
+        climate="<results>/applications/{application}/model/climate.nc",
+        card="<results>/applications/{application}/model/card.json",
+        readme="<results>/applications/{application}/model/README.md",
+        manifest="<results>/applications/{application}/model/manifest.json",
+    log:
+        "<logs>/place_general/{application}.log",
+    benchmark:
+        "<benchmarks>/place_general/{application}.jsonl"
+    wildcard_constraints:
+        application=one_of(name for name, entry in CONFIG.applications.items() if entry.model == "general"),
+    conda:
+        "../envs/rainshaft.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        code=code_of("place_general"),
+        networks=lambda wildcards: stamp_of_general(""),
+        stamps=lambda wildcards: [
+            stamps_of(files_of_run(wildcards.application, "predictors", year))
+            for year in CONFIG.applications[wildcards.application].years
+        ],
+    message:
+        "Placing the general networks where the rain of {wildcards.application} is"
+    script:
+        "../scripts/place_general.py"
+
+
 rule prepare_application:
     input:
         config="<results>/applications/{application}/config/{run}.json",

@@ -2,7 +2,6 @@
 from rainshaft.config.applications import key_of_run, made_from_seed, runs_of
 from rainshaft.config.slices import application_slice
 from rainshaft.data.sources import files_of, predictor_source
-from rainshaft.models import folder as model_folder
 
 
 def scores_of_model(wildcards):
@@ -39,9 +38,11 @@ def facts_of(experiment):
 
 def model_file(application, file):
     """A file of the model that an application uses."""
-    experiment = CONFIG.model_of(application)
+    experiment, folder = CONFIG.model_of(application), CONFIG.applications[application].model
+    if folder == "general":
+        return f"<results>/applications/{application}/model/{file}"
     if experiment is None:
-        return str(Path(CONFIG.applications[application].model) / file)
+        return str(Path(folder) / file)
     return f"<results>/{experiment}/model/{file}"
 
 
@@ -55,6 +56,8 @@ def stamp_of_model(application):
     """Digits that change when the folder of a model is replaced, also by an older one; none for a model made here."""
     if CONFIG.model_of(application):
         return ""
+    if CONFIG.applications[application].model == "general":
+        return stamp_of_general("")
     card_of_folder(application)  # which checks the folder
     return digest((Path(CONFIG.applications[application].model) / model_folder.MANIFEST).read_text(encoding="utf-8"))
 
@@ -73,6 +76,8 @@ def card_of_folder(application):
 def drawing_of(application):
     """The temperature and the memory with which the model of an application draws."""
     experiment = CONFIG.model_of(application)
+    if CONFIG.applications[application].model == "general":
+        return 1.0, 0.0
     if experiment is None:
         drawn = card_of_folder(application)["sampling"]
         return drawn["temperature"], drawn["memory"]
@@ -98,6 +103,13 @@ def raw_of_run(wildcards):
     if dataset := made_from_seed(CONFIG, name, run):
         return [f"<results>/data/{dataset}/raw"]
     return plain_files(files_of_run(name, run, wildcards.year))
+
+
+def raw_of_application(wildcards):
+    """The user's files of all years of an application."""
+    name = wildcards.application
+    found = [path for year in CONFIG.applications[name].years for path in files_of_run(name, "predictors", year)]
+    return plain_files(dict.fromkeys(found))
 
 
 def stamps_of_run(wildcards):
@@ -156,6 +168,8 @@ def shards_of_year(wildcards):
 def has_coarse_rain(application):
     """Whether a predictor of the model of an application is coarse rain."""
     experiment = CONFIG.model_of(application)
+    if CONFIG.applications[application].model == "general":
+        return True
     if experiment is None:
         return any(one["quantity"] == "rain" for one in card_of_folder(application)["predictors"])
     return CONFIG.datasets[CONFIG.trained[experiment].dataset].has_coarse_rain

@@ -3,7 +3,10 @@ import json
 from functools import cache
 
 from rainshaft.data.sources import ensemble_files, ensemble_source, file_stamps, source_files
+from rainshaft.general.info import WEIGHTS as GENERAL_WEIGHTS
+from rainshaft.general.info import is_of_general, read_info
 from rainshaft.jobs.stages import digest
+from rainshaft.models import folder as model_folder
 
 
 @cache
@@ -48,6 +51,30 @@ def files_of_ensemble(experiment):
         return ensemble_files(source, sorted(CONFIG.datasets[entry.dataset].years))
     except UserError as error:
         sys.exit(f"The input cannot be used:\n{error}")
+
+
+@cache
+def stamp_of_start(start):
+    """Digits that change when the weights change from which a training starts; none where it starts anew."""
+    if start == "anew":
+        return ""
+    if start == "general" or is_of_general(Path(start)):
+        return stamp_of_general("" if start == "general" else start)
+    try:
+        model_folder.require_whole(Path(start))
+    except UserError as error:
+        sys.exit(f"train.start cannot be used:\n{error}")
+    return digest((Path(start) / model_folder.MANIFEST).read_text(encoding="utf-8"))
+
+
+@cache
+def stamp_of_general(folder):
+    """Digits that change when the general networks change: those of the package, or those of a folder."""
+    path = Path(folder) if folder else GENERAL_WEIGHTS
+    try:
+        return digest(json.dumps(read_info(path)))
+    except UserError as error:
+        sys.exit(f"The general networks cannot be used:\n{error}")
 
 
 def ensembles(wildcards):

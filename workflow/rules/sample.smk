@@ -31,6 +31,35 @@ rule adopt_ensemble:
         "../scripts/adopt_ensemble.py"
 
 
+rule refine_fields:
+    input:
+        config="<results>/{experiment}/config/refine.json",
+        fields=fields,
+        normalisation=normalisation,
+    output:
+        synth="<results>/{experiment}/synth/prior.nc",
+    log:
+        "<logs>/refine_fields/{experiment}.log",
+    benchmark:
+        "<benchmarks>/refine_fields/{experiment}.jsonl"
+    wildcard_constraints:
+        experiment=one_of(CONFIG.general),
+    conda:
+        "../envs/rainshaft.yaml"
+    threads: 8
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(120),
+        gpu=0 if CONFIG.train.device == "cpu" else 1,
+    params:
+        code=code_of("refine_fields"),
+        networks=lambda wildcards: stamp_of_general(CONFIG.general[wildcards.experiment].weights),
+    message:
+        "Refining the coarse rain for {wildcards.experiment} with the general networks"
+    script:
+        "../scripts/refine_fields.py"
+
+
 rule sample_fields:
     input:
         config="<results>/{experiment}/config/sample.json",

@@ -46,6 +46,7 @@ rule train_model:
         processes=lambda wildcards: CONFIG.trained[wildcards.experiment].train.gpus,
     params:
         code=code_of("train_model"),
+        start=lambda wildcards: stamp_of_start(CONFIG.trained[wildcards.experiment].train.start),
         # Snakemake deletes declared outputs of failed jobs. Checkpoints must stay, so they are not declared.
         checkpoints=lambda wildcards: f"{CONFIG.results}/{wildcards.experiment}/checkpoints",
     message:

@@ -9,11 +9,12 @@ from rainshaft.jobs.training import Task, train_once
 with job(snakemake.log[0], snakemake.threads):
     frozen = Path(snakemake.input.config).read_text(encoding="utf-8")
     data = xr.load_dataset(snakemake.input.normalisation).attrs["data_fingerprint"]
+    very_training = digest(frozen, snakemake.params.code, data, snakemake.params.start)
     task = Task(
         config=snakemake.input.config,
         normalisation=snakemake.input.normalisation,
         fields=list(snakemake.input.fields),
-        checkpoints=f"{snakemake.params.checkpoints}/{digest(frozen, snakemake.params.code, data)}",
+        checkpoints=f"{snakemake.params.checkpoints}/{very_training}",
         train_log=snakemake.output.train_log,
     )
     train_once(

@@ -1,0 +1,1 @@
+"""How the general networks are made, from public records of fine rain."""
