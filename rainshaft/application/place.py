@@ -245,7 +245,7 @@ def _observed(
     source: Source, paths: Sequence[Location], files: OpenFiles, hours: float, years: Sequence[int] = ()
 ) -> NDArray[np.bool_]:
     """Tell which cells (y, x) usually have a value, as `rainshaft.data.gaps` counts them."""
-    count, steps = 0, 0
+    count, steps = np.zeros((1, 1)), 0
     for year in years or years_of(source, paths, None, files):
         rain = read_year(source, paths, year, None, files, hours == DAY_HOURS).lazy(MEMORY_CHUNK_BYTES)
         count, steps = count + rain.notnull().sum("time").values, steps + rain.sizes["time"]
