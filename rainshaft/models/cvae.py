@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -267,6 +267,19 @@ class RainCVAE(Generator):
             assert context_mean_Kvu is not None, "a context needs its mean"
             assert context_std_K is not None, "a context needs its standard deviation"
             self.context_encoder = ContextEncoder(context_mean_Kvu, context_std_K)
+
+    @torch.no_grad()
+    def begin_posterior_as_prior(self) -> None:
+        """Let the posterior be the prior, blind to the observed rain, where only the prior has been trained.
+
+        Otherwise the divergence of an untrained posterior would soon spoil the prior.
+        """
+        for prior, posterior in zip(self.prior, self.posterior, strict=True):
+            of_predictors, of_observation, *of_below = cast("SharedConv", posterior).parts
+            for mine, theirs in zip([of_predictors, *of_below], cast("SharedConv", prior).parts, strict=True):
+                mine.load_state_dict(theirs.state_dict())
+            for parameter in of_observation.parameters():
+                nn.init.zeros_(parameter)
 
     # ----------------------------------------------------------------------------------- the interface
 

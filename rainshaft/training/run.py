@@ -129,6 +129,7 @@ def start(settings: TrainSettings, model: Chain, parts: Sequence[Days]) -> None:
             weights = read_weights(sizes.factor, folder)
             unit = unit_of_days(days, sizes.channels.index(sizes.rain_channel))
             start_from(network, weights.tensors, weights.architecture, unit)
+            network.begin_posterior_as_prior()
         elif (other := others.get(name) or others.get("rain")) is not None:
             start_from(network, other.state_dict(), other.architecture, other.architecture.unit)
         log.info("%s: starts from %s", name, wanted)

@@ -23,6 +23,7 @@ from rainshaft.general.info import WEIGHTS, factors, read_info
 from rainshaft.general.store import read_weights
 from rainshaft.general.unit import unit_of
 from rainshaft.models.cvae import CVAEArchitecture, RainCVAE
+from rainshaft.models.noise import BatchNoise
 from rainshaft.models.start import start_from
 from rainshaft.refinements import GENERAL_FACTORS, chained
 from rainshaft.training.distributed import Group
@@ -187,6 +188,20 @@ def test_before_its_first_step_a_network_draws_what_the_other_one_draws():
     mine = drawn(own, torch.cat([further, rain, further], 1), torch.randn(1, 1, 6, 8))
     theirs = drawn(network(unit=1.0), rain / 2, torch.zeros(1, 0, 6, 8)) * 2
     torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_a_posterior_that_begins_as_the_prior_has_no_divergence():
+    made = network()
+    made.begin_posterior_as_prior()
+    batch = Batch(
+        torch.from_numpy(coarse_rain(2, 3, 4))[:, None],
+        torch.zeros(2, 0, 6, 8),
+        torch.rand(2, 1, 6, 8) * 10,
+        torch.ones(2, 1, 6, 8),
+        torch.zeros(2, 0, 0, 0),
+    )
+    drawn = made.draw_in_training(batch, BatchNoise(1, 0, 2, CPU), posterior_members=2, prior_members=2)
+    assert drawn["kl"].abs().max() < 1e-5
 
 
 def test_a_start_from_a_network_of_other_sizes_is_refused():

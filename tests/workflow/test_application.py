@@ -43,6 +43,13 @@ applications:
     predictors:
       - {files: ["results/data/tiny/raw/pr_day_coarse_{year}.nc"], variable: pr}
       - {files: ["results/data/tiny/raw/tas_day_coarse_{year}.nc"], variable: tas}
+  anywhere:
+    model: general
+    factor: 6
+    years: [2002]
+    members: 2
+    predictors:
+      - {files: ["results/data/tiny/raw/pr_day_coarse_{year}.nc"], variable: pr}
 """
 
 
@@ -55,8 +62,26 @@ def applied(finished, tmp_path_factory):
     project.run(*MADE)
     shutil.copytree(project.results / "calibrated/model", project.folder / "travelled")
     (project.folder / "elsewhere.yaml").write_text(ELSEWHERE, encoding="utf-8")
-    replace(project, configfile="elsewhere.yaml").run("results/applications/elsewhere/rain/2002.nc")
+    replace(project, configfile="elsewhere.yaml").run(
+        "results/applications/elsewhere/rain/2002.nc", "results/applications/anywhere/rain/2002.nc"
+    )
     return project
+
+
+def test_the_general_networks_draw_without_any_training(applied):
+    folder = applied.results / "applications/anywhere"
+    rain = xr.load_dataset(folder / "rain/2002.nc")
+    coarse = xr.open_dataset(applied.results / "data/tiny/raw/pr_day_coarse_2002.nc")
+    assert (rain.sizes["time"], rain.sizes["member"], rain.sizes["lat"]) == (365, 2, 6 * coarse.sizes["lat"])
+    predictors = xr.load_dataset(folder / "predictors/2002.nc").predictors
+    means = rain.pr.isel(member=1).coarsen(lat=6, lon=6).mean()
+    np.testing.assert_allclose(means, predictors[:, 0, 0], rtol=1e-3, atol=1e-3)
+    assert "Deutscher Wetterdienst" in rain.attrs["references"]
+    model = rainshaft.load_model(folder / "model")
+    assert model.chain.factors == (3, 2)
+    again = model.downscale(coarse.isel(time=slice(3)), members=2)
+    np.testing.assert_array_equal(again.pr, rain.pr[:3])
+    assert "They were not trained on rain of this place" in (folder / "model/README.md").read_text(encoding="utf-8")
 
 
 def test_an_application_draws_the_members_of_the_experiment(applied):

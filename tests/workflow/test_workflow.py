@@ -102,6 +102,24 @@ def test_members_of_another_model_are_scored_beside_those_of_a_training(project)
     assert "theirs.nc, variable rain: found the variables" in project.run(expect=1)
 
 
+def test_the_general_networks_are_scored_beside_a_training(project):
+    entry = "anywhere: {source: general, dataset: tiny, members: 3}"
+    project.edit("tiny.yaml", "experiments:\n", f"experiments:\n  {entry}\n")
+    rules = project.planned().rules
+    assert {"refine_fields", "plot_samples", "plot_distribution", "judge_experiment"} <= rules
+    assert not {"train_model", "sample_fields", "plot_training", "export_model", "trace_tradeoff"} & rules
+    project.run("results/anywhere/evaluation/prior/verdict.json", "results/comparison/table.md")
+    synth = xr.load_dataset(project.results / "anywhere/synth/prior.nc")
+    fields = xr.load_dataset(project.results / "data/tiny/fields/2001.nc")
+    factor, days = int(fields.attrs["factor"]), synth.time.isin(fields.time).values
+    means = synth.pr[days].isel(member=2).coarsen(lat=factor, lon=factor).mean()
+    coarse = fields.predictors.sel(channel="pr", time=synth.time[days])
+    np.testing.assert_allclose(means, coarse, rtol=1e-3, atol=1e-3)
+    scores = json.loads((project.results / "anywhere/evaluation/prior/scores.json").read_text(encoding="utf-8"))
+    assert scores["test"]["all_days"]["scores"]["fair_crps"]["value"] > 0
+    assert "anywhere" in (project.results / "comparison/table.md").read_text(encoding="utf-8")
+
+
 def test_only_the_asked_for_folder_is_written(finished):
     left = {path.name for path in finished.folder.iterdir()} - {"results", ".snakemake", "tiny.yaml"}
     assert left == {"Snakefile", "rainshaft", "workflow", "profiles", "config"}
