@@ -96,9 +96,13 @@ class SampleSettings(DrawSettings):
     """Only the posterior uses it."""
 
 
-class RefineSettings(DrawSettings):
+class RefineSettings(Section):
     """What the members of an experiment with `source: general` depend on."""
 
+    seed: int
+    members: int
+    tile: int
+    device: Literal["auto", "cpu", "cuda"]
     weights: str
     """The networks are in this folder; empty for those of the package."""
 
@@ -188,15 +192,7 @@ def experiment_slice(config: Config, name: str, stage: str) -> dict[str, Any]:
     if stage == "adopt":
         return _picked(AdoptSettings, config.adopted[name])
     if stage == "refine":
-        entry = config.general[name]
-        return {
-            "seed": entry.seed,
-            "members": entry.members,
-            "weights": entry.weights,
-            "temperature": 1.0,
-            "tile": config.sampling.tile,
-            "device": config.train.device,
-        }
+        return _picked(RefineSettings, config.general[name], tile=config.sampling.tile, device=config.train.device)
     if name not in config.trained:  # members from files, or folds that are scored together
         return _shared_slice(config, stage)
     experiment = config.trained[name]

@@ -65,10 +65,16 @@ def refine(
     folder = Path(settings.weights) if settings.weights else WEIGHTS
     chain = general_chain(coarse, observed, factor, choose_device(settings.device), folder)
     log.info("general networks for the factor %s", " x ".join(map(str, chain.factors)))
-    drawn = settings.model_dump(exclude={"weights"})
     sample(
         _with_channels(chain, normalisation),
-        SampleSettings(**drawn, days=f"split:{TEST}"),
+        SampleSettings(
+            seed=settings.seed,
+            members=settings.members,
+            tile=settings.tile,
+            device=settings.device,
+            temperature=1.0,
+            days=f"split:{TEST}",
+        ),
         "prior",
         paths,
         normalisation.isel(static=slice(0)),

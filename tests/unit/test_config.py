@@ -1,6 +1,7 @@
 """The configuration: defaults, what an experiment overrides, and one clear line for each fault."""
 
 import copy
+import re
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,7 @@ def test_one_replicate_is_the_experiment_itself_with_the_seed_of_the_file_or_its
         "smooth-background": 7,
         "gradient-loss": 7,
         "calibrated": 3,
+        "general": 7,
     }
     assert loaded.families == {name: (name,) for name in raw["experiments"]}
     assert load(raw | {"replicates": 1}, BASELINES).experiments == loaded.experiments
@@ -68,11 +70,17 @@ def test_replicates_differ_in_name_and_seed_alone(raw):
     raw["seed"] = 7
     raw["experiments"]["calibrated"]["seed"] = 3
     once, loaded = load(raw, BASELINES), load(raw | {"replicates": 3}, BASELINES)
+    assert loaded.families["general"] == ("general",)  # nothing is trained
     assert loaded.families["gradient-loss"] == ("gradient-loss-s1", "gradient-loss-s2", "gradient-loss-s3")
     assert list(loaded.families) == list(once.experiments)
     assert [name for names in loaded.families.values() for name in names] == list(loaded.experiments)
     seeds = {family: [loaded.experiments[name].seed for name in names] for family, names in loaded.families.items()}
-    assert seeds == {"smooth-background": [7, 8, 9], "gradient-loss": [7, 8, 9], "calibrated": [3, 4, 5]}
+    assert seeds == {
+        "smooth-background": [7, 8, 9],
+        "gradient-loss": [7, 8, 9],
+        "calibrated": [3, 4, 5],
+        "general": [7],
+    }
     for family, replicates in loaded.families.items():
         same = once.experiments[family].model_dump(exclude={"seed"})
         assert all(loaded.experiments[name].model_dump(exclude={"seed"}) == same for name in replicates)
@@ -234,6 +242,7 @@ def test_true_coarse_rain_is_not_drawn(raw):
 def test_free_mass_may_be_said_once_for_all_experiments(raw):
     raw["datasets"]["demo"]["predictors"][0]["quantity"] = "other"
     raw["model"] = {"conserve": "none"}
+    del raw["experiments"]["general"]  # it needs coarse rain
     assert all(experiment.model.conserve == "none" for experiment in load(raw, BASELINES).experiments.values())
 
 
@@ -290,3 +299,52 @@ def test_a_change_of_the_adjustment_is_no_change_of_the_climate(raw):
     assert message.startswith("applications.later.change_from: found 'then' with `adjust: none`, expected the `adjust`")
     then |= {name: later[name] for name in ("adjust", "reference")}
     assert load(raw | {"applications": {"then": then, "later": later}}, BASELINES).applications["later"].change_from
+
+
+# ------------------------------------------------------------------------------------------------ general networks
+
+
+def test_general_networks_need_coarse_rain_and_a_factor_that_they_can_reach(raw):
+    raw["experiments"] = {"general": {"source": "general", "dataset": "demo"}}
+    raw["datasets"]["demo"]["factor"] = 16  # 8 x 2
+    assert load(raw, BASELINES).general["general"].members == 10
+    raw["datasets"]["demo"]["factor"] = 7
+    assert "experiments.general.dataset: 'demo' has a factor: found 7, expected 2, 3, 4, 5, 8" in faults(raw)
+    raw["datasets"]["demo"]["predictors"][0]["quantity"] = "other"
+    assert "has no predictor with `quantity: rain`" in faults(raw)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"train": {"start": "general"}, "model": {"width": 12}}, "model.width: found 12 with `start: general`"),
+        ({"train": {"start": "general"}, "model": {"conserve": "none", "width": 16}}, "do not|does not"),
+        ({"loss": {"posterior_members": 0}, "sampling": {"mode": "both"}}, "trains no posterior; write `mode: prior`"),
+        ({"loss": {"posterior_members": 0, "lambda_crps": 0.0}}, "there is nothing to learn from"),
+        (
+            {"loss": {"posterior_members": 0}, "train": {"early_stopping_metric": "val_L_rec"}},
+            "the loss has no such term when loss.posterior_members is 0",
+        ),
+    ],
+)
+def test_starts_and_losses_that_do_not_fit_are_refused(raw, keys, message):
+    raw["experiments"] = {"one": {"dataset": "demo"} | keys}
+    assert re.search(message, faults(raw))
+
+
+def test_an_application_of_general_networks_needs_its_factor_and_one_predictor(raw):
+    rain = {"files": ["a.nc"], "variable": "pr"}
+    entry = {"model": "general", "factor": 8, "years": [2001], "predictors": [rain]}
+    raw["applications"] = {"anywhere": entry}
+    assert load(raw, BASELINES).applications["anywhere"].factor == 8
+    for changes, message in (
+        ({"factor": None}, "factor: found none with `model: general`"),
+        ({"factor": 7}, "applications.anywhere.factor: found 7, expected 2, 3, 4, 5, 8"),
+        ({"model": "a/folder"}, "a trained model knows its factor"),
+        ({"predictors": [rain, rain | {"variable": "tas"}]}, "found 2 with `model: general`, expected one"),
+        ({"adjust": "delta", "reference": {"years": [2001], "predictors": [rain]}}, "have no climate to which"),
+    ):
+        raw["applications"] = {"anywhere": {k: v for k, v in (entry | changes).items() if v is not None}}
+        assert message in faults(raw)
+    raw["applications"] = {"anywhere": {"experiment": "general", "years": [2001]}}
+    assert "write `model: general` and `factor: 8`" in faults(raw)

@@ -226,7 +226,7 @@ def recipe(tmp_path_factory):
         records[name] |= {"licence": "CC0", "citation": name, "add_up": [1, 2], "dry_below": [0.0, 0.1]}
     content = {"factors": [2], "steps": 6, "records": records, "loss": {"posterior_members": 0}}
     content |= {"model": {"width": 4, "d_z": [2, 1]}, "train": {"epochs": 3, "batch_size": 4, "patch": 8}}
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(content))
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     return folder / "recipe.yaml"
 
 
@@ -240,7 +240,9 @@ def made(recipe, tmp_path_factory):
 def test_the_same_recipe_makes_the_same_weights(recipe, made, tmp_path):
     make(read_settings(recipe), tmp_path)
     assert (tmp_path / "factor-2.safetensors").read_bytes() == (made / "factor-2.safetensors").read_bytes()
-    assert (tmp_path / "general.json").read_text() == (made / "general.json").read_text()
+    assert (tmp_path / "general.json").read_text(encoding="utf-8") == (made / "general.json").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_a_stopped_making_resumes_to_the_same_weights(recipe, made, tmp_path, monkeypatch):
@@ -274,8 +276,8 @@ def test_a_record_that_is_not_there_is_named(recipe, tmp_path):
 
 
 def test_a_key_that_the_recipe_does_not_know_is_named(recipe, tmp_path):
-    text = recipe.read_text().replace("steps:", "step:")
-    (tmp_path / "recipe.yaml").write_text(text)
+    text = recipe.read_text(encoding="utf-8").replace("steps:", "step:")
+    (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=r"recipe\.yaml: step: unknown key; did you mean steps\?"):
         read_settings(tmp_path / "recipe.yaml")
 

@@ -47,7 +47,9 @@ def all_slices(config):
         for stage, settings in OF_DATASET.items():
             if stage != "raw" or dataset.synthetic:
                 yield stage, settings, dataset_slice(config, name, stage)
-    for name in config.experiments:
+    for name in config.general:
+        yield "refine", slices.RefineSettings, experiment_slice(config, name, "refine")
+    for name in config.trained:
         for stage, settings in OF_EXPERIMENT.items():
             yield stage, settings, experiment_slice(config, name, stage)
 
