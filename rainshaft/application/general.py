@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import xarray as xr
+
 from rainshaft.application.place import RAIN, place, rain_source
 from rainshaft.application.shell import Written, holders, require_new, write_rain
 from rainshaft.data.conventions import RAIN_NAMES
@@ -77,7 +79,7 @@ def rain_variable(inputs: Sequence[Path]) -> str:
         name
         for path in inputs
         for name, variable in variables_of(path).items()
-        if variable.ndim >= 2 and not name.endswith(("bnds", "bounds"))
+        if variable.ndim >= 2 and not name.endswith(("bnds", "bounds")) and not _is_place(variable)
     ]
     fields = list(dict.fromkeys(fields))
     known = [name for name in fields if name.rpartition("/")[2].lower() in RAIN_NAMES]
@@ -89,3 +91,8 @@ def rain_variable(inputs: Sequence[Path]) -> str:
             f"--variable {RAIN}=NAME"
         )
     return found[0]
+
+
+def _is_place(variable: xr.Variable) -> bool:
+    """Tell whether a variable is the latitudes or longitudes of cells."""
+    return str(variable.attrs.get("units", "")).lower().startswith("degree")

@@ -414,6 +414,9 @@ def test_which_variable_is_rain_must_be_clear(tmp_path):
         shell.rain_variable([tmp_path / "two.nc"])
     xr.Dataset({"a": rain, "tp": rain}).to_netcdf(tmp_path / "named.nc")
     assert shell.rain_variable([tmp_path / "named.nc"]) == "tp"
+    places = xr.DataArray(np.ones((4, 5)), dims=("lat", "lon"), attrs={"units": "degrees_north"})
+    xr.Dataset({"a": rain, "latitudes": places}).to_netcdf(tmp_path / "places.nc")
+    assert shell.rain_variable([tmp_path / "places.nc"]) == "a"
 
 
 def test_rain_on_cells_that_no_network_has_seen_gives_a_warning(tmp_path):
