@@ -28,7 +28,7 @@ from rainshaft.training.general.mix import LEAST_COARSE_CELLS, read
 from rainshaft.training.general.settings import RecordFiles, read_settings
 
 ROOT = Path(__file__).resolve().parent.parent
-MOST_STEPS = 1461  # of a record; more would only take longer
+MOST_STEPS = 1461  # of a record, four years of days; more would only take longer
 KM_PER_DEGREE = 111.2
 BASELINES = ("bilinear", "rainfarm", "fragments")
 SCORES = {
@@ -50,7 +50,7 @@ def write_record(name: str, files: RecordFiles, folder: Path) -> dict[str, objec
     """Write a record with a day for each step, and give its entry of `datasets`."""
     rain = read(name, files)[:MOST_STEPS]
     factor = factor_of(rain)
-    time = np.datetime64("2001-01-01") + np.arange(len(rain)).astype("timedelta64[D]")
+    time = np.datetime64("2000-01-01") + np.arange(len(rain)).astype("timedelta64[D]")
     lat, lon = (files.cell_km / KM_PER_DEGREE * np.arange(size) for size in rain.shape[1:])
     axes = {"lat": ("lat", 5 - lat, {"units": "degrees_north"}), "lon": ("lon", lon, {"units": "degrees_east"})}
     data = xr.DataArray(rain, {"time": time.astype("datetime64[ns]"), **axes}, ("time", "lat", "lon"), "pr")

@@ -14,10 +14,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import cftime
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -329,15 +329,13 @@ def _check(plan: YearPlan) -> _Checked:
 def days_as_written(record: VariableYear, year: int) -> NDArray[Any]:
     """The days of a variable as they are written: 00:00 of each date, or the start of each step, in its calendar."""
     calendar = record.first.records.calendar
-    _, dates, written = calendar_year(year, "standard" if calendar in STANDARD else calendar)
     if record.gathered:
+        _, dates, written = calendar_year(year, "standard" if calendar in STANDARD else calendar)
         return np.asarray(written[np.searchsorted(dates, record.days)])
-    days, clock = np.divmod(record.days, 10000)
-    minutes = clock // 100 * 60 + clock % 100
-    begins = written[np.searchsorted(dates, days)]
-    if written.dtype == object:
-        return np.array([day + timedelta(minutes=int(m)) for day, m in zip(begins, minutes, strict=True)])
-    return np.asarray(begins + minutes.astype("timedelta64[m]").astype("timedelta64[ns]"))
+    starts = [cftime.datetime.strptime(str(day), "%Y%m%d%H%M", calendar=calendar) for day in record.days]
+    if calendar in STANDARD:
+        return np.array([start.isoformat() for start in starts], dtype="datetime64[ns]")
+    return np.array(starts)
 
 
 def _ground(plan: YearPlan, mask: Mask) -> _Ground:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
 
 import cftime
 import numpy as np
@@ -224,8 +226,8 @@ def read_year(
         _require_fit(part.raw, parts[0].raw)
     parts, repeated = _each_once(parts)
     if not gathered and timing.a_day > 1:
-        parts = [_named(part, timing.a_day) for part in parts]
-        repeated = [(_named(part, timing.a_day), _named(copy, timing.a_day)) for part, copy in repeated]
+        parts = [_named(part, timing.length) for part in parts]
+        repeated = [(_named(part, timing.length), _named(copy, timing.length)) for part, copy in repeated]
         timing = replace(timing, notes=tuple(note for note in timing.notes if "records a day" not in note))
         return VariableYear(source, parts, timing, repeated, gathered=False)
     complete, lost = _complete_days(source, parts, timing)
@@ -259,10 +261,17 @@ def _part(raw: TimedFile, middles: NDArray[np.float64], year: int) -> Part:
     return Part(raw, times, dates[day[times].astype(int)], middles[times])
 
 
-def _named(part: Part, a_day: int) -> Part:
-    """Name each record by the time at which it starts."""
-    minute = np.floor((part.middles % 1) * a_day).astype(np.int64) * (MINUTES // a_day)
-    return replace(part, days=part.days * 10000 + minute // 60 * 100 + minute % 60)
+def _named(part: Part, length: float) -> Part:
+    """Name each record by the time at which it starts, to the minute."""
+    starts = np.round((part.middles - length / 2) * MINUTES) / MINUTES
+    dates = cftime.num2date(starts, EPOCH, part.raw.records.calendar)
+    names = [int(f"{d.year:04d}{d.month:02d}{d.day:02d}{d.hour:02d}{d.minute:02d}") for d in map(_to_minute, dates)]
+    return replace(part, days=np.array(names, dtype=np.int64))
+
+
+def _to_minute(time: Any) -> Any:
+    """Round a time to the minute: fractions of a day are not exact."""
+    return time + timedelta(seconds=30) if time.second or time.microsecond else time
 
 
 def _span(timing: Timing, raws: Sequence[TimedFile]) -> str:
