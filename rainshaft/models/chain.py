@@ -15,8 +15,10 @@ In the same way a chain of general networks refines coarse rain step by step: by
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import cast
 
 from torch import Tensor, nn
@@ -42,7 +44,12 @@ class Chain(nn.Module):
     @property
     def names(self) -> tuple[str, ...]:
         """What each network draws, for logs and figures."""
-        return ("rain",) if len(self.networks) == 1 else ("coarse", "fine")
+        if len(self.networks) == 1:
+            return ("rain",)
+        # a first network that does not refine draws the coarse rain; other chains refine step by step
+        if self.factors[0] == 1:
+            return ("coarse", "fine")
+        return tuple(f"refined by {factor}" for factor in accumulate(self.factors, operator.mul))
 
     @property
     def factors(self) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from rainshaft.config.sections import ANEW, GENERAL
 from rainshaft.config.slices import TrainSettings
 from rainshaft.data.conventions import TRAIN, VALIDATION
 from rainshaft.data.patches import Days, PatchesOfDays, load_days
+from rainshaft.errors import UserError
 from rainshaft.general.info import WEIGHTS as GENERAL_WEIGHTS
 from rainshaft.general.info import is_of_general
 from rainshaft.general.store import read_weights
@@ -120,6 +121,11 @@ def start(settings: TrainSettings, model: Chain, parts: Sequence[Days]) -> None:
     folder = GENERAL_WEIGHTS if wanted == GENERAL else Path(wanted)
     is_general = is_of_general(folder)
     others = {} if is_general else trained_networks(folder)
+    if not is_general and not {*model.names, "rain"} & {*others}:
+        raise UserError(
+            f"train.start: found a model of the networks {', '.join(others)} in {folder}, expected one of "
+            f"{', '.join(model.names)}; take another model, or write `start: anew`"
+        )
     for name, network, days in zip(model.names, model.networks, parts, strict=True):
         assert isinstance(network, RainCVAE)
         sizes = network.architecture

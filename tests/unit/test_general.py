@@ -359,6 +359,20 @@ def test_hours_stay_hours(tmp_path):
     assert (np.diff(rain.time) == np.timedelta64(1, "h")).all()
 
 
+@pytest.mark.parametrize("calendar", ["standard", "noleap"])
+def test_steps_are_named_by_their_start_over_the_end_of_a_year(calendar):
+    """Means without bounds are stamped in the middle. So the first of these steps starts in the year before."""
+    rain = coarse_rain(30)
+    time = xr.date_range("2001-01-01", periods=30, freq="3h", calendar=calendar, use_cftime=calendar == "noleap")
+    coarse = field(rain, units="mm/h", cell_methods="time: mean").assign_coords(time=time)
+    drawn = rainshaft.load_general(coarse, factor=2).downscale(coarse, members=1)
+    stamps = drawn.time.dt.strftime("%Y-%m-%d %H:%M").values.tolist()
+    assert stamps[:3] == ["2000-12-31 22:30", "2001-01-01 01:30", "2001-01-01 04:30"]
+    assert len(set(stamps)) == 30
+    means = drawn.pr.coarsen(lat=2, lon=2).mean().isel(member=0)
+    np.testing.assert_allclose(means, 24 * rain, rtol=1e-3, atol=1e-2)
+
+
 def test_two_hours_with_the_same_rain_differ(tmp_path):
     rain = coarse_rain(1)
     coarse = field(np.concatenate([rain, rain]), "1h", "mm/h", cell_methods="time: mean")
