@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 # Some file systems of clusters have no locks. HDF5 opens files there only if this is set before it is loaded. Its locks
 # are not needed: a file has a temporary name until it is whole.
@@ -28,12 +28,12 @@ def load_model(folder: str | Path, device: str = "auto") -> TrainedModel:
 
 
 def load_general(
-    coarse: xr.Dataset | xr.DataArray, factor: int, variable: str | None = None, device: str = "auto"
+    coarse: xr.Dataset | xr.DataArray, factor: int, variable: str | None = None, **options: Any
 ) -> GeneralModel:
     """Open the general networks for some coarse rain; see `rainshaft.application.place.open_general`."""
     from rainshaft.application.place import open_general
 
-    return open_general(coarse, factor, variable, device)
+    return open_general(coarse, factor, variable, **options)
 
 
 def _show_filters_of_netcdf() -> None:

@@ -68,6 +68,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     downscale.add_argument(
         "--factor", type=int, metavar="N", help="fine cells along a side of a coarse one, with `general`"
     )
+    downscale.add_argument(
+        "--units", metavar="UNITS", help="units of the rain where its files state none, with `general`"
+    )
+    downscale.add_argument(
+        "--day",
+        choices=["auto", "start", "end"],
+        default="auto",
+        help="where a stamp stands in its step, with `general` (%(default)s)",
+    )
     downscale.add_argument("--picture", type=Path, metavar="PNG", help="also draw maps of a few days into this file")
     downscale.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="(%(default)s)")
     downscale.set_defaults(run=_downscale)
@@ -141,6 +150,10 @@ def _downscale(given: argparse.Namespace) -> int:
     is_general = str(given.model) == "general"
     if is_general and given.factor is None:
         raise UserError("--factor: found none, expected by how much to refine the rain, for example --factor 8")
+    if given.picture is not None and not given.picture.absolute().parent.is_dir():
+        raise UserError(f"--picture: found no folder {given.picture.parent}, expected one; make it first")
+    if not is_general and (given.units is not None or given.day != "auto"):
+        raise UserError("--units, --day: found one beside a trained model, expected it with `general`; remove it")
     if not is_general and given.factor is not None:
         raise UserError(f"--factor: found {given.factor}, but the model in {given.model} knows its factor; remove it")
     started = time.monotonic()
@@ -148,7 +161,7 @@ def _downscale(given: argparse.Namespace) -> int:
     if is_general:
         from rainshaft.application.general import downscale_rain
 
-        written = downscale_rain(given.inputs, given.output, given.factor, *drawing)
+        written = downscale_rain(given.inputs, given.output, given.factor, *drawing, given.day, given.units)
     else:
         from rainshaft.application.shell import downscale_files
 

@@ -125,9 +125,10 @@ def netcdf_encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
     where there are times of the day.
     """
     encoding: dict[str, dict[str, Any]] = {}
+    units = time_units([dataset[name].variable for name in ("time", "time_bnds") if name in dataset.variables])
     for name, variable in dataset.variables.items():
         if name in ("time", "time_bnds"):
-            encoding[name] = {"dtype": "float64", "units": time_units(variable), "_FillValue": None}
+            encoding[name] = {"dtype": "float64", "units": units, "_FillValue": None}
         elif variable.dtype.kind == "f" and name in dataset.data_vars:
             encoding[str(name)] = {"dtype": "float32", "_FillValue": float("nan")}
             if variable.ndim:
@@ -140,12 +141,12 @@ def netcdf_encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
     return encoding
 
 
-def time_units(time: xr.Variable) -> str:
-    """Give units in which these times are whole numbers, so that no reader sees 00:59:59.99."""
+def time_units(times: Iterable[xr.Variable]) -> str:
+    """Give units in which all these times are whole numbers, so that no reader sees 00:59:59.99."""
     import xarray as xr
 
-    clock = xr.DataArray(time).dt
-    has_clock = bool((clock.hour + clock.minute).any())
+    clocks = [xr.DataArray(time).dt for time in times if time.dtype.kind in "MO"]
+    has_clock = any(bool((clock.hour + clock.minute).any()) for clock in clocks)
     return f"{'minutes' if has_clock else 'days'} since 1850-01-01"
 
 
@@ -273,7 +274,6 @@ def write_zarr(parts: Iterable[xr.Dataset], path: str | Path, attributes: Mappin
 def _zarr_encoding(ensemble: xr.Dataset) -> dict[str, dict[str, Any]]:
     """Give a chunk to each day, since a later part may start on any day."""
     encoding: dict[str, dict[str, Any]] = {"pr": {"chunks": (1, *ensemble["pr"].shape[1:])}}
-    for name in ("time", "time_bnds"):
-        if name in ensemble.variables:
-            encoding[name] = {"units": time_units(ensemble[name].variable), "dtype": "float64"}
-    return encoding
+    found = [name for name in ("time", "time_bnds") if name in ensemble.variables]
+    units = time_units([ensemble[name].variable for name in found])
+    return encoding | {name: {"units": units, "dtype": "float64"} for name in found}

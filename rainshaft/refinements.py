@@ -35,7 +35,7 @@ def chained(factor: int, known: Sequence[int]) -> tuple[int, ...]:
     UserError
         If the factor is no such product.
     """
-    found = _products(factor, sorted(known, reverse=True))
+    found = _products(factor, sorted(known, reverse=True)) if factor > 1 else []
     if not found:
         raise UserError(
             f"factor: found {factor}, expected {', '.join(map(str, sorted(known)))} or a product of these; take the "

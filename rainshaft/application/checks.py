@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import xarray as xr
@@ -106,7 +107,7 @@ def _domain_of_rain(config: Config, name: str) -> Domain:
     application = config.applications[name]
     assert application.factor is not None  # the section refuses `general` without it
     rain = application.predictors[0].model_copy(update={"quantity": "rain"})
-    source = predictor_source(rain, f"{key_of_run(config, name, 'predictors')}.0")
+    source = replace(predictor_source(rain, f"{key_of_run(config, name, 'predictors')}.0"), realization=0)
     with OpenFiles() as files:
         grid = files.timed(source, files_of(source, min(application.years))[0], None).grid
         return Domain(domain_around(grid, source.label, application.factor, DAY_HOURS))

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
-import xarray as xr
-
-from rainshaft.application.place import RAIN, place, rain_source
+from rainshaft.application.place import RAIN, place, rain_name, rain_source
 from rainshaft.application.shell import Written, holders, require_new, write_rain
-from rainshaft.data.conventions import RAIN_NAMES
 from rainshaft.data.formats import variables_of
 from rainshaft.data.rawfile import OpenFiles
 from rainshaft.errors import UserError
@@ -30,6 +28,8 @@ def downscale_rain(
     seed: int,
     variables: Mapping[str, str],
     device: str = "auto",
+    day: Literal["auto", "start", "end"] = "auto",
+    units: str | None = None,
     folder: Path = WEIGHTS,
 ) -> Written:
     """Refine the coarse rain of some files, with the general networks.
@@ -46,6 +46,8 @@ def downscale_rain(
         As in `TrainedModel.downscale`.
     variables
         `pr` -> the name of the rain, where the files do not tell.
+    day, units
+        As in `open_general`.
 
     Returns
     -------
@@ -61,38 +63,9 @@ def downscale_rain(
         raise UserError(f"--variable: found {unknown[0]}, expected {RAIN}=NAME: the general networks need rain alone")
     if missing := [path for path in inputs if not path.exists()]:
         raise UserError(f"{missing[0]}: found no such file, expected a file with coarse rain; correct its name")
-    source = rain_source(variables.get(RAIN) or rain_variable(inputs))
+    held = {name: variable for path in inputs for name, variable in variables_of(path).items()}
+    where = ", ".join(map(str, inputs))
+    source = rain_source(variables.get(RAIN) or rain_name(held, where, f"--variable {RAIN}=NAME"), day, units)
     with OpenFiles() as files:
         model, days = place([source], files, holders([source], inputs), factor, device, folder)
         return write_rain(model, days, inputs, output, members, seed)
-
-
-def rain_variable(inputs: Sequence[Path]) -> str:
-    """Find the variable that is rain, by its name or because no other one has rows and columns.
-
-    Raises
-    ------
-    UserError
-        If several could be.
-    """
-    fields = [
-        name
-        for path in inputs
-        for name, variable in variables_of(path).items()
-        if variable.ndim >= 2 and not name.endswith(("bnds", "bounds")) and not _is_place(variable)
-    ]
-    fields = list(dict.fromkeys(fields))
-    known = [name for name in fields if name.rpartition("/")[2].lower() in RAIN_NAMES]
-    found = known or fields
-    if len(found) != 1:
-        names = ", ".join(found) or "none with rows and columns"
-        raise UserError(
-            f"{', '.join(map(str, inputs))}: found the variables {names}, expected one that is rain; say which one: "
-            f"--variable {RAIN}=NAME"
-        )
-    return found[0]
-
-
-def _is_place(variable: xr.Variable) -> bool:
-    """Tell whether a variable is the latitudes or longitudes of cells."""
-    return str(variable.attrs.get("units", "")).lower().startswith("degree")

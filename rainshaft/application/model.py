@@ -216,4 +216,5 @@ def provenance(card: Mapping[str, Any]) -> dict[str, Any]:
         "license": str(card["licence"]),
         "temperature": float(card["sampling"]["temperature"]),
         "memory": float(card["sampling"]["memory"]),
+        **({"rain_units": card["rain_units"]} if "rain_units" in card else {}),
     }

@@ -248,6 +248,8 @@ class Input:
             with faults.collect():
                 paths, gathered = self._paths(source, year), self._domain.hours == DAY_HOURS
                 records.append(read_year(source, paths, year, self._centre, self._files, gathered))
+                if not gathered:
+                    _require_steps(records[-1], self._domain.hours)
         faults.throw()
         days, lost = joined_days(records[0], records[1:])
         predictors = []
@@ -299,6 +301,25 @@ class Input:
             laid_out[name] = content_of[name]
         laid_out["time"].attrs = {"standard_name": "time", "axis": "T"}
         return laid_out, [*plan.notes, *notes]
+
+
+def _require_steps(record: VariableYear, hours: float) -> None:
+    """Refuse steps of another length than the model was opened for, or that do not follow each other evenly.
+
+    The noise of a member is a function of the number of its step, so two steps must not have one number.
+    """
+    found = DAY_HOURS / record.timing.a_day
+    if found != hours:
+        raise record.fault(
+            None, f"records of {found:g} h", f"records of {hours:g} h, for which the model was opened", "open it again"
+        )
+    clock = record.days % 10000
+    odd = (clock // 100 * 60 + clock % 100) % round(60 * hours)
+    if len(np.unique(odd)) > 1:
+        first = int((odd != odd[0]).argmax())
+        raise record.fault(
+            first, f"a step that starts at {record.date(first)}", f"steps each {hours:g} h", "bring them to even times"
+        )
 
 
 @dataclass(frozen=True)

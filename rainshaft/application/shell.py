@@ -5,6 +5,7 @@ Input: the folder of a model, and files with its predictors. Output: one netCDF 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from rainshaft.application.model import TrainedModel, open_model, provenance
 from rainshaft.application.predictors import Input
 from rainshaft.config.slices import DrawSettings
 from rainshaft.data.formats import variables_of
+from rainshaft.data.prepare import STAMPS_ELSEWHERE
 from rainshaft.data.rawfile import OpenFiles
 from rainshaft.data.sources import Source
 from rainshaft.errors import UserError
@@ -107,6 +109,8 @@ def write_rain(
         write_ensemble(output, days_and_cells, count, drawn, attributes, hours=model.domain.hours)
     steps = "days" if model.domain.hours == DAY_HOURS else f"steps of {model.domain.hours:g} h"
     words = f"{output}: {days.sizes['time']} {steps}, {members * days.sizes['realization']} members each"
+    notes = [note.removesuffix(f" {STAMPS_ELSEWHERE}") for note in json.loads(days.attrs["ingest"])]
+    words += "".join(f"\nNOTE: {note}" for note in notes)
     channel, coarse = model.domain.rain_channel, None
     if channel:
         coarse = days["predictors"].sel(channel=channel).isel(realization=0).reset_coords(drop=True).load()

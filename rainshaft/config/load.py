@@ -170,8 +170,13 @@ def _require_posterior(config: Config) -> None:
 
 
 def _require_start(config: Config) -> None:
-    """Refuse to start from general networks that do not fit."""
+    """Refuse to start from general networks that do not fit, and from a model that would itself start from this one."""
     for name, experiment in config.trained.items():
+        if Path(experiment.train.start) == Path(config.results) / name / "model":
+            raise ConfigError(
+                f"experiments.{name}.train.start: found {experiment.train.start}, the model of this very experiment; "
+                "copy it to another folder, and name that"
+            )
         if experiment.train.start != GENERAL:
             continue
         key, dataset = f"experiments.{name}.train.start", config.datasets[experiment.dataset]
@@ -184,6 +189,11 @@ def _require_start(config: Config) -> None:
             raise ConfigError(
                 f"{key}: found `general`, but dataset {experiment.dataset!r} has the factor {dataset.factor}, and "
                 f"there are general networks for {', '.join(map(str, GENERAL_FACTORS))}; write `anew`"
+            )
+        if experiment.model.conserve == "cells" and experiment.model.coarser_scales:
+            raise ConfigError(
+                f"experiments.{name}.model.coarser_scales: found {experiment.model.coarser_scales} with "
+                "`start: general`, expected 0, as the general networks have; remove it, or write `start: anew`"
             )
         for size in ("width", "d_z", "prior"):
             default = Model.model_fields[size].default

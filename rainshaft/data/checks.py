@@ -22,6 +22,7 @@ from rainshaft.data.year import VariableYear
 
 TINY_NEGATIVE = -0.1  # mm/day; packing and spectral models leave such values  # ASSUME
 MOST_RAIN = 2000.0  # mm/day; the highest daily total ever measured is 1825 mm  # ASSUME
+INTENSITY = 0.525  # the highest rate of rain grows with this power of the steps in a day (Jennings 1950)
 LEAST_RAIN = 1.0  # mm/day; a year in which no cell reaches this has wrong units, or no rain to learn from  # ASSUME
 TEMPERATURES = (100.0, 400.0)  # K; outside of this the units are wrong  # ASSUME
 NO_VALUE = 1e15  # larger numbers are fill values that the file does not declare  # ASSUME
@@ -231,16 +232,19 @@ def _check_rain(record: VariableYear, content: xr.Dataset) -> list[str]:
     low, high = content["low"].values, content["high"].values
     lowest, highest = int(np.nanargmin(low)), int(np.nanargmax(high))
     _require_no_running_sum(record, content)
-    if low[lowest] <= TINY_NEGATIVE:
+    # a rate over an hour may be higher than one over a day, and so may its noise
+    steps = 1 if record.gathered else record.timing.a_day
+    most = MOST_RAIN * steps**INTENSITY
+    if low[lowest] <= TINY_NEGATIVE * steps:
         raise record.fault(
             lowest,
             f"{low[lowest]:g} mm/day on {record.date(lowest)}",
             "no negative rain",
             "correct the data; if it marks missing values, declare it as _FillValue",
         )
-    if high[highest] > MOST_RAIN:
+    if high[highest] > most:
         found = f"{high[highest]:g} mm/day on {record.date(highest)}"
-        raise record.fault(highest, found, f"at most {MOST_RAIN:g} mm/day", _check_units(record))
+        raise record.fault(highest, found, f"at most {most:g} mm/day", _check_units(record))
     if high[highest] < LEAST_RAIN:
         found = f"no value over {high[highest]:g} mm/day in the whole year"
         raise record.fault(highest, found, f"rain of {LEAST_RAIN:g} mm/day somewhere", _check_units(record))

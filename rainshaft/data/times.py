@@ -247,8 +247,8 @@ def timing_of(files: Sequence[Records]) -> Timing:
         else:
             shift = {"start": 0.5, "middle": 0.0, "end": -0.5}[side]
             middles = [file.stamps + shift * length for file in files]
-            if rule.stamps == "auto" and side == "end":
-                doubts.append("stamps without bounds are taken for the end of their records.")
+            if rule.stamps == "auto":
+                doubts.append(f"stamps without bounds are taken for the {side} of their records.")
         if rule.stamps == "end":
             notes.append("stamps counted as the end of their records, as the configuration says.")
     if length == 1:

@@ -24,6 +24,7 @@ from rainshaft.refinements import chained
 
 SHOWN = 24  # steps that are drawn to know the rain on the grid between two networks of a chain
 SEED = 0  # of these draws
+WINDOW = 64  # coarse cells along a side of what is drawn
 
 Rain = NDArray[np.float32]
 
@@ -70,7 +71,16 @@ def network_for(unit: float, factor: int, folder: Path = WEIGHTS) -> RainCVAE:
 
 @torch.no_grad()
 def refined(network: RainCVAE, coarse_Tyx: Rain, observed_yx: NDArray[np.bool_]) -> tuple[Rain, NDArray[np.bool_]]:
-    """Draw one member of some steps with rain, to know what the rain is like on the next grid."""
+    """Draw one member of some steps with rain, to know what the rain is like on the next grid.
+
+    Of a large domain a window around the wettest cell is enough.
+    """
+    wettest = np.unravel_index(coarse_Tyx.sum(0).argmax(), observed_yx.shape)
+    window = tuple(
+        slice(start := max(0, min(int(at) - WINDOW // 2, size - WINDOW)), start + WINDOW)
+        for at, size in zip(wettest, observed_yx.shape, strict=True)
+    )
+    coarse_Tyx, observed_yx = coarse_Tyx[:, *window], observed_yx[window]
     wet = np.flatnonzero(coarse_Tyx.any((1, 2)))
     chosen = wet[np.unique(np.linspace(0, len(wet) - 1, min(SHOWN, len(wet))).round().astype(int))]
     factor = network.architecture.factor

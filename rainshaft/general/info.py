@@ -7,6 +7,7 @@ runs while Snakemake reads the workflow, so it imports no heavy library.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,16 @@ FORMAT = 1
 def is_of_general(folder: Path) -> bool:
     """Tell whether a folder has general networks; else it may be that of a trained model."""
     return (folder / INFO).is_file()
+
+
+def cited(info: Mapping[str, Any], steps: Sequence[int]) -> dict[str, str]:
+    """Give the hashes of the networks that refine by these steps, their licence, and whom to cite."""
+    records = info["records"]
+    return {
+        "model_sha256": ", ".join(info["networks"][str(step)]["sha256"] for step in dict.fromkeys(steps)),
+        "license": "MIT; learned from " + ", ".join(f"{name} ({one['licence']})" for name, one in records.items()),
+        "references": ". ".join(str(one["citation"]) for one in records.values()),
+    }
 
 
 def read_info(folder: Path = WEIGHTS) -> dict[str, Any]:

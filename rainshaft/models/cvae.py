@@ -268,6 +268,11 @@ class RainCVAE(Generator):
             assert context_std_K is not None, "a context needs its standard deviation"
             self.context_encoder = ContextEncoder(context_mean_Kvu, context_std_K)
 
+    def leave_posterior(self) -> None:
+        """Give the posterior and the features of the observed rain no gradient."""
+        self.posterior.requires_grad_(False)
+        self.y_pyramid.requires_grad_(False)
+
     @torch.no_grad()
     def begin_posterior_as_prior(self) -> None:
         """Let the posterior be the prior, blind to the observed rain, where only the prior has been trained.

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+LEAST_SHARE = 1e-6  # below it there is no valid cell
+
 
 def bilinear(coarse_BCyx: Tensor, factor: int) -> Tensor:
     """Interpolate to the fine grid, (B, C, factor y, factor x); beyond the outer centres the edge is constant."""
@@ -17,11 +19,11 @@ def bilinear(coarse_BCyx: Tensor, factor: int) -> Tensor:
 
 
 def block_mean(fine_BCHW: Tensor, valid_B1HW: Tensor, factor: int) -> Tensor:
-    """Mean over the valid cells of each coarse cell, (B, C, y, x), of a field that is 0 where it is not valid.
+    """Mean over the valid cells of each coarse cell, (B, C, y, x). It is 0 in a coarse cell without a valid cell.
 
-    It is 0 in a coarse cell without a valid cell.
+    Between two networks of a chain, a cell is valid by a share, which is then its weight.
     """
-    return block_sum(fine_BCHW, factor) / block_sum(valid_B1HW, factor).clamp(min=1)
+    return block_sum(fine_BCHW * valid_B1HW, factor) / block_sum(valid_B1HW, factor).clamp(min=LEAST_SHARE)
 
 
 def block_sum(fine_BCHW: Tensor, factor: int) -> Tensor:

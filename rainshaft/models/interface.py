@@ -112,6 +112,9 @@ class Generator(nn.Module, ABC):
         """How many scales can see the observed rain; 0 for a kind without a posterior."""
         return 0
 
+    def leave_posterior(self) -> None:
+        """Train without the posterior: its weights get no gradient, on one device or on several."""
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from rainshaft.errors import UserError
-from rainshaft.models.cvae import CVAEArchitecture, RainCVAE
+from rainshaft.models.cvae import CONTEXT_WIDTH, CVAEArchitecture, RainCVAE
 
 FIRST_KERNELS = {"x_pyramid.blocks.0.first.parts.0.weight": 0, "y_pyramid.blocks.0.first.parts.0.weight": 1}
 """kernels that see the inputs -> how many further inputs come after them"""
 MOMENTS = ("channel_mean", "channel_std")
-OWN = "context_encoder."  # what begins with this stays as it is where the other network has none of this shape
+OWN = "context_encoder."  # what begins with this stays as it is where the other network has another context
 RAIN = "coarse rain"
 
 
@@ -59,10 +59,10 @@ def start_from(network: RainCVAE, weights: Mapping[str, Tensor], source: CVAEArc
             for i, j in places:
                 if i < len(own.channels):
                     found[name][:, i] = theirs[:, j]
+        elif name.startswith(OWN) and own.context != source.context:
+            found[name] = mine
         elif theirs is not None and theirs.shape == mine.shape:
             found[name] = theirs
-        elif name.startswith(OWN):
-            found[name] = mine
         else:
             raise UserError(f"train.start: found a network whose {name} differs, expected one of this version")
     network.load_state_dict(found)
@@ -70,9 +70,13 @@ def start_from(network: RainCVAE, weights: Mapping[str, Tensor], source: CVAEArc
 
 
 def _inputs(architecture: CVAEArchitecture) -> list[str]:
-    """Name the inputs of a network; the coarse rain has one name in all of them."""
+    """Name the inputs of a network; the coarse rain has one name in all of them.
+
+    The numbers of a context mean something only where the context is made of the same predictors.
+    """
     channels = [RAIN if name == architecture.rain_channel else name for name in architecture.channels]
-    return [*channels, *architecture.statics]
+    context = [f"{n} of {architecture.context}" for n in range(CONTEXT_WIDTH)] if architecture.context else []
+    return [*channels, *architecture.statics, *context]
 
 
 def _kernel(mine: Tensor, theirs: Tensor, places: list[tuple[int, int]], further: int) -> Tensor:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from rainshaft.config.slices import RefineSettings, SampleSettings
 from rainshaft.data.conventions import TEST
 from rainshaft.data.fields import Fields
 from rainshaft.general.chain import general_chain
-from rainshaft.general.info import WEIGHTS
+from rainshaft.general.info import WEIGHTS, cited, read_info
 from rainshaft.models.chain import Chain
 from rainshaft.models.cvae import RainCVAE
 from rainshaft.models.device import choose_device, placed
@@ -79,7 +79,13 @@ def refine(
         paths,
         normalisation.isel(static=slice(0)),
         path,
-        {**attributes, "pixel_threshold": 0.0, "seed": settings.seed},
+        {
+            **attributes,
+            **cited(read_info(folder), chain.factors),
+            "rain_units": [float(cast("RainCVAE", network).architecture.unit) for network in chain.networks],
+            "pixel_threshold": 0.0,
+            "seed": settings.seed,
+        },
     )
 
 

@@ -121,7 +121,7 @@ def start(settings: TrainSettings, model: Chain, parts: Sequence[Days]) -> None:
     folder = GENERAL_WEIGHTS if wanted == GENERAL else Path(wanted)
     is_general = is_of_general(folder)
     others = {} if is_general else trained_networks(folder)
-    if not is_general and not {*model.names, "rain"} & {*others}:
+    if not is_general and not {*model.names, "rain" if "fine" in model.names else ""} & {*others}:
         raise UserError(
             f"train.start: found a model of the networks {', '.join(others)} in {folder}, expected one of "
             f"{', '.join(model.names)}; take another model, or write `start: anew`"
@@ -136,7 +136,10 @@ def start(settings: TrainSettings, model: Chain, parts: Sequence[Days]) -> None:
             unit = unit_of_days(days, sizes.channels.index(sizes.rain_channel))
             start_from(network, weights.tensors, weights.architecture, unit)
             network.begin_posterior_as_prior()
-        elif (other := others.get(name) or others.get("rain")) is not None:
+        else:
+            other = others.get(name) or (others.get("rain") if name == "fine" else None)
+            if other is None:
+                continue
             start_from(network, other.state_dict(), other.architecture, other.architecture.unit)
         log.info("%s: starts from %s", name, wanted)
 

@@ -93,6 +93,8 @@ class Trainer:
         self.patience = settings.train.early_stopping_patience * epochs / settings.train.epochs
         self.device = choose_device(settings.train.device, self.group.rank)
         self.batches = batches
+        if not settings.loss.posterior_members:
+            network.leave_posterior()
         self.network = placed(network, self.device)
         # What is validated and kept are the weights averaged over the last steps (Polyak and Juditsky 1992).
         self.averaged = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(settings.train.ema))

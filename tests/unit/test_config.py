@@ -318,7 +318,10 @@ def test_general_networks_need_coarse_rain_and_a_factor_that_they_can_reach(raw)
     ("keys", "message"),
     [
         ({"train": {"start": "general"}, "model": {"width": 12}}, "model.width: found 12 with `start: general`"),
-        ({"train": {"start": "general"}, "model": {"conserve": "none", "width": 16}}, "do not|does not"),
+        (
+            {"train": {"start": "general"}, "model": {"conserve": "none", "width": 16}},
+            "keep the coarse rain and this model does not",
+        ),
         ({"loss": {"posterior_members": 0}, "sampling": {"mode": "both"}}, "trains no posterior; write `mode: prior`"),
         ({"loss": {"posterior_members": 0, "lambda_crps": 0.0}}, "there is nothing to learn from"),
         (

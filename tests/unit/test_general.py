@@ -15,7 +15,10 @@ from trainings import plain_days, small_training
 
 import rainshaft
 from rainshaft.application import general as shell
+from rainshaft.application.place import rain_name
 from rainshaft.cli import main
+from rainshaft.config.slices import DrawSettings
+from rainshaft.data.formats import variables_of
 from rainshaft.data.patches import Batch, load_days
 from rainshaft.errors import Interrupted, UserError
 from rainshaft.general.chain import general_chain
@@ -26,6 +29,7 @@ from rainshaft.models.cvae import CVAEArchitecture, RainCVAE
 from rainshaft.models.noise import BatchNoise
 from rainshaft.models.start import start_from
 from rainshaft.refinements import GENERAL_FACTORS, chained
+from rainshaft.sampling.draw import draw
 from rainshaft.training.distributed import Group
 from rainshaft.training.general import mix
 from rainshaft.training.general.make import make
@@ -330,7 +334,9 @@ def test_the_shell_and_python_give_the_same_members(tmp_path, capsys):
     output, picture = tmp_path / "fine.nc", tmp_path / "fine.png"
     words = ["downscale", "general", str(tmp_path / "coarse.nc"), str(output), "--factor", "4", "--members", "2"]
     assert main([*words, "--picture", str(picture)]) == 0
-    assert re.search(r"40 days, 2 members each\n\d+ s\n", capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    assert "40 days, 2 members each\nNOTE: Predictor tp: stamps at 00:00 without bounds are taken" in printed
+    assert re.search(r"\n\d+ s\n", printed)
     assert picture.stat().st_size > 10_000
     assert picture.with_suffix(".pdf").exists()
     written = xr.load_dataset(output)
@@ -400,10 +406,79 @@ def test_cells_without_rain_data_have_none_in_the_members(tmp_path):
     assert int(missing.sum()) == 12 * 2 * 4
 
 
+def test_a_dataset_with_bounds_and_other_units_is_understood():
+    coarse = field(coarse_rain(6) / 24, "1h", "", cell_methods="time: mean")
+    bounds = np.stack([coarse.time.values, coarse.time.values + np.timedelta64(1, "h")], axis=1)
+    dataset = coarse.to_dataset(name="anything").assign(time_bnds=(("time", "bnds"), bounds))
+    dataset.time.attrs["bounds"] = "time_bnds"
+    rain = rainshaft.load_general(dataset, factor=2, units="mm/h").downscale(dataset, members=1)
+    np.testing.assert_array_equal(rain.time, coarse.time)  # the bounds tell where the steps begin
+    means = rain.pr.coarsen(lat=2, lon=2).mean().isel(member=0)
+    np.testing.assert_allclose(means, 24 * coarse, rtol=1e-3, atol=1e-3)
+
+
+def test_stamps_can_be_said_to_stand_at_the_start():
+    coarse = field(coarse_rain(6), "1h", "mm", cell_methods="time: sum")
+    model = rainshaft.load_general(coarse, factor=2, day="start")
+    days = model.downscale(coarse, members=1)
+    assert days.time.values[0] == coarse.time.values[0]
+
+
+def test_realizations_get_members_of_their_own():
+    coarse = field(coarse_rain(6))
+    both = xr.concat([coarse, 2 * coarse], xr.Variable("number", [0, 1]))
+    rain = rainshaft.load_general(both, factor=2).downscale(both, members=2)
+    assert rain.realization.values.tolist() == [0, 0, 1, 1]
+    means = rain.pr.coarsen(lat=2, lon=2).mean()
+    np.testing.assert_allclose(means.isel(member=3), 2 * coarse, rtol=1e-3, atol=1e-3)
+
+
+def test_steps_of_another_length_are_refused():
+    three = field(coarse_rain(16), "3h", "mm/h", cell_methods="time: mean")
+    one = field(coarse_rain(48), "1h", "mm/h", cell_methods="time: mean")
+    with pytest.raises(UserError, match="found records of 1 h, expected records of 3 h"):
+        rainshaft.load_general(three, factor=2).downscale(one, members=1)
+
+
+def test_a_heavy_hour_is_no_fault_and_an_impossible_one_is():
+    coarse = field(coarse_rain(6), "1h", "mm", cell_methods="time: sum")
+    coarse[2, 1, 1] = 200.0
+    assert rainshaft.load_general(coarse, factor=2)
+    coarse[2, 1, 1] = 1000.0
+    with pytest.raises(UserError, match="found 24000 mm/day"):
+        rainshaft.load_general(coarse, factor=2)
+
+
+def test_chains_of_three_keep_the_mass_on_a_ragged_coast():
+    """The cells between two networks may be valid in part; then they count in part."""
+    rain = coarse_rain(4, 3, 3)
+    chain = general_chain(rain, everywhere(rain), 12, CPU)  # 4 x 3
+    assert len(chain.networks) == 2
+    valid = np.ones((36, 36), "f4")
+    valid[:7, :5] = valid[20:, 31:] = 0
+    maps = xr.Dataset(
+        {"static_maps": (("static", "lat", "lon"), np.empty((0, 36, 36), "f4")), "valid": (("lat", "lon"), valid)},
+        attrs={"factor": 12},
+    )
+    days = xr.Dataset(
+        {
+            "predictors": (("time", "channel", "y", "x"), rain[:1, None]),
+            "context": (("time", "context_channel", "v", "u"), np.empty((1, 0, 0, 0), "f4")),
+        }
+    )
+    settings = DrawSettings(seed=1, members=2, temperature=1.0, tile=512, device="cpu")
+    drawn = draw(chain, days, maps, "prior", settings, [60_000])[0]
+    sums = (drawn * valid).reshape(2, 3, 12, 3, 12).sum((2, 4))
+    counts = valid.reshape(3, 12, 3, 12).sum((1, 3))
+    np.testing.assert_allclose(sums / counts, np.broadcast_to(rain[0], sums.shape), rtol=2e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ([], "--factor: found none"),
+        (["--factor", "1"], "factor: found 1, expected 2, 3, 4, 5, 8"),
+        (["--factor", "8", "--picture", "no/such/maps.png"], "found no folder no/such"),
         (["--factor", "7"], "factor: found 7, expected 2, 3, 4, 5, 8 or a product"),
         (["--factor", "8", "--variable", "tp=x"], "--variable: found tp, expected pr=NAME"),
         (["--factor", "8", "--picture", "maps.jpg"], r"--picture: found maps\.jpg, expected a name that ends in \.png"),
@@ -421,16 +496,21 @@ def test_a_factor_beside_a_trained_model_is_refused(tmp_path, capsys):
     assert "knows its factor" in capsys.readouterr().err
 
 
+def named(path):
+    """The rain of a file."""
+    return rain_name(variables_of(path), str(path), "--variable pr=NAME")
+
+
 def test_which_variable_is_rain_must_be_clear(tmp_path):
     rain = field(coarse_rain())
     xr.Dataset({"a": rain, "b": rain}).to_netcdf(tmp_path / "two.nc")
     with pytest.raises(UserError, match=r"found the variables a, b, expected one that is rain.*--variable pr=NAME"):
-        shell.rain_variable([tmp_path / "two.nc"])
+        named(tmp_path / "two.nc")
     xr.Dataset({"a": rain, "tp": rain}).to_netcdf(tmp_path / "named.nc")
-    assert shell.rain_variable([tmp_path / "named.nc"]) == "tp"
+    assert named(tmp_path / "named.nc") == "tp"
     places = xr.DataArray(np.ones((4, 5)), dims=("lat", "lon"), attrs={"units": "degrees_north"})
     xr.Dataset({"a": rain, "latitudes": places}).to_netcdf(tmp_path / "places.nc")
-    assert shell.rain_variable([tmp_path / "places.nc"]) == "a"
+    assert named(tmp_path / "places.nc") == "a"
 
 
 def test_rain_on_cells_that_no_network_has_seen_gives_a_warning(tmp_path):
@@ -438,6 +518,16 @@ def test_rain_on_cells_that_no_network_has_seen_gives_a_warning(tmp_path):
     far = coarse.assign_coords(lat=50 - 8 * np.arange(4.0), lon=8 * np.arange(5.0))
     with pytest.warns(UserWarning, match=r"coarse cells of \d+ km, while the network for factor 8 has seen"):
         rainshaft.load_general(far, factor=8).downscale(far, members=1)
+
+
+def test_a_training_without_a_posterior_gives_it_no_gradient(made, tmp_path):
+    (trainer,) = trainers(small_training(loss={"posterior_members": 0}, epochs=1), *plain_days(tmp_path), Group())
+    before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    trainer.step()
+    assert set(trainer.progress.sums) & {"L_rec", "L_grad", "L_kl"} == set()
+    changed = {name for name, value in trainer.network.state_dict().items() if not torch.equal(value, before[name])}
+    assert any(name.startswith("prior") for name in changed)
+    assert not any(name.startswith(("posterior", "y_pyramid")) for name in changed)
 
 
 def test_a_record_needs_its_licence():

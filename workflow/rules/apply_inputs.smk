@@ -40,7 +40,9 @@ def model_file(application, file):
     """A file of the model that an application uses."""
     experiment, folder = CONFIG.model_of(application), CONFIG.applications[application].model
     if folder == "general":
-        return f"<results>/applications/{application}/model/{file}"
+        # a change must not be that of the networks: how large they take rain to be comes from one application
+        owner = CONFIG.applications[application].change_from or application
+        return f"<results>/applications/{owner}/model/{file}"
     if experiment is None:
         return str(Path(folder) / file)
     return f"<results>/{experiment}/model/{file}"

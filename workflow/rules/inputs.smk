@@ -1,5 +1,6 @@
 # Functions that find the input of one rule or of a few.
 import json
+import os
 from functools import cache
 
 from rainshaft.data.sources import ensemble_files, ensemble_source, file_stamps, source_files
@@ -53,10 +54,24 @@ def files_of_ensemble(experiment):
         sys.exit(f"The input cannot be used:\n{error}")
 
 
+def started_model(wildcards):
+    """The manifest of the model from which a training starts, where this workflow makes that model."""
+    start = CONFIG.trained[wildcards.experiment].train.start
+    return [f"<results>/{name}/model/manifest.json" for name in CONFIG.trained if is_folder_of(start, name)]
+
+
+def is_folder_of(start, experiment):
+    """Whether a training starts from the model of an experiment of this workflow."""
+    return os.path.normpath(start) == os.path.normpath(f"{CONFIG.results}/{experiment}/model")
+
+
 @cache
 def stamp_of_start(start):
-    """Digits that change when the weights change from which a training starts; none where it starts anew."""
-    if start == "anew":
+    """Digits that change when the weights change from which a training starts.
+
+    There are none where it starts anew, or from a model that this workflow makes; then its manifest is an input.
+    """
+    if start == "anew" or any(is_folder_of(start, name) for name in CONFIG.trained):
         return ""
     if start == "general" or is_of_general(Path(start)):
         return stamp_of_general("" if start == "general" else start)

@@ -25,6 +25,7 @@ rule train_model:
         config="<results>/{experiment}/config/train.json",
         fields=fields,
         normalisation=normalisation,
+        start=started_model,
     output:
         weights="<results>/{experiment}/model.safetensors",
         info="<results>/{experiment}/model.json",

@@ -17,7 +17,9 @@ with job(snakemake.log[0], snakemake.threads):
         Path(snakemake.output.synth),
         {
             "source": f"rainshaft {__version__}, general networks, experiment {name}",
-            "config_fingerprint": digest(frozen.read_text(encoding="utf-8"), snakemake.params.code),
+            "config_fingerprint": digest(
+                frozen.read_text(encoding="utf-8"), snakemake.params.code, snakemake.params.networks
+            ),
             "rainshaft_version": __version__,
         },
     )

@@ -9,7 +9,8 @@ from rainshaft.jobs.training import Task, train_once
 with job(snakemake.log[0], snakemake.threads):
     frozen = Path(snakemake.input.config).read_text(encoding="utf-8")
     data = xr.load_dataset(snakemake.input.normalisation).attrs["data_fingerprint"]
-    very_training = digest(frozen, snakemake.params.code, data, snakemake.params.start)
+    start = [Path(path).read_text(encoding="utf-8") for path in snakemake.input.start]
+    very_training = digest(frozen, snakemake.params.code, data, snakemake.params.start, *start)
     task = Task(
         config=snakemake.input.config,
         normalisation=snakemake.input.normalisation,

@@ -180,6 +180,9 @@ def _weights(entries: Sequence[Variation] | Sequence[float]) -> NDArray[np.float
 class Mix:
     """Batches from several variations. All patches of a batch have one shape.
 
+    Each shape is drawn equally often, so that small domains with coarse cells of their own count. The weights of the
+    variations act within a shape.
+
     Parameters
     ----------
     patch
@@ -201,7 +204,7 @@ class Mix:
         """Cut this share of the batch of a step: patches with rain, turned, mirrored and scaled at random."""
         rng = np.random.default_rng((seed, step))
         groups = list(self.groups.items())
-        shape, group = groups[rng.choice(len(groups), p=_weights([sum(_weights(g)) for _, g in groups]))]
+        shape, group = groups[rng.choice(len(groups), p=np.full(len(groups), 1 / len(groups)))]
         chosen = rng.choice(len(group), self.batch_size, p=_weights(group))
         patches = [
             turned(cut(group[i].train, shape, rng), rng, scale=float(np.exp(JITTER * rng.standard_normal())))

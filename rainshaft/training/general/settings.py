@@ -32,7 +32,7 @@ class RecordFiles(Section):
     """The record is also seen with rain below these shares of its rain-weighted mean set to 0: some products report no
     light rain."""
     weight: Number = Field(1.0, gt=0)
-    """A record with twice the weight gives twice as many patches."""
+    """Of the patches of one shape, a record with twice the weight gives twice as many."""
     licence: str
     """The licence of the data allows weights that were learned from them."""
     citation: str
