@@ -88,6 +88,8 @@ class VariableYear:
     def notes(self) -> list[str]:
         """Sentences about what was changed, each once."""
         of_files = [note for part in self.parts for note in part.raw.notes]
+        if not self.gathered:
+            of_files = [note.replace("as daily totals, that is mm/day", "as totals of each step") for note in of_files]
         copies = sum(len(part.days) for part, _ in self.repeated)
         again = [self.source.note(f"{copies} record(s) are in the files twice, with equal values.")] if copies else []
         return list(dict.fromkeys([*of_files, *self.timing.notes, *again, *self.lost]))

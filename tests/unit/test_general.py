@@ -335,7 +335,8 @@ def test_the_shell_and_python_give_the_same_members(tmp_path, capsys):
     words = ["downscale", "general", str(tmp_path / "coarse.nc"), str(output), "--factor", "4", "--members", "2"]
     assert main([*words, "--picture", str(picture)]) == 0
     printed = capsys.readouterr().out
-    assert "40 days, 2 members each\nNOTE: Predictor tp: stamps at 00:00 without bounds are taken" in printed
+    assert "40 days, 2 members each\nNOTE: " in printed
+    assert "NOTE: Predictor tp: stamps at 00:00 without bounds are taken for the start of their day.\n" in printed
     assert re.search(r"\n\d+ s\n", printed)
     assert picture.stat().st_size > 10_000
     assert picture.with_suffix(".pdf").exists()
@@ -354,6 +355,8 @@ def test_hours_stay_hours(tmp_path):
     coarse.to_netcdf(tmp_path / "coarse.nc")
     written = shell.downscale_rain([tmp_path / "coarse.nc"], tmp_path / "fine.nc", 2, 2, 1, {})
     assert "30 steps of 1 h" in written.words
+    assert "units mm read as totals of each step" in written.words
+    assert "stamps without bounds are taken for the end of their records" in written.words
     rain = xr.load_dataset(tmp_path / "fine.nc")
     assert rain.pr.attrs["units"] == "mm/day"
     means = rain.pr.coarsen(lat=2, lon=2).mean().isel(member=1)
