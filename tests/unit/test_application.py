@@ -251,7 +251,7 @@ def test_predictors_beyond_the_training_range_are_doubted(made, model, inputs, t
             {name: lambda new, n=name, o=ds: new[n].assign_attrs(o[n].attrs)}
         ).to_netcdf(tmp_path / f"{name}.nc")
     files = [tmp_path / f"{name}.nc" for name in PREDICTORS]
-    words = downscale_files(made[0], files, tmp_path / "out.nc", 1, 1, {}, "cpu")
+    words = downscale_files(made[0], files, tmp_path / "out.nc", 1, 1, {}, "cpu").words
     assert "WARNING: the predictors: found" in words
 
 
