@@ -97,8 +97,9 @@ def row(name: str, path: Path) -> str:
     cells = []
     for score, (_, form) in SCORES.items():
         factor = 100 if score == "wet_difference" else 1
-        values = [content[part]["all_days"]["scores"][score]["value"] * factor for part in ("validation", "test")]
-        cells.append("; ".join(form.format(value) for value in values))
+        values = [content[part]["all_days"]["scores"][score]["value"] for part in ("validation", "test")]
+        # a single field has no spread
+        cells.append("; ".join("-" if value is None else form.format(factor * value) for value in values))
     return f"| {name} | {' | '.join(cells)} |"
 
 
@@ -106,8 +107,18 @@ def main() -> None:
     """Make everything, and print the table."""
     folder = Path(sys.argv[1]).resolve()
     names = sys.argv[2:] or list(read_settings(RECIPE).records)
-    config, results = configuration(folder, names), folder / "results"
-    wanted = {
+    config = configuration(folder, names)
+    wanted = methods(folder / "results", names)
+    targets = [str(path) for of_record in wanted.values() for path in of_record.values()]
+    subprocess.run(["snakemake", "--cores", "all", *targets, "--configfile", str(config)], check=True, cwd=ROOT)
+    lines = table(wanted)
+    (folder / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
+def methods(results: Path, names: list[str]) -> dict[str, dict[str, Path]]:
+    """Record -> method -> its scores."""
+    return {
         name: {
             "general, without this record": results / f"{name}-general/evaluation/prior/scores.json",
             "trained on it": results / f"{name}-trained/evaluation/prior/scores.json",
@@ -115,17 +126,17 @@ def main() -> None:
         }
         for name in names
     }
-    targets = [str(path) for of_record in wanted.values() for path in of_record.values()]
-    subprocess.run(["snakemake", "--cores", "all", *targets, "--configfile", str(config)], check=True, cwd=ROOT)
-    lines = [
+
+
+def table(wanted: dict[str, dict[str, Path]]) -> list[str]:
+    """Write the table of all records and methods as Markdown."""
+    return [
         "Each cell: validation days; test days.",
         "",
         f"| record, method | {' | '.join(title for title, _ in SCORES.values())} |",
         f"| --- |{' --- |' * len(SCORES)}",
+        *(row(f"{name}: {method}", path) for name, found in wanted.items() for method, path in found.items()),
     ]
-    lines += [row(f"{name}: {method}", path) for name in names for method, path in wanted[name].items()]
-    (folder / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines))
 
 
 if __name__ == "__main__":
