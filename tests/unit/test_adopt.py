@@ -416,7 +416,7 @@ def test_members_from_files_have_no_training_and_no_replicates():
     [
         (
             {"source": "file"},
-            "experiments.theirs.source: found 'file', expected 'training' or 'files'; did you mean files?",
+            "experiments.theirs.source: found 'file', expected 'training' or 'files' or 'general'; did you mean files?",
         ),
         ({"member_dim": "x"}, "experiments.theirs.member_dim: unknown key; did you mean members_dim?"),
         ({"loss": {}}, "experiments.theirs.loss: unknown key; the keys here are files, variable, level"),

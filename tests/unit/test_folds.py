@@ -23,6 +23,7 @@ DEMO = Path(__file__).resolve().parents[2] / "config" / "config.yaml"
 def raw() -> dict[str, Any]:
     found = yaml.safe_load(DEMO.read_text(encoding="utf-8"))
     found["datasets"]["demo"]["split"] = {"by": "blocks", "block_days": 5, "folds": 4}
+    del found["experiments"]["general"]  # nothing is trained, so it has no folds
     return found
 
 
@@ -94,5 +95,8 @@ def test_names_of_folds_are_not_taken_and_files_have_no_folds(raw: dict[str, Any
     with pytest.raises(ConfigError, match="a fold of 'calibrated' has this name"):
         load(taken, names())
     raw["experiments"]["theirs"] = {"dataset": "demo", "source": "files", "files": ["a.nc"], "variable": "pr"}
-    with pytest.raises(ConfigError, match="files have no folds"):
+    with pytest.raises(ConfigError, match="`source: files` have no folds"):
+        load(raw, names())
+    raw["experiments"]["theirs"] = {"dataset": "demo", "source": "general"}
+    with pytest.raises(ConfigError, match="`source: general` have no folds"):
         load(raw, names())
