@@ -6,6 +6,7 @@ Input: files with coarse rain. Output: one netCDF file or zarr store of rain.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -68,4 +69,9 @@ def downscale_rain(
     source = rain_source(variables.get(RAIN) or rain_name(held, where, f"--variable {RAIN}=NAME"), day, units)
     with OpenFiles() as files:
         model, days = place([source], files, holders([source], inputs), factor, device, folder)
-        return write_rain(model, days, inputs, output, members, seed)
+        written = write_rain(model, days, inputs, output, members, seed)
+    # the networks take rain of any size, so wrong units would show nowhere else
+    assert written.coarse is not None
+    mean, highest = float(written.coarse.mean()), float(written.coarse.max())
+    size = f"the coarse rain has a mean of {mean:.3g} and a highest value of {highest:.3g} mm/day; is that so?"
+    return replace(written, words=f"{written.words}\nNOTE: {size}")

@@ -356,6 +356,8 @@ def test_hours_stay_hours(tmp_path):
     written = shell.downscale_rain([tmp_path / "coarse.nc"], tmp_path / "fine.nc", 2, 2, 1, {})
     assert "30 steps of 1 h" in written.words
     assert "units mm read as totals of each step" in written.words
+    size = f"a mean of {24 * float(coarse.mean()):.3g} and a highest value of {24 * float(coarse.max()):.3g} mm/day"
+    assert size in written.words  # the networks take rain of any size, so nothing else would show wrong units
     assert "stamps without bounds are taken for the end of their records" in written.words
     rain = xr.load_dataset(tmp_path / "fine.nc")
     assert rain.pr.attrs["units"] == "mm/day"
