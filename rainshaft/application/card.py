@@ -184,6 +184,9 @@ def _markdown_of_general(card: Mapping[str, Any]) -> str:
         f"Region: y {grid['south']:g} to {grid['north']:g}, x {grid['west']:g} to {grid['east']:g} ({grid['kind']}). A "
         f"coarse cell is {grid['factor']} x {grid['factor']} cells of the rain.",
         "",
+        "The coarse rain for which they were opened has a mean of {mean:.3g} and a highest value of {highest:.3g} "
+        "mm/day. If that is not so, its units are wrong.".format(**card["coarse_rain"]),
+        "",
         "## Limits",
         "",
         *(f"- {limit}" for limit in (*card["limits"], *card.get("doubts", ()))),

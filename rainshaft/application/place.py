@@ -128,7 +128,12 @@ def place(
     info = read_info(folder)
     climate = xr.Dataset()  # the networks have no climate of their own
     model = GeneralModel(
-        chain, domain, climate, card_of(info, steps, chain), source, tuple(_doubts(info, steps, raws[0].grid, hours))
+        chain,
+        domain,
+        climate,
+        card_of(info, steps, chain, rain),
+        source,
+        tuple(_doubts(info, steps, raws[0].grid, hours)),
     )
     return model, days
 
@@ -268,7 +273,7 @@ def export_placed(settings: PlaceSettings, key: str, folder: Path) -> None:
     doubts = _doubts(info, steps, grid, DAY_HOURS)
     for doubt in doubts:
         log.warning("the coarse rain: %s", doubt)
-    card = card_of(info, steps, chain) | {
+    card = card_of(info, steps, chain, rain) | {
         "grid": grid_of(domain),
         "predictors": [{"name": source.label, "units": "mm/day", "quantity": "rain", "context": False}],
         "doubts": doubts,
@@ -285,9 +290,14 @@ def _of_all_realizations(days: xr.Dataset) -> NDArray[np.float32]:
     return np.asarray(rain.reshape(-1, *rain.shape[2:]))
 
 
-def card_of(info: Mapping[str, Any], steps: Sequence[int], chain: Chain) -> dict[str, Any]:
-    """Give the card of general networks: from what they learned, what they cannot know, and whom to cite."""
+def card_of(info: Mapping[str, Any], steps: Sequence[int], chain: Chain, coarse: NDArray[np.float32]) -> dict[str, Any]:
+    """Give the card of general networks: from what they learned, what they cannot know, and whom to cite.
+
+    It says how large the coarse rain is, because the networks take rain of any size. So wrong units show there alone.
+    """
     records = info["records"]
+    size = {"mean": float(np.nanmean(coarse, dtype="f8")), "highest": float(np.nanmax(coarse))}
+    log.info("the coarse rain: mean %(mean).3g, highest value %(highest).3g mm/day", size)
     return {
         "name": "general " + " x ".join(map(str, steps)),
         "kind": "cvae",
@@ -298,6 +308,7 @@ def card_of(info: Mapping[str, Any], steps: Sequence[int], chain: Chain) -> dict
         "rainshaft_version": info["rainshaft_version"],
         "weights_sha256": cited(info, steps)["model_sha256"],
         "rain_units": [float(cast("RainCVAE", network).architecture.unit) for network in chain.networks],
+        "coarse_rain": size,
         "sampling": {"temperature": 1.0, "memory": 0.0, "tile": TILE, "pixel_threshold": 0.0},
         "limits": list(LIMITS),
         "licence": cited(info, steps)["license"],

@@ -32,7 +32,8 @@ from rainshaft.refinements import GENERAL_FACTORS, chained
 from rainshaft.sampling.draw import draw
 from rainshaft.training.distributed import Group
 from rainshaft.training.general import mix
-from rainshaft.training.general.make import make
+from rainshaft.training.general.__main__ import RECIPE
+from rainshaft.training.general.make import make, recipe_of
 from rainshaft.training.general.settings import RecordFiles, read_settings
 from rainshaft.training.run import trainers
 from rainshaft.training.trainer import Trainer
@@ -116,6 +117,15 @@ def test_the_package_has_a_network_for_each_factor_and_names_its_sources():
     records = info["records"]
     assert all(one["licence"] and one["citation"] for one in records.values())
     assert not re.search("imd|e-?obs", json.dumps(records), re.IGNORECASE)
+
+
+def test_the_weights_of_the_package_were_made_with_its_recipe():
+    settings = read_settings(RECIPE)
+    recipe = recipe_of(settings, settings.records)
+    made_with = read_info()["settings"]
+    for section in ("loss", "model", "train"):  # keys that came later had no effect then
+        recipe[section] = {key: recipe[section][key] for key in made_with[section]}
+    assert recipe == made_with
 
 
 @pytest.mark.parametrize("factor", GENERAL_FACTORS)
@@ -272,6 +282,27 @@ def test_a_record_that_is_left_out_is_not_learned_from(recipe, made, tmp_path):
     assert (tmp_path / "factor-2.safetensors").read_bytes() != (made / "factor-2.safetensors").read_bytes()
 
 
+def test_another_factor_can_be_made_into_the_same_folder(recipe, made, tmp_path):
+    settings = read_settings(recipe)
+    for factor in (2, 4):
+        make(settings.model_copy(update={"factors": (factor,)}), tmp_path)
+    assert factors(tmp_path) == (2, 4)
+    assert read_weights(4, tmp_path).architecture.factor == 4
+    kept = read_info(tmp_path)["networks"]["2"]
+    assert kept == read_info(made)["networks"]["2"]
+
+
+def test_networks_of_another_recipe_are_not_mixed_with_those_of_a_folder(recipe, tmp_path):
+    settings = read_settings(recipe)
+    make(settings, tmp_path)
+    before = (tmp_path / "general.json").read_bytes()
+    with pytest.raises(UserError, match="found networks of another recipe or of other records"):
+        make(settings.model_copy(update={"steps": 3, "factors": (4,)}), tmp_path)
+    with pytest.raises(UserError, match="found networks of another recipe or of other records"):
+        make(settings, tmp_path, without="hills")
+    assert (tmp_path / "general.json").read_bytes() == before
+
+
 def test_a_record_that_is_not_there_is_named(recipe, tmp_path):
     settings = read_settings(recipe)
     gone = settings.records["hills"].model_copy(update={"file": str(tmp_path / "gone.nc")})
@@ -420,6 +451,12 @@ def test_a_dataset_with_bounds_and_other_units_is_understood():
     np.testing.assert_array_equal(rain.time, coarse.time)  # the bounds tell where the steps begin
     means = rain.pr.coarsen(lat=2, lon=2).mean().isel(member=0)
     np.testing.assert_allclose(means, 24 * coarse, rtol=1e-3, atol=1e-3)
+
+
+def test_the_card_says_how_large_the_coarse_rain_is():
+    coarse = field(coarse_rain(6))
+    size = rainshaft.load_general(coarse, factor=2).card["coarse_rain"]
+    assert size == {"mean": pytest.approx(float(coarse.mean())), "highest": pytest.approx(float(coarse.max()))}
 
 
 def test_stamps_can_be_said_to_stand_at_the_start():

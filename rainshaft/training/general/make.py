@@ -14,6 +14,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,8 +23,9 @@ from safetensors.torch import save as save_tensors
 
 from rainshaft import __version__
 from rainshaft.config.slices import TrainSettings
+from rainshaft.errors import UserError
 from rainshaft.files import atomic, write_json
-from rainshaft.general.info import FORMAT, INFO
+from rainshaft.general.info import FORMAT, INFO, is_of_general, read_info
 from rainshaft.models.cvae import COARSE_RAIN, CVAEArchitecture, RainCVAE
 from rainshaft.models.noise import seeded
 from rainshaft.models.store import TrainedNetwork
@@ -66,16 +68,42 @@ def make(settings: GeneralSettings, folder: Path, without: str | None = None) ->
     Raises
     ------
     UserError
-        If a record cannot be read.
+        If a record cannot be read, or the folder has networks of another recipe.
     Interrupted
         If a signal ended it, after a checkpoint.
     """
     records = {name: files for name, files in settings.records.items() if name != without}
+    kept = _made_before(folder, recipe_of(settings, records))
     networks = []
     for factor in settings.factors:
         mix = [one for name, files in records.items() for one in variations(name, files, factor)]
         networks.append(_trained(settings, factor, list(records), mix, folder))
-    save(networks, records, settings, folder)
+    save(networks, records, settings, folder, kept)
+
+
+def recipe_of(settings: GeneralSettings, records: Mapping[str, RecordFiles]) -> dict[str, Any]:
+    """Give all that networks depend on, apart from their factor."""
+    used = settings.model_copy(update={"records": dict(records)})
+    return cast("dict[str, Any]", json.loads(json.dumps(used.model_dump(mode="json", exclude={"factors"}))))
+
+
+def _made_before(folder: Path, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a folder says of the networks that it has: factor -> its entry. They stay.
+
+    Raises
+    ------
+    UserError
+        If they were made with another recipe.
+    """
+    if not is_of_general(folder):
+        return {}
+    info = read_info(folder)
+    if info["settings"] != recipe:
+        raise UserError(
+            f"{folder / INFO}: found networks of another recipe or of other records, expected those of this recipe; "
+            "name another folder, or remove this one"
+        )
+    return dict(info["networks"])
 
 
 def _trained(
@@ -127,10 +155,20 @@ def _moments(mix: Sequence[Variation]) -> xr.Dataset:
 
 
 def save(
-    networks: Sequence[Network], records: Mapping[str, RecordFiles], settings: GeneralSettings, folder: Path
+    networks: Sequence[Network],
+    records: Mapping[str, RecordFiles],
+    settings: GeneralSettings,
+    folder: Path,
+    kept: Mapping[str, Any],
 ) -> None:
-    """Write the networks. `general.json` comes last and names the hash of each file."""
-    described = {}
+    """Write the networks. `general.json` comes last and names the hash of each file.
+
+    Parameters
+    ----------
+    kept
+        Factor -> the entry of a network that is in the folder, made with the same recipe.
+    """
+    described = dict(kept)
     for network in networks:
         tensors = {name: tensor.contiguous().cpu() for name, tensor in network.trained.weights.items()}
         content = save_tensors(tensors)
@@ -157,6 +195,6 @@ def save(
             name: {"licence": files.licence, "citation": files.citation, "cell_km": files.cell_km, "hours": files.hours}
             for name, files in records.items()
         },
-        "settings": settings.model_dump(mode="json", exclude={"records"}),
+        "settings": recipe_of(settings, records),
     }
     write_json(info, folder / INFO)
