@@ -518,7 +518,7 @@ def batch_of(days: Days) -> Batch:
     """Give whole days as a batch, without their rain."""
     count = len(days)
     statics, valid = days.statics_SHW.expand(count, -1, -1, -1), days.valid_HW.expand(count, 1, -1, -1)
-    return Batch(days.coarse_TCyx, statics, None, valid, days.context_TKvu)
+    return Batch(days.coarse_TCyx, statics, None, valid, days.context_TKvu, days.season_T2)
 
 
 def scaled(

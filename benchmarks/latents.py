@@ -79,6 +79,7 @@ def batch_of(days: Days) -> Batch:
         require_rain(days.rain_THW, "the posterior")[:, None],
         days.valid_HW.expand(count, 1, -1, -1),
         days.context_TKvu,
+        days.season_T2,
     )
 
 

@@ -16,6 +16,7 @@ from rainshaft.baselines.interface import SCORED
 from rainshaft.data.conventions import TRAIN
 from rainshaft.data.moments import CONSTANT
 from rainshaft.histogram import Array
+from rainshaft.models.eofs import leading_eofs
 
 MOST_CELLS = 1024  # of a field; a larger one is averaged over blocks  # ASSUME the weather of a day shows in these
 
@@ -96,12 +97,5 @@ def principal_components(found: Array, train: NDArray[np.bool_], most: int) -> A
     (T, P), those with most variance first. The first has variance 1 in the training days, and the others keep
     their share of it.
     """
-    from scipy.sparse.linalg import svds
-
-    training = found[train]
-    number = min(most, min(training.shape) - 1)
-    # ones as a start make it the same each time
-    _, size, axes = svds(training, number, v0=np.ones(min(training.shape), training.dtype))
-    order = np.argsort(size)[::-1]
-    components = found @ axes[order].T
+    components = found @ leading_eofs(found[train], most)
     return components / max(float(components[train, 0].std()), 1e-12)

@@ -106,7 +106,16 @@ def _require_mass_to_conserve(config: Config) -> None:
         if experiment.model.conserve == "cells" and not dataset.has_coarse_rain:
             raise ConfigError(
                 f"{key}: found `cells`, which needs coarse rain, but dataset {experiment.dataset!r} has no predictor "
-                "with `quantity: rain`; write `none`"
+                "with `quantity: rain`; write `drawn`"
+            )
+        if (
+            experiment.model.coarse == "dense"
+            and experiment.model.conserve == "drawn"
+            and not experiment.loss.lambda_crps
+        ):
+            raise ConfigError(
+                f"experiments.{name}.loss.lambda_crps: found 0 with `model.coarse: dense`, but a dense network learns "
+                "from scores of its members alone; give lambda_crps a number above 0"
             )
 
 
@@ -115,7 +124,11 @@ def _require_scales(config: Config) -> None:
     for name, experiment in config.trained.items():
         wanted, factor = experiment.sampling.posterior_scales, config.datasets[experiment.dataset].factor
         model = experiment.model
-        scales = model.coarser_scales + (model.conserve == "drawn") + len(refinements(factor)) + 1
+        scales = len(refinements(factor)) + 1
+        if model.conserve != "drawn":
+            scales += model.coarser_scales
+        elif model.coarse == "convolutional":
+            scales += model.coarser_scales + 1
         if wanted != "all" and wanted > scales:
             raise ConfigError(
                 f"experiments.{name}.sampling.posterior_scales: found {wanted}, but with factor {factor} of dataset "

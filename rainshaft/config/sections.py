@@ -346,6 +346,10 @@ class Model(Section):
     """The network gets this many extra scales that are coarser than the coarse grid. Each one has half as many cells
     along a side as the next finer one. They let members differ over larger areas. With `conserve: drawn`, choose as
     many as leave about 2 x 2 cells at the coarsest scale."""
+    coarse: Literal["dense", "convolutional"] = "convolutional"
+    """This kind of network draws the coarse rain, with `conserve: drawn`. `dense` sees the weather of the whole domain,
+    as its leading patterns, and the season. Each coarse cell has weights of its own. `convolutional` sees the
+    predictors around a coarse cell, and has equal weights everywhere."""
     prior: Literal["learned", "standard"] = "learned"
     """`learned` predicts the distribution of the latents from the predictors. `standard` takes N(0, 1) for every
     day."""

@@ -24,6 +24,9 @@ from rainshaft.data.conventions import COARSE_CATEGORIES
 from rainshaft.data.fields import Fields, dates_of
 from rainshaft.errors import UserError
 
+MONTHS = 12
+NO_SEASON = torch.zeros(1, 2)
+"""stands for the season of a day whose date nobody knows"""
 SHARE_OF_DEVICE = 0.5  # of the free device memory that the data may take
 VALIDATION_PATCHES = 128  # at most: enough for a steady mean, few enough for a short epoch
 
@@ -42,6 +45,8 @@ class Batch:
     """1 where rain is observed, 0 elsewhere; for coarse rain the share of a coarse cell where rain is observed"""
     context_BKvu: Tensor
     """fields of the context in their physical units"""
+    season_B2: Tensor
+    """where in the year the days lie, see `season`"""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Days:
     """observed rain, 0 where it is not valid; None where nobody observed it"""
     coarse_TCyx: Tensor
     context_TKvu: Tensor
+    season_T2: Tensor
     statics_SHW: Tensor
     valid_HW: Tensor
     factor: int
@@ -68,6 +74,7 @@ class Days:
             rain_THW=None if self.rain_THW is None else self.rain_THW[part],
             coarse_TCyx=self.coarse_TCyx[part],
             context_TKvu=self.context_TKvu[part],
+            season_T2=self.season_T2[part],
             categories={},
         )
 
@@ -78,6 +85,7 @@ class Days:
             rain_THW=None if self.rain_THW is None else self.rain_THW.expand(count, -1, -1),
             coarse_TCyx=self.coarse_TCyx.expand(count, -1, -1, -1),
             context_TKvu=self.context_TKvu.expand(count, -1, -1, -1),
+            season_T2=self.season_T2.expand(count, -1),
             categories={},
         )
 
@@ -116,7 +124,14 @@ def days_of(fields: xr.Dataset, normalisation: xr.Dataset) -> Days:
     statics, valid = (torch.from_numpy(normalisation[name].values.astype("f4")) for name in ("static_maps", "valid"))
     rain = torch.where(valid == 1, torch.from_numpy(fields["pr"].values), 0.0) if "pr" in fields else None
     predictors, context = (torch.from_numpy(fields[name].values) for name in ("predictors", "context"))
-    return Days(rain, predictors, context, statics, valid, int(normalisation.attrs["factor"]))
+    return Days(rain, predictors, context, season(fields["time"]), statics, valid, int(normalisation.attrs["factor"]))
+
+
+def season(time: xr.DataArray) -> Tensor:
+    """Say where in the year some days of any calendar lie (T, 2): cosine and sine of an angle that starts with it."""
+    day = (time.dt.day - 0.5) / time.dt.days_in_month
+    angle = 2 * math.pi / MONTHS * torch.from_numpy((time.dt.month - 1 + day).values.astype("f4"))
+    return torch.stack([angle.cos(), angle.sin()], 1)
 
 
 def load_days(paths: Sequence[Path], normalisation: xr.Dataset, split: str, device: torch.device) -> Days:
@@ -134,12 +149,13 @@ def load_days(paths: Sequence[Path], normalisation: xr.Dataset, split: str, devi
         years = [days_of(fields.read(year), normalisation) for year in fields.batches(dates, len(dates))]
     rain = torch.cat([require_rain(year.rain_THW, f"the {split} split") for year in years])
     coarse, context = torch.cat([year.coarse_TCyx for year in years]), torch.cat([year.context_TKvu for year in years])
+    of_season = torch.cat([year.season_T2 for year in years]).to(device)
     statics, valid = years[0].statics_SHW.to(device), years[0].valid_HW.to(device)
     if fits(rain.nbytes + coarse.nbytes + context.nbytes, device):
         rain, coarse, context = rain.to(device), coarse.to(device), context.to(device)
     category = normalisation.coarse_category.values[part]
     categories = {kind: np.flatnonzero(category == kind) for kind in COARSE_CATEGORIES}
-    return Days(rain, coarse, context, statics, valid, years[0].factor, categories)
+    return Days(rain, coarse, context, of_season, statics, valid, years[0].factor, categories)
 
 
 def fits(size: int, device: torch.device) -> bool:
@@ -200,12 +216,15 @@ class PatchesOfDays:
     ----------
     days, validation_days
         The training days and the validation days.
+    least_steps
+        An epoch has at least so many batches, also where fewer would cover all days.
     """
 
-    def __init__(self, days: Days, validation_days: Days, settings: Train):
+    def __init__(self, days: Days, validation_days: Days, settings: Train, least_steps: int = 1):
         self.days, self.validation_days, self.settings = days, validation_days, settings
         self.patches = Patches.of(days, settings)
-        self.steps_per_epoch, self.batch_size = self.patches.steps_per_epoch, settings.batch_size
+        self.steps_per_epoch = max(least_steps, self.patches.steps_per_epoch)
+        self.batch_size = settings.batch_size
         self.valid_share = float(days.valid_HW.mean())
 
     def training(self, seed: int, step: int, device: torch.device, share: slice = slice(None)) -> Batch:
@@ -318,4 +337,5 @@ def _cut(days: Days, places: Sequence[_Place], device: torch.device) -> Batch:
         }
         for name, values in patch.items():
             columns[name].append(values.flip(place.axes) if place.axes else values)
+        columns["season_B2"].append(days.season_T2[place.day])
     return Batch(**{name: torch.stack(values).to(device, non_blocking=True) for name, values in columns.items()})

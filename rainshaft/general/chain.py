@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rainshaft.data.patches import Batch
+from rainshaft.data.patches import NO_SEASON, Batch
 from rainshaft.general.info import WEIGHTS, factors
 from rainshaft.general.store import read_weights
 from rainshaft.general.unit import unit_of
@@ -91,6 +91,6 @@ def refined(network: RainCVAE, coarse_Tyx: Rain, observed_yx: NDArray[np.bool_])
         coarse = torch.from_numpy(coarse_Tyx[step].astype("f4"))[None, None]
         noise = [torch.randn(1, *shape, generator=generator) for shape in network.noise_shapes(*coarse.shape[-2:])]
         valid = torch.from_numpy(observed.astype("f4"))[None, None]
-        batch = Batch(coarse, torch.zeros(1, 0, *observed.shape), None, valid, torch.zeros(1, 0, 0, 0))
+        batch = Batch(coarse, torch.zeros(1, 0, *observed.shape), None, valid, torch.zeros(1, 0, 0, 0), NO_SEASON)
         drawn.append(network.members(batch, noise)[0, 0].numpy())
     return np.stack(drawn), observed

@@ -7,7 +7,8 @@ coarse cell, from the predictors x. The second draws fine rain with these means,
     p(y | x) = p(c | x) p(y | c)
 
 This is exact where c holds all that x says about y. So the first network learns the uncertainty of large scales on a
-small grid, from whole days. The second learns that of small scales from the true coarse rain.
+small grid, from whole days. The second learns that of small scales from the true coarse rain. The first network may
+be of another kind (`models.dense`), since it has another task.
 
 In the same way a chain of general networks refines coarse rain step by step: by 8, and then by 2.
 """
@@ -29,7 +30,7 @@ from rainshaft.models.interface import Generator
 
 
 class Chain(nn.Module):
-    """The networks of a model: one, or one for the coarse rain and one for the fine rain. Both are of one kind."""
+    """The networks of a model: one, or one for the coarse rain and others that refine it."""
 
     def __init__(self, networks: Sequence[Generator]):
         super().__init__()
@@ -38,8 +39,8 @@ class Chain(nn.Module):
 
     @property
     def kind(self) -> str:
-        """The kind that its networks belong to."""
-        return self.networks[0].kind
+        """The kind of the model, which is that of its last network."""
+        return self.networks[-1].kind
 
     @property
     def names(self) -> tuple[str, ...]:

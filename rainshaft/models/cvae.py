@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from rainshaft.config.sections import Model
 from rainshaft.data.patches import Batch, require_rain
+from rainshaft.models.dense import DenseRain, build_dense
 from rainshaft.models.grids import bilinear, block_mean, repeat_cells
 from rainshaft.models.interface import KL, POSTERIOR, PRIOR, Architecture, Generator
 from rainshaft.models.noise import POSTERIOR_NOISE, PRIOR_NOISE, BatchNoise, Shape
@@ -480,14 +481,23 @@ def build_cvae(settings: Model, normalisation: xr.Dataset) -> list[Generator]:
     )
     if settings.conserve != "drawn":
         return [RainCVAE(whole, *channels, log_std, *context)]
-    # The second network adds the detail, so the states of the first may be interpolated. One network alone is sharper
-    # with repeated states.
-    coarse = replace(whole, factor=1, conserve="none", interpolate=True)
     fine = replace(
         whole, channels=(COARSE_RAIN,), rain_channel=COARSE_RAIN, conserve="cells", context=(), coarser_scales=0
     )
     mean, std = torch.zeros(1), torch.full((1,), log_std)  # a channel of rain has the mean 0, so that dry is 0
-    return [RainCVAE(coarse, *channels, log_std, *context), RainCVAE(fine, mean, std, log_std)]
+    return [_coarse(settings, whole, normalisation), RainCVAE(fine, mean, std, log_std)]
+
+
+def _coarse(settings: Model, whole: CVAEArchitecture, normalisation: xr.Dataset) -> Generator:
+    """Make the network that draws the coarse rain."""
+    if settings.coarse == DenseRain.kind:
+        return build_dense(normalisation)
+    # The next network adds the detail, so the states of this one may be interpolated. One network alone is sharper with
+    # repeated states.
+    architecture = replace(whole, factor=1, conserve="none", interpolate=True)
+    channels = _tensors(normalisation, "channel_mean", "channel_std")
+    context = _tensors(normalisation, "context_mean", "context_std")
+    return RainCVAE(architecture, *channels, float(normalisation.rain_log_std), *context)
 
 
 def restore_cvae(architecture: dict[str, Any], weights: dict[str, Tensor]) -> Generator:

@@ -16,7 +16,8 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from rainshaft.data.patches import Batch
+from rainshaft.config.slices import TrainSettings
+from rainshaft.data.patches import Batch, Days
 from rainshaft.models.noise import BatchNoise, Shape
 
 POSTERIOR, PRIOR, KL = "posterior", "prior", "kl"  # what the terms of the loss judge
@@ -53,7 +54,9 @@ class Generator(nn.Module, ABC):
     """
 
     kind: ClassVar[str]
-    """the name of this kind of model in the configuration and in model.json"""
+    """the name of this kind of network in model.json, and of this kind of model in the configuration"""
+    least_steps: ClassVar[int] = 1
+    """an epoch has at least so many steps"""
     architecture: Architecture
 
     @abstractmethod
@@ -111,6 +114,13 @@ class Generator(nn.Module, ABC):
     def scales(self) -> int:
         """How many scales can see the observed rain; 0 for a kind without a posterior."""
         return 0
+
+    def training_settings(self, given: TrainSettings, days: Days) -> TrainSettings:
+        """Give the keys of the training that suit this network. Most networks take those of the configuration."""
+        return given
+
+    def learn_inputs(self, days: Days) -> None:
+        """Learn what the network must know of its inputs from the training days, before the first step."""
 
     def leave_posterior(self) -> None:
         """Train without the posterior: its weights get no gradient, on one device or on several."""

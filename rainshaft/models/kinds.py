@@ -16,6 +16,7 @@ from rainshaft.config.sections import Model
 from rainshaft.errors import UserError
 from rainshaft.models.chain import Chain
 from rainshaft.models.cvae import RainCVAE, build_cvae, restore_cvae
+from rainshaft.models.dense import DenseRain, restore_dense
 from rainshaft.models.interface import Generator
 from rainshaft.models.noise import seeded
 
@@ -33,6 +34,9 @@ class Kind:
 KINDS = {RainCVAE.kind: Kind(build_cvae, restore_cvae)}
 """Name of each kind, as in `model.kind`, to how it is made."""
 
+PARTS = {DenseRain.kind: restore_dense}
+"""Name of each kind of network that is only a part of a model, to how it is made from its file."""
+
 
 def build_model(settings: Model, normalisation: xr.Dataset, seed: int) -> Chain:
     """Make the networks of a dataset with fresh weights, which are a function of the seed."""
@@ -40,22 +44,28 @@ def build_model(settings: Model, normalisation: xr.Dataset, seed: int) -> Chain:
         return Chain(KINDS[settings.kind].build(settings, normalisation))
 
 
-def restore_model(kind: str, architectures: Sequence[dict[str, Any]], weights: dict[str, Tensor]) -> Chain:
-    """Make the networks from their architectures as plain JSON types and the weights of the chain.
+def restore_model(sizes: Sequence[tuple[str, dict[str, Any]]], weights: dict[str, Tensor]) -> Chain:
+    """Make the networks from the weights of the chain.
+
+    Parameters
+    ----------
+    sizes
+        The kind of each network, and its architecture as plain JSON types.
 
     Raises
     ------
     UserError
         If there is no such kind of model.
     """
-    if kind not in KINDS:
-        raise UserError(
-            f"model.json: found a model of kind {kind!r}, expected {' or '.join(KINDS)}; use the version of rainshaft "
-            "that made it, which model.json names"
-        )
+    restore = {**PARTS, **{name: kind.restore for name, kind in KINDS.items()}}
     networks = []
-    for number, architecture in enumerate(architectures):
+    for number, (kind, architecture) in enumerate(sizes):
+        if kind not in restore:
+            raise UserError(
+                f"model.json: found a network of kind {kind!r}, expected {' or '.join(restore)}; use the version of "
+                "rainshaft that made it, which model.json names"
+            )
         prefix = f"networks.{number}."
         mine = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-        networks.append(KINDS[kind].restore(architecture, mine))
+        networks.append(restore[kind](architecture, mine))
     return Chain(networks)

@@ -46,7 +46,7 @@ def save_model(networks: Sequence[TrainedNetwork], facts: dict[str, Any], weight
     Parameters
     ----------
     networks
-        The networks of the chain. All are of one kind.
+        The networks of the chain. The last one gives the kind of the model.
     facts
         More entries for model.json: versions, device, data.
     """
@@ -54,10 +54,11 @@ def save_model(networks: Sequence[TrainedNetwork], facts: dict[str, Any], weight
     with atomic(weights_path) as temporary:
         save_file({name: value.contiguous().cpu() for name, value in weights.items()}, temporary)
     info = {
-        "kind": networks[0].kind,
+        "kind": networks[-1].kind,
         "networks": [
             {
                 "name": network.name,
+                "kind": network.kind,
                 "architecture": network.architecture.to_dict(),
                 "epochs": network.epochs,
                 "steps": network.steps,
@@ -82,5 +83,6 @@ def load_model(weights_path: Path, info_path: Path, device: torch.device) -> Cha
     info, content = json.loads(info_path.read_text(encoding="utf-8")), weights_path.read_bytes()
     if hashlib.sha256(content).hexdigest() != info["weights_sha256"]:
         raise UserError(f"{weights_path}: the weights are not those that {info_path} names (SHA-256); train again")
-    architectures = [network["architecture"] for network in info["networks"]]
-    return placed(restore_model(info["kind"], architectures, load_tensors(content)), device).eval()
+    # models of before have networks of one kind
+    sizes = [(network.get("kind", info["kind"]), network["architecture"]) for network in info["networks"]]
+    return placed(restore_model(sizes, load_tensors(content)), device).eval()

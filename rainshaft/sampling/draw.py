@@ -69,11 +69,13 @@ def draw(
     members = range(first_member, first_member + settings.members)
     # A day is drawn alone. Several days at once would change the rounding, and so the members, with the days beside it.
     return np.concatenate(
-        [_draw_day(model, every[i : i + 1], settings, date, members, seen) for i, date in enumerate(dates)]
+        [_draw_day(model, every[i : i + 1], mode, settings, date, members, seen) for i, date in enumerate(dates)]
     )
 
 
-def _draw_day(model: Chain, day: Days, settings: DrawSettings, date: int, members: range, seen: Sequence[int]) -> Rain:
+def _draw_day(
+    model: Chain, day: Days, mode: str, settings: DrawSettings, date: int, members: range, seen: Sequence[int]
+) -> Rain:
     """Draw members of one day (1, member, lat, lon)."""
     parts = model.parts(day)
     # before the first network draws, nobody knows the coarse rain of the others, but their grids are known
@@ -83,7 +85,12 @@ def _draw_day(model: Chain, day: Days, settings: DrawSettings, date: int, member
         for network in day_noise(model, settings.seed, date, members, domains, settings.memory)
     ]
     count, tile, temperature = len(members), settings.tile, settings.temperature
-    rain = draw_part(model.networks[0], parts[0], noise[0], count, tile, temperature, seen[0])
+    first = model.networks[0]
+    if mode == "posterior" and not first.scales and len(parts) > 1:
+        # A first network without a posterior cannot draw variations of the observed coarse rain, so that stays.
+        rain = np.repeat(require_rain(parts[0].rain_THW, "the posterior")[:, None].numpy(), count, axis=1)
+    else:
+        rain = draw_part(first, parts[0], noise[0], count, tile, temperature, seen[0])
     for number in range(1, len(parts)):
         # The coarse rain of each member is that of a day of its own, of which the next network draws one member.
         members_first = rain.swapaxes(0, 1) if number == 1 else rain
@@ -249,6 +256,7 @@ def _batch(days: Days, tile: Tile, network: Generator, with_rain: bool) -> Batch
         rain_B1HW=rain,
         valid_B1HW=valid.expand(count, 1, -1, -1),
         context_BKvu=days.context_TKvu.to(device),
+        season_B2=days.season_T2.to(device),
     )
 
 

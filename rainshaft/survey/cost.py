@@ -24,6 +24,7 @@ from rainshaft.config.slices import DrawSettings, TrainSettings
 from rainshaft.data.conventions import COARSE_CATEGORIES, TEST, TRAIN, VALIDATION
 from rainshaft.data.patches import VALIDATION_PATCHES, Days, Patches, days_of, training_batch
 from rainshaft.models.chain import Chain
+from rainshaft.models.dense import DenseRain
 from rainshaft.models.device import choose_device, placed
 from rainshaft.models.kinds import build_model
 from rainshaft.models.noise import BatchNoise
@@ -99,27 +100,29 @@ def one_thread() -> Iterator[None]:
 
 
 def _cost_of(experiment: Experiment, sizes: Sizes, days: dict[str, int]) -> Cost:
-    normalisation = _normalisation(sizes)
-    train = experiment.train.model_copy(update={"batch_size": MEASURED_PATCHES, "gpus": 1})
+    normalisation = _normalisation(sizes, days[TRAIN])
+    train = experiment.train.model_copy(update={"gpus": 1})
     settings = TrainSettings(seed=1, model=experiment.model, loss=experiment.loss, train=train)
     chain = build_model(settings.model, normalisation, 1)
     random = days_of(_random_days(sizes, 2), normalisation)
     few = Days(**{**vars(random), "categories": {kind: np.arange(2) for kind in COARSE_CATEGORIES}})
     seconds, activations, words = 0.0, 0.0, []
     for name, network, part in zip(chain.names, chain.networks, chain.parts(few), strict=True):
+        own = network.training_settings(settings, part)
+        batch_size, measured = own.train.batch_size, own.train.model_copy(update={"batch_size": MEASURED_PATCHES})
         epochs = train.coarse_epochs if name == "coarse" else train.epochs
-        patches = Patches.of(part, train)
-        objective = Objective(network, settings.loss, normalisation, 1.0, train.amp)
-        patch_seconds, patch_bytes = _measure(objective, part, patches, train)
+        patches = Patches.of(part, measured)
+        objective = Objective(network, own.loss, normalisation, 1.0, train.amp)
+        patch_seconds, patch_bytes = _measure(objective, part, patches, measured)
         per_day = math.prod(part.domain) / (patches.rows * patches.columns)
-        steps = max(1, round(days[TRAIN] * per_day / experiment.train.batch_size))
+        steps = max(network.least_steps, round(days[TRAIN] * per_day / batch_size))
         validated = min(days[VALIDATION], VALIDATION_PATCHES)
-        work = steps * experiment.train.batch_size + VALIDATION_SHARE * validated
+        work = steps * batch_size + VALIDATION_SHARE * validated
         seconds += epochs * work * patch_seconds
-        activations = max(activations, patch_bytes * experiment.train.batch_size)
+        activations = max(activations, patch_bytes * batch_size)
         words.append(
             f"{name}: {_parameters(network)} parameters, {epochs} epochs of {steps} batches of "
-            f"{experiment.train.batch_size} patches of {patches.rows} x {patches.columns} coarse cells"
+            f"{batch_size} patches of {patches.rows} x {patches.columns} coarse cells"
         )
     drawn_days = _drawn_days(experiment.sampling.days, days)
     one = _member_seconds(chain, sizes, normalisation, experiment)
@@ -187,6 +190,8 @@ def _measure(objective: Objective, days: Days, patches: Patches, train: Train) -
 def _member_seconds(chain: Chain, sizes: Sizes, normalisation: xr.Dataset, experiment: Experiment) -> float:
     """Seconds for one member of one day, from a part of the domain."""
     side = max(2, MEASURED_CELLS // sizes.factor)
+    if isinstance(chain.networks[0], DenseRain):
+        side = max(sizes.coarse)  # it knows no part of the domain
     rows, columns = (min(side, cells) for cells in sizes.coarse)
     part = _random_days(sizes, 2).isel(y=slice(rows), x=slice(columns))
     fine = {"lat": slice(rows * sizes.factor), "lon": slice(columns * sizes.factor)}
@@ -201,7 +206,7 @@ def _member_seconds(chain: Chain, sizes: Sizes, normalisation: xr.Dataset, exper
 # ------------------------------------------------------------------------------------------ random fields
 
 
-def _normalisation(sizes: Sizes) -> xr.Dataset:
+def _normalisation(sizes: Sizes, training_days: int) -> xr.Dataset:
     """A normalisation of the right sizes."""
     (height, width), channels, context = sizes.fine, len(sizes.channels), len(sizes.context)
     numbers: dict[str, Any] = {"rain_mean": 2.0, "rain_log_std": 1.0, "p99_wet": 30.0}
@@ -213,6 +218,7 @@ def _normalisation(sizes: Sizes) -> xr.Dataset:
             "context_std": ("context_channel", np.ones(context, "f4")),
             "static_maps": (("static", "lat", "lon"), np.zeros((sizes.statics, height, width), "f4")),
             "valid": (("lat", "lon"), np.ones((height, width), "i1")),
+            "split": ("time", np.full(training_days, TRAIN)),
             **numbers,
         },
         {
@@ -238,5 +244,6 @@ def _random_days(sizes: Sizes, count: int) -> xr.Dataset:
                 ("time", "context_channel", "v", "u"),
                 rain(count, len(sizes.context), *sizes.context_shape),
             ),
-        }
+        },
+        {"time": np.arange(count).astype("M8[D]").astype("M8[ns]")},
     )

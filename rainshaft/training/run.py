@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import torch
 import xarray as xr
@@ -22,8 +21,10 @@ from rainshaft.general.store import read_weights
 from rainshaft.general.unit import unit_of_days
 from rainshaft.models.chain import Chain
 from rainshaft.models.cvae import RainCVAE
+from rainshaft.models.dense import DenseRain
 from rainshaft.models.device import choose_device
 from rainshaft.models.folder import INFO, WEIGHTS, require_whole
+from rainshaft.models.interface import Generator
 from rainshaft.models.kinds import build_model
 from rainshaft.models.start import start_from
 from rainshaft.models.store import load_model, save_model
@@ -127,6 +128,9 @@ def start(settings: TrainSettings, model: Chain, parts: Sequence[Days]) -> None:
             f"{', '.join(model.names)}; take another model, or write `start: anew`"
         )
     for name, network, days in zip(model.names, model.networks, parts, strict=True):
+        if isinstance(network, DenseRain):
+            log.info("%s: starts anew, since each of its weights belongs to a place and a training takes seconds", name)
+            continue
         assert isinstance(network, RainCVAE)
         sizes = network.architecture
         if is_general:
@@ -138,17 +142,17 @@ def start(settings: TrainSettings, model: Chain, parts: Sequence[Days]) -> None:
             network.begin_posterior_as_prior()
         else:
             other = others.get(name) or (others.get("rain") if name == "fine" else None)
-            if other is None:
+            if not isinstance(other, RainCVAE):
                 continue
             start_from(network, other.state_dict(), other.architecture, other.architecture.unit)
         log.info("%s: starts from %s", name, wanted)
 
 
-def trained_networks(folder: Path) -> dict[str, RainCVAE]:
+def trained_networks(folder: Path) -> dict[str, Generator]:
     """Read the networks of the folder of a model, by their names."""
     require_whole(folder)
     chain = load_model(folder / WEIGHTS, folder / INFO, torch.device("cpu"))
-    return {name: cast("RainCVAE", network) for name, network in zip(chain.names, chain.networks, strict=True)}
+    return dict(zip(chain.names, chain.networks, strict=True))
 
 
 def trainers(settings: TrainSettings, fields: Sequence[Path], normalisation: xr.Dataset, group: Group) -> list[Trainer]:
@@ -158,17 +162,14 @@ def trainers(settings: TrainSettings, fields: Sequence[Path], normalisation: xr.
     training, validation = (
         model.parts(load_days(fields, normalisation, split, device)) for split in (TRAIN, VALIDATION)
     )
+    for network, days in zip(model.networks, training, strict=True):
+        network.learn_inputs(days)
     start(settings, model, training)
     epochs = {"coarse": settings.train.coarse_epochs}
-    return [
-        Trainer(
-            settings,
-            network,
-            PatchesOfDays(days, validation_days, settings.train),
-            normalisation,
-            name,
-            epochs.get(name, settings.train.epochs),
-            group,
-        )
-        for name, network, days, validation_days in zip(model.names, model.networks, training, validation, strict=True)
-    ]
+    found = []
+    for name, network, days, validation_days in zip(model.names, model.networks, training, validation, strict=True):
+        own = network.training_settings(settings, days)
+        batches = PatchesOfDays(days, validation_days, own.train, network.least_steps)
+        number = epochs.get(name, settings.train.epochs)
+        found.append(Trainer(own, network, batches, normalisation, name, number, group))
+    return found

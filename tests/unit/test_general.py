@@ -19,7 +19,7 @@ from rainshaft.application.place import rain_name
 from rainshaft.cli import main
 from rainshaft.config.slices import DrawSettings
 from rainshaft.data.formats import variables_of
-from rainshaft.data.patches import Batch, load_days
+from rainshaft.data.patches import NO_SEASON, Batch, load_days
 from rainshaft.errors import Interrupted, UserError
 from rainshaft.general.chain import general_chain
 from rainshaft.general.info import WEIGHTS, factors, read_info
@@ -56,7 +56,7 @@ def members_of(chain, coarse, count=3):
     noise = [torch.randn(count, *shape, generator=generator) for shape in network.noise_shapes(*coarse.shape)]
     fine = [size * network.architecture.factor for size in coarse.shape]
     rain = torch.from_numpy(coarse)[None, None]
-    batch = Batch(rain, torch.zeros(1, 0, *fine), None, torch.ones(1, 1, *fine), torch.zeros(1, 0, 0, 0))
+    batch = Batch(rain, torch.zeros(1, 0, *fine), None, torch.ones(1, 1, *fine), torch.zeros(1, 0, 0, 0), NO_SEASON)
     with torch.no_grad():
         return network.members(batch, noise)[0].numpy()
 
@@ -187,7 +187,7 @@ def network(channels=("rain",), statics=(), width=4, unit=1.0):
 def drawn(made, predictors, statics):
     generator = torch.Generator().manual_seed(1)
     noise = [torch.randn(3, *shape, generator=generator) for shape in made.noise_shapes(3, 4)]
-    batch = Batch(predictors, statics, None, torch.ones(1, 1, 6, 8), torch.zeros(1, 0, 0, 0))
+    batch = Batch(predictors, statics, None, torch.ones(1, 1, 6, 8), torch.zeros(1, 0, 0, 0), NO_SEASON)
     with torch.no_grad():
         return made.members(batch, noise)
 
@@ -213,6 +213,7 @@ def test_a_posterior_that_begins_as_the_prior_has_no_divergence():
         torch.rand(2, 1, 6, 8) * 10,
         torch.ones(2, 1, 6, 8),
         torch.zeros(2, 0, 0, 0),
+        NO_SEASON.expand(2, -1),
     )
     drawn = made.draw_in_training(batch, BatchNoise(1, 0, 2, CPU), posterior_members=2, prior_members=2)
     assert drawn["kl"].abs().max() < 1e-5
@@ -506,7 +507,8 @@ def test_chains_of_three_keep_the_mass_on_a_ragged_coast():
         {
             "predictors": (("time", "channel", "y", "x"), rain[:1, None]),
             "context": (("time", "context_channel", "v", "u"), np.empty((1, 0, 0, 0), "f4")),
-        }
+        },
+        {"time": np.array(["2014-04-11"], "M8[ns]")},
     )
     settings = DrawSettings(seed=1, members=2, temperature=1.0, tile=512, device="cpu")
     drawn = draw(chain, days, maps, "prior", settings, [60_000])[0]

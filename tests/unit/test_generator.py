@@ -125,7 +125,7 @@ def test_the_toy_comes_back_from_its_file_which_names_its_kind(trained, toy):
 
 def test_a_kind_that_this_version_does_not_know_is_refused(trained):
     weights, info, _ = finished_files(trained)
-    with pytest.raises(UserError, match="found a model of kind 'toy', expected cvae"):
+    with pytest.raises(UserError, match="found a network of kind 'toy', expected dense or cvae"):
         load_model(weights, info, CPU)
 
 

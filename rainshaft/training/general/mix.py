@@ -19,7 +19,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rainshaft.data.patches import Batch, Days, require_rain
+from rainshaft.data.patches import NO_SEASON, Batch, Days, require_rain
 from rainshaft.errors import UserError
 from rainshaft.general.unit import unit_of
 from rainshaft.models.grids import block_mean
@@ -122,7 +122,9 @@ def _days(rain: NDArray[np.float32], valid: NDArray[np.bool_], factor: int) -> t
         chosen = torch.from_numpy(part & (coarse_TCyx.amax((1, 2, 3)).numpy() > 0))
         coarse = coarse_TCyx[chosen] / unit
         statics, context = torch.zeros(0, *valid.shape), torch.zeros(len(coarse), 0, 0, 0)
-        return Days(rain_THW[chosen] / unit, coarse, context, statics, valid_HW, factor)
+        return Days(
+            rain_THW[chosen] / unit, coarse, context, NO_SEASON.expand(len(coarse), -1), statics, valid_HW, factor
+        )
 
     return days(~of_validation), days(of_validation)
 
@@ -168,7 +170,9 @@ def turned(patch: Patch, rng: np.random.Generator, scale: float) -> Patch:
 def stacked(patches: Sequence[Patch], device: torch.device) -> Batch:
     """Make a batch of patches of one shape."""
     fields = {name: torch.stack([patch[name] for patch in patches]).to(device) for name in patches[0]}
-    return Batch(**fields, context_BKvu=torch.zeros(len(patches), 0, 0, 0, device=device))
+    count = len(patches)
+    context = torch.zeros(count, 0, 0, 0, device=device)
+    return Batch(**fields, context_BKvu=context, season_B2=NO_SEASON.to(device).expand(count, -1))
 
 
 def _weights(entries: Sequence[Variation] | Sequence[float]) -> NDArray[np.float64]:

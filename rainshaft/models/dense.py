@@ -1,0 +1,199 @@
+"""A network that draws the coarse rain of a whole domain from the weather of the day.
+
+Where no predictor is true rain, the rain of a coarse cell depends on the weather around it, and on where it lies. A
+convolution has equal weights everywhere, so it must learn the effect of the place from maps. This network is dense:
+each coarse cell has weights of its own. The weather comes in as its leading empirical orthogonal functions, because a
+record has only some thousand days. Noise comes in at each layer, and at each cell. The network has no latent maps and
+no posterior: it learns from a proper score of its members alone. Such a network is called an engression (Shen and
+Meinshausen 2025, doi:10.1093/jrsssb/qkae108).
+
+Shapes: B day, M member, C channel, y x coarse grid, K context channel, v u the grid of the context, N values of all
+fields of a day, P empirical orthogonal functions, F features, G coarse cells.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+import xarray as xr
+from torch import Tensor, nn
+
+from rainshaft.config.slices import TrainSettings
+from rainshaft.data.conventions import TRAIN
+from rainshaft.data.moments import CONSTANT
+from rainshaft.data.patches import Batch, Days, require_rain
+from rainshaft.models.eofs import leading_eofs
+from rainshaft.models.interface import PRIOR, Architecture, Generator
+from rainshaft.models.noise import PRIOR_NOISE, BatchNoise, Shape
+
+EOFS, DAYS_PER_EOF = 40, 20  # at most so many, and not more than one for so many training days
+FIRST_STD = 2.0  # standard deviation of the first component; the others keep their share of it
+FEATURES, LAYERS = 128, 2
+NOISE = 16  # random numbers that each layer gets
+CELL_NOISE = 0.5  # standard deviation of the noise of a cell before the training, in the space of the cube root
+OUTPUT_SHARE = 0.3  # of the usual first weights of the last layer, so that a training begins near the climate
+CLIMATE_SHARE = 0.3  # of the mean rain, where a training begins; noise before the ReLU adds to it
+BATCH, MEMBERS, LR, WEIGHT_DECAY = 128, 4, 2e-3, 0.05
+STEPS_PER_EPOCH = 25  # at least, so that the 24 epochs of the default are 600 steps
+SEASON = 2  # numbers that say where in the year a day lies
+
+
+@dataclass(frozen=True)
+class DenseArchitecture(Architecture):
+    """The sizes of the network. The factor is 1: it draws rain on the grid of the predictors."""
+
+    rows: int
+    """of the coarse grid"""
+    columns: int
+    values: int
+    """N, of all fields of a day"""
+    eofs: int
+    context: tuple[str, ...] = ()
+    """names of the predictors on a grid of their own"""
+
+
+class DenseRain(Generator):
+    """p(c | x) for all coarse cells of a domain at once; c is the mean rain of a coarse cell, mm/day.
+
+    What it needs to know of the predictors comes from the training days: see `learn_inputs`.
+    """
+
+    kind = "dense"
+    least_steps = STEPS_PER_EPOCH
+    architecture: DenseArchitecture
+    mean_N: Tensor
+    std_N: Tensor
+    eofs_NP: Tensor
+
+    def __init__(self, architecture: DenseArchitecture):
+        super().__init__()
+        self.architecture = a = architecture
+        self.register_buffer("mean_N", torch.zeros(a.values))
+        self.register_buffer("std_N", torch.ones(a.values))
+        self.register_buffer("eofs_NP", torch.zeros(a.values, a.eofs))
+        cells = a.rows * a.columns
+        self.layers = nn.ModuleList(
+            nn.Linear((FEATURES if level else a.eofs + SEASON) + NOISE, FEATURES) for level in range(LAYERS)
+        )
+        self.out = nn.Linear(FEATURES + NOISE, cells)
+        self.linear = nn.Linear(a.eofs + SEASON, cells, bias=False)
+        self.spread = nn.Linear(FEATURES, cells)
+        self.climate = nn.Parameter(torch.zeros(cells))
+        with torch.no_grad():
+            self.out.weight.mul_(OUTPUT_SHARE)
+            nn.init.zeros_(self.linear.weight)
+            nn.init.zeros_(self.spread.weight)
+            nn.init.constant_(self.spread.bias, math.log(math.expm1(CELL_NOISE)))  # softplus gives CELL_NOISE
+
+    @torch.no_grad()
+    def learn_inputs(self, days: Days) -> None:
+        """Learn the climate of rain and predictors from the training days, and the leading patterns of the weather."""
+        rain_TG = require_rain(days.rain_THW, "training").cpu().flatten(1)
+        self.climate.copy_(3 * ((rain_TG.mean(0) * CLIMATE_SHARE + 1) ** (1 / 3) - 1))
+        found_TN = self._fields(days.coarse_TCyx.cpu(), days.context_TKvu.cpu())
+        self.mean_N.copy_(found_TN.mean(0))
+        std_N = found_TN.std(0)
+        changes_N = std_N > CONSTANT * self.mean_N.abs()
+        self.std_N.copy_(torch.where(changes_N, std_N, math.inf))  # what never changes tells nothing
+        if not changes_N.any():
+            return
+        anomalies_TN = (found_TN - self.mean_N) / self.std_N
+        eofs_NP = torch.from_numpy(leading_eofs(anomalies_TN.numpy(), self.architecture.eofs))
+        first_std = (anomalies_TN @ eofs_NP[:, 0]).std()
+        self.eofs_NP.copy_(eofs_NP * (FIRST_STD / first_std))
+
+    # ----------------------------------------------------------------------------------- the interface
+
+    def draw_in_training(
+        self, batch: Batch, noise: BatchNoise, posterior_members: int, prior_members: int
+    ) -> dict[str, Tensor]:
+        """Draw members of the prior; there is no posterior."""
+        shapes = self.noise_shapes(*batch.coarse_BCyx.shape[-2:])
+        return {PRIOR: self.members(batch, noise.normal(PRIOR_NOISE, shapes, prior_members))}
+
+    def members(self, batch: Batch, noise: list[Tensor], temperature: float = 1.0, observed_scales: int = 0) -> Tensor:
+        """Draw members (B, M, y, x) in mm/day."""
+        a = self.architecture
+        days = len(batch.coarse_BCyx)
+        of_layers, of_cells = (temperature * maps.unflatten(0, (days, -1)) for maps in noise)
+        of_layers_BMF = of_layers.flatten(2)
+        of_cells_BMG = of_cells[:, :, 0, : a.rows, : a.columns].flatten(2)
+        fields_BN = self._fields(batch.coarse_BCyx, batch.context_BKvu)
+        weather_BP = torch.cat([(fields_BN - self.mean_N) / self.std_N @ self.eofs_NP, batch.season_B2], 1)
+        h_BMF = weather_BP[:, None].expand(-1, of_layers_BMF.shape[1], -1)
+        parts = of_layers_BMF.split(NOISE, 2)
+        for level, (layer, part) in enumerate(zip(self.layers, parts[:-1], strict=True)):
+            grown = F.silu(layer(torch.cat([h_BMF, part], 2)))
+            h_BMF = h_BMF + grown if level else grown
+        r_BMG = self.climate + self.linear(weather_BP)[:, None] + self.out(torch.cat([h_BMF, parts[-1]], 2))
+        r_BMG = r_BMG + F.softplus(self.spread(h_BMF)) * of_cells_BMG
+        rain_BMyx = F.relu((1 + r_BMG / 3) ** 3 - 1).unflatten(2, (a.rows, a.columns))
+        return rain_BMyx * (batch.valid_B1HW > 0)
+
+    def noise_shapes(self, rows: int, columns: int) -> list[Shape]:
+        """Give the shapes of the noise of the layers, and of that of the cells on a square around the domain."""
+        return [(NOISE * (LAYERS + 1), 1, 1), (1, self.block, self.block)]
+
+    @property
+    def halo(self) -> int:
+        """Nothing: the whole domain is one block."""
+        return 0
+
+    @property
+    def block(self) -> int:
+        """The longer side of the domain, so that it is one block."""
+        return max(self.architecture.rows, self.architecture.columns)
+
+    def training_settings(self, given: TrainSettings, days: Days) -> TrainSettings:
+        """Train on whole days that are not mirrored, with many in a batch, since a step costs little.
+
+        With few days in a batch, the spread of the mean over the domain comes out too wide. With scores of differences
+        and of the spectrum, the tail comes out too light: coarse cells lie far apart, and their rain differs anyway.
+        """
+        patches = {"patch": max(days.domain), "flips": False, "batch_size": BATCH - BATCH % given.train.gpus}
+        train = given.train.model_copy(update={**patches, "lr": LR, "weight_decay": WEIGHT_DECAY})
+        loss = given.loss.model_copy(update={"members": MEMBERS, "crps_grad": 0.0, "crps_spectrum": 0.0})
+        return given.model_copy(update={"train": train, "loss": loss})
+
+    # ------------------------------------------------------------------------------------- the network
+
+    def _fields(self, coarse_BCyx: Tensor, context_BKvu: Tensor) -> Tensor:
+        """Give all fields of the days as rows (B, N), coarse rain as log1p."""
+        if self.architecture.rain_channel:
+            i = self.architecture.channels.index(self.architecture.rain_channel)
+            rain = torch.log1p(coarse_BCyx[:, i : i + 1])
+            coarse_BCyx = torch.cat([coarse_BCyx[:, :i], rain, coarse_BCyx[:, i + 1 :]], 1)
+        return torch.cat([coarse_BCyx.flatten(1), context_BKvu.flatten(1)], 1)
+
+
+def build_dense(normalisation: xr.Dataset) -> DenseRain:
+    """Make the network of a dataset with fresh weights. It must still learn its inputs."""
+    channels = tuple(normalisation.channel.values.tolist())
+    context = tuple(normalisation.context_channel.values.tolist())
+    factor = int(normalisation.attrs["factor"])
+    rows, columns = (size // factor for size in normalisation.valid.shape)
+    values = len(channels) * rows * columns + normalisation.context_mean.size
+    training_days = int((normalisation.split == TRAIN).sum())
+    architecture = DenseArchitecture(
+        channels=channels,
+        statics=(),
+        rain_channel=normalisation.attrs["rain_channel"],
+        factor=1,
+        rows=rows,
+        columns=columns,
+        values=values,
+        eofs=max(1, min(EOFS, training_days // DAYS_PER_EOF, values - 1)),
+        context=context,
+    )
+    return DenseRain(architecture)
+
+
+def restore_dense(architecture: dict[str, Any], weights: dict[str, Tensor]) -> DenseRain:
+    """Make a network from its sizes in model.json and its weights."""
+    network = DenseRain(DenseArchitecture.from_dict(architecture))
+    network.load_state_dict(weights)
+    return network

@@ -1,0 +1,192 @@
+"""The dense network: coarse rain of a whole domain from the weather of the day and the season."""
+
+import csv
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from fields import make_fields, normalisation_of, showers
+from trainings import Data, island_days, small_training
+
+from rainshaft.config.slices import SampleSettings
+from rainshaft.data.conventions import TRAIN
+from rainshaft.data.patches import load_days, season
+from rainshaft.errors import Interrupted
+from rainshaft.models.chain import Chain
+from rainshaft.models.dense import DenseRain
+from rainshaft.models.eofs import leading_eofs
+from rainshaft.models.kinds import build_model
+from rainshaft.models.store import load_model
+from rainshaft.sampling.draw import draw_part
+from rainshaft.sampling.sample import sample
+from rainshaft.training.distributed import Group
+from rainshaft.training.run import finished_files, train
+from rainshaft.training.trainer import Trainer
+
+CPU = torch.device("cpu")
+
+
+def weather_days(folder: Path, days: int = 200) -> Data:
+    """Days of 16 x 24 cells. A low in the west brings rain there, and a low in the east brings rain in the east."""
+    rng = np.random.default_rng(0)
+    depth = rng.normal(0, 1, (days, 2))
+    place = np.exp(-(np.subtract.outer([1, 5], np.arange(7)) ** 2) / 2)  # of the lows, along a row of the map
+    pressure = 1e5 - 800 * np.einsum("tl,lu->tu", depth, place)[:, None] + rng.normal(0, 50, (days, 5, 7))
+    rain = showers(rng, days, 16, 24) * np.repeat(np.exp(depth), 12, 1)[:, None]
+    path = make_fields(folder / "2001.nc", rain, context={"msl": pressure}, coarse=False)
+    return [path], normalisation_of(path)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Data:
+    return weather_days(tmp_path_factory.mktemp("weather"))
+
+
+SETTINGS = small_training("drawn", model={"coarse": "dense"}, coarse_epochs=12, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("dense")
+    train(SETTINGS, *data, folder, folder / "log.csv", Group())
+    return folder
+
+
+@pytest.fixture
+def model(trained) -> Chain:
+    weights, info, _ = finished_files(trained)
+    return load_model(weights, info, CPU)
+
+
+def members_of(model: Chain, data: Data, path: Path, mode: str = "prior", **changes: object) -> xr.DataArray:
+    settings = SampleSettings(seed=1, members=6, days="split:test", temperature=1.0, tile=512, device="cpu")
+    sample(model, settings.model_copy(update=changes), mode, *data, path, {})
+    return xr.load_dataset(path).pr
+
+
+def test_it_learns_the_weather_of_each_place_from_scores_alone(trained, data, model, tmp_path):
+    rows = [row for row in csv.DictReader((trained / "train_log.csv").open()) if row["network"] == "coarse"]
+    assert float(rows[-1]["val_L_crps"]) < 0.95 * float(rows[0]["val_L_crps"])
+    assert not rows[0]["val_L_rec"]  # it has no posterior
+    drawn = members_of(model, data, tmp_path / "a.nc").mean("member")
+    observed = xr.load_dataset(data[0][0]).pr.sel(time=drawn.time)
+    for half in (slice(0, 12), slice(12, 24)):
+        sums = [field.isel(lon=half).mean(("lat", "lon")) for field in (drawn, observed)]
+        assert float(xr.corr(*sums)) > 0.6
+
+
+def test_an_epoch_has_enough_steps_in_a_short_record_and_batches_are_large(trained):
+    rows = list(csv.DictReader((trained / "train_log.csv").open()))
+    assert [int(row["step"]) for row in rows if row["network"] == "coarse"][:2] == [25, 50]
+    assert int(next(row["step"] for row in rows if row["network"] == "fine")) > 25  # small batches of many patches
+
+
+def test_a_stopped_training_resumes_to_the_same_weights(data, trained, tmp_path, monkeypatch):
+    step = Trainer.step
+
+    def step_and_stop(self):
+        step(self)
+        if self.progress.step == 60:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Trainer, "step", step_and_stop)
+    with pytest.raises(Interrupted, match="stopped by a signal at step 60"):
+        train(SETTINGS, *data, tmp_path, tmp_path / "log.csv", Group())
+    monkeypatch.undo()
+    train(SETTINGS, *data, tmp_path, tmp_path / "log.csv", Group())
+    assert finished_files(tmp_path)[0].read_bytes() == finished_files(trained)[0].read_bytes()
+
+
+def test_its_file_names_the_kind_of_each_network(trained, model):
+    info = json.loads((trained / "model.json").read_text(encoding="utf-8"))
+    assert [network["kind"] for network in info["networks"]] == ["dense", "cvae"]
+    assert info["kind"] == model.kind == "cvae"
+    first = model.networks[0]
+    assert isinstance(first, DenseRain)
+    assert float(first.std_N.max()) < 2000  # what it learned of the inputs came back, too
+    assert first.eofs_NP.any()
+
+
+def test_a_day_has_equal_members_whatever_the_tile_and_the_days_beside_it(data, model, tmp_path):
+    whole = members_of(model, data, tmp_path / "whole.nc")
+    tiles = members_of(model, data, tmp_path / "tiles.nc", tile=8)
+    np.testing.assert_allclose(tiles, whole, rtol=1e-4, atol=1e-4)
+    date = np.datetime_as_string(whole.time.values[3], "D")
+    (tmp_path / "days.txt").write_text(date, encoding="utf-8")
+    alone = members_of(model, data, tmp_path / "alone.nc", days=f"file:{tmp_path / 'days.txt'}")
+    np.testing.assert_array_equal(alone.sel(time=date), whole.sel(time=date))
+
+
+def test_members_differ_as_whole_days_and_at_single_cells(data, model, tmp_path):
+    drawn = members_of(model, data, tmp_path / "a.nc")
+    assert float(drawn.mean(("lat", "lon")).std("member").mean()) > 0.1
+    coarse = drawn.coarsen(lat=2, lon=2).mean()
+    assert float((coarse - coarse.mean(("lat", "lon"))).std("member").mean()) > 0.5
+
+
+def test_variations_of_an_observed_day_keep_its_coarse_rain(data, model, tmp_path):
+    drawn = members_of(model, data, tmp_path / "a.nc", mode="posterior")
+    observed = xr.load_dataset(data[0][0]).pr.sel(time=drawn.time)
+    means = [field.coarsen(lat=2, lon=2).mean() for field in (drawn, observed)]
+    np.testing.assert_allclose(*xr.broadcast(*means), rtol=2e-3, atol=2e-3)
+    assert float(drawn.std("member").mean()) > 0.1
+
+
+def test_cells_without_data_stay_dry_and_do_not_count(tmp_path):
+    islands = island_days(tmp_path)
+    folder = tmp_path / "model"
+    train(SETTINGS, *islands, folder, folder / "log.csv", Group())
+    weights, info, _ = finished_files(folder)
+    drawn = members_of(load_model(weights, info, CPU), islands, tmp_path / "a.nc")
+    valid = islands[1].valid.values == 1
+    assert np.isfinite(drawn.values[..., valid]).all()
+    assert np.isnan(drawn.values[..., ~valid]).all()
+
+
+def test_a_predictor_that_never_changes_tells_nothing(tmp_path):
+    rng = np.random.default_rng(1)
+    path = make_fields(
+        tmp_path / "2001.nc", showers(rng, 80, 8, 12), context={"flat": np.full((80, 3, 4), 7.0)}, coarse=False
+    )
+    data = [path], normalisation_of(path)
+    model = build_model(SETTINGS.model, data[1], 1)
+    network, days = model.networks[0], model.parts(load_days(*data, TRAIN, CPU))[0]
+    network.learn_inputs(days)
+    noise = [torch.randn(len(days) * 2, *shape) for shape in network.noise_shapes(4, 6)]
+    assert np.isfinite(draw_part(network.eval(), days, noise, 2, 512)).all()
+
+
+def test_the_season_matters(model, data):
+    days = load_days(*data, TRAIN, CPU)
+    (coarse, _) = model.parts(days[:4])
+    network = model.networks[0]
+    noise = [torch.randn(4 * 2, *shape) for shape in network.noise_shapes(8, 12)]
+    winter = draw_part(network, coarse, noise, 2, 512)
+    summer = draw_part(network, type(coarse)(**{**vars(coarse), "season_T2": -coarse.season_T2}), noise, 2, 512)
+    assert np.abs(winter - summer).max() > 1e-3
+
+
+@pytest.mark.parametrize("calendar", ["standard", "noleap", "360_day"])
+def test_the_season_is_an_angle_that_starts_with_the_year_in_any_calendar(calendar):
+    time = xr.date_range("2001-01-01", "2001-12-30", freq="D", calendar=calendar, use_cftime=calendar != "standard")
+    found = season(xr.DataArray(time, dims="time")).numpy()
+    np.testing.assert_allclose(np.hypot(*found.T), 1, rtol=1e-5)
+    assert found[0] == pytest.approx([1, 0], abs=0.02)
+    assert found[-1] == pytest.approx([1, 0], abs=0.04)
+    assert found[len(found) // 4] == pytest.approx([0, 1], abs=0.04)
+
+
+def test_the_leading_patterns_are_those_with_most_variance():
+    rng = np.random.default_rng(0)
+    patterns = np.linalg.qr(rng.normal(size=(30, 3)))[0].T
+    found = rng.normal(size=(200, 3)) * [9, 5, 3] @ patterns + 0.1 * rng.normal(size=(200, 30))
+    eofs = leading_eofs(found.astype("f4"), 3)
+    assert eofs.shape == (30, 3)
+    np.testing.assert_allclose(eofs.T @ eofs, np.eye(3), atol=1e-4)
+    np.testing.assert_allclose(np.diag(np.abs(eofs.T @ patterns.T)), 1, atol=0.05)
+    np.testing.assert_array_equal(eofs, leading_eofs(found.astype("f4"), 3))
