@@ -275,7 +275,7 @@ def _calibration(block: Block) -> list[Check]:
             block,
             "domain_spread_skill",
             "Members hardly differ as whole days. With coarse rain, try model.conserve: drawn with "
-            "model.coarser_scales 3. Without, add one to model.coarser_scales.",
+            "model.coarser_scales 3. Without, try model.conserve: drawn with model.coarse: dense.",
             "Members differ too much as whole days. Try sampling.temperature 0.9; nothing is trained again.",
         )
         checks.append(whole_days)

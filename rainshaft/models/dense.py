@@ -3,7 +3,8 @@
 Where no predictor is true rain, the rain of a coarse cell depends on the weather around it, and on where it lies. A
 convolution has equal weights everywhere, so it must learn the effect of the place from maps. This network is dense:
 each coarse cell has weights of its own. The weather comes in as its leading empirical orthogonal functions, because a
-record has only some thousand days. Noise comes in at each layer, and at each cell. The network has no latent maps and
+record has only some thousand days. Noise comes in at each layer, and at each cell, where it is partly
+smooth: neighbours err alike. The network has no latent maps and
 no posterior: it learns from a proper score of its members alone. Such a network is called an engression (Shen and
 Meinshausen 2025, doi:10.1093/jrsssb/qkae108).
 
@@ -34,10 +35,12 @@ EOFS, DAYS_PER_EOF = 40, 20  # at most so many, and not more than one for so man
 FIRST_STD = 2.0  # standard deviation of the first component; the others keep their share of it
 FEATURES, LAYERS = 128, 2
 NOISE = 16  # random numbers that each layer gets
-CELL_NOISE = 0.5  # standard deviation of the noise of a cell before the training, in the space of the cube root
+CELL_NOISE = 0.35  # standard deviation of each noise of a cell before the training, in the space of the cube root
+WIDTH, REACH = 1.5, 4  # of the smooth noise: standard deviation of its kernel and cells on each side, in coarse cells
 OUTPUT_SHARE = 0.3  # of the usual first weights of the last layer, so that a training begins near the climate
 CLIMATE_SHARE = 0.3  # of the mean rain, where a training begins; noise before the ReLU adds to it
-BATCH, MEMBERS, LR, WEIGHT_DECAY = 128, 4, 2e-3, 0.05
+BATCH, MEMBERS, LR, WEIGHT_DECAY = 128, 8, 2e-3, 0.05
+MOST_GRADIENT = 0.2  # weight of L_crps_grad at most, and of L_crps_spectrum 0
 STEPS_PER_EPOCH = 25  # at least, so that the 24 epochs of the default are 600 steps
 SEASON = 2  # numbers that say where in the year a day lies
 
@@ -68,6 +71,8 @@ class DenseRain(Generator):
     mean_N: Tensor
     std_N: Tensor
     eofs_NP: Tensor
+    kernel: Tensor
+    kernel_norm_yx: Tensor
 
     def __init__(self, architecture: DenseArchitecture):
         super().__init__()
@@ -76,12 +81,17 @@ class DenseRain(Generator):
         self.register_buffer("std_N", torch.ones(a.values))
         self.register_buffer("eofs_NP", torch.zeros(a.values, a.eofs))
         cells = a.rows * a.columns
+        kernel = torch.exp(-0.5 * (torch.arange(-REACH, REACH + 1) / WIDTH) ** 2)
+        self.register_buffer("kernel", kernel, persistent=False)
+        # of the sum over the cells that lie in the domain, so that the noise has variance 1 at its edges, too
+        ones = torch.ones(1, 1, a.rows, a.columns)
+        self.register_buffer("kernel_norm_yx", _along_both(ones, kernel**2)[0, 0].sqrt(), persistent=False)
         self.layers = nn.ModuleList(
             nn.Linear((FEATURES if level else a.eofs + SEASON) + NOISE, FEATURES) for level in range(LAYERS)
         )
         self.out = nn.Linear(FEATURES + NOISE, cells)
         self.linear = nn.Linear(a.eofs + SEASON, cells, bias=False)
-        self.spread = nn.Linear(FEATURES, cells)
+        self.spread = nn.Linear(FEATURES, 2 * cells)  # of the noise of the cells, single and smooth
         self.climate = nn.Parameter(torch.zeros(cells))
         with torch.no_grad():
             self.out.weight.mul_(OUTPUT_SHARE)
@@ -121,7 +131,9 @@ class DenseRain(Generator):
         days = len(batch.coarse_BCyx)
         of_layers, of_cells = (temperature * maps.unflatten(0, (days, -1)) for maps in noise)
         of_layers_BMF = of_layers.flatten(2)
-        of_cells_BMG = of_cells[:, :, 0, : a.rows, : a.columns].flatten(2)
+        single, smooth = of_cells[..., : a.rows, : a.columns].unbind(2)
+        smooth = _along_both(smooth.flatten(0, 1)[:, None], self.kernel)[:, 0] / self.kernel_norm_yx
+        of_cells_BMG = torch.cat([single.flatten(2), smooth.unflatten(0, (days, -1)).flatten(2)], 2)
         fields_BN = self._fields(batch.coarse_BCyx, batch.context_BKvu)
         weather_BP = torch.cat([(fields_BN - self.mean_N) / self.std_N @ self.eofs_NP, batch.season_B2], 1)
         h_BMF = weather_BP[:, None].expand(-1, of_layers_BMF.shape[1], -1)
@@ -130,13 +142,13 @@ class DenseRain(Generator):
             grown = F.silu(layer(torch.cat([h_BMF, part], 2)))
             h_BMF = h_BMF + grown if level else grown
         r_BMG = self.climate + self.linear(weather_BP)[:, None] + self.out(torch.cat([h_BMF, parts[-1]], 2))
-        r_BMG = r_BMG + F.softplus(self.spread(h_BMF)) * of_cells_BMG
+        r_BMG = r_BMG + sum((F.softplus(self.spread(h_BMF)) * of_cells_BMG).chunk(2, 2))
         rain_BMyx = F.relu((1 + r_BMG / 3) ** 3 - 1).unflatten(2, (a.rows, a.columns))
         return rain_BMyx * (batch.valid_B1HW > 0)
 
     def noise_shapes(self, rows: int, columns: int) -> list[Shape]:
         """Give the shapes of the noise of the layers, and of that of the cells on a square around the domain."""
-        return [(NOISE * (LAYERS + 1), 1, 1), (1, self.block, self.block)]
+        return [(NOISE * (LAYERS + 1), 1, 1), (2, self.block, self.block)]
 
     @property
     def halo(self) -> int:
@@ -151,12 +163,14 @@ class DenseRain(Generator):
     def training_settings(self, given: TrainSettings, days: Days) -> TrainSettings:
         """Train on whole days that are not mirrored, with many in a batch, since a step costs little.
 
-        With few days in a batch, the spread of the mean over the domain comes out too wide. With scores of differences
-        and of the spectrum, the tail comes out too light: coarse cells lie far apart, and their rain differs anyway.
+        With few days in a batch, the spread of the mean over the domain comes out too wide. Scores of differences and
+        of the spectrum weigh less than for fine cells. With their full weights the tail comes out too light.
         """
         patches = {"patch": max(days.domain), "flips": False, "batch_size": BATCH - BATCH % given.train.gpus}
         train = given.train.model_copy(update={**patches, "lr": LR, "weight_decay": WEIGHT_DECAY})
-        loss = given.loss.model_copy(update={"members": MEMBERS, "crps_grad": 0.0, "crps_spectrum": 0.0})
+        loss = given.loss.model_copy(
+            update={"members": MEMBERS, "crps_grad": min(MOST_GRADIENT, given.loss.crps_grad), "crps_spectrum": 0.0}
+        )
         return given.model_copy(update={"train": train, "loss": loss})
 
     # ------------------------------------------------------------------------------------- the network
@@ -168,6 +182,13 @@ class DenseRain(Generator):
             rain = torch.log1p(coarse_BCyx[:, i : i + 1])
             coarse_BCyx = torch.cat([coarse_BCyx[:, :i], rain, coarse_BCyx[:, i + 1 :]], 1)
         return torch.cat([coarse_BCyx.flatten(1), context_BKvu.flatten(1)], 1)
+
+
+def _along_both(maps_B1yx: Tensor, kernel: Tensor) -> Tensor:
+    """Sum over the neighbours along rows and columns, weighted by a kernel; there is nothing beyond the edges."""
+    reach = len(kernel) // 2
+    rows = F.conv2d(maps_B1yx, kernel.view(1, 1, -1, 1), padding=(reach, 0))
+    return F.conv2d(rows, kernel.view(1, 1, 1, -1), padding=(0, reach))
 
 
 def build_dense(normalisation: xr.Dataset) -> DenseRain:

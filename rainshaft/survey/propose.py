@@ -22,7 +22,6 @@ from rainshaft.config.slices import PrepareSettings
 from rainshaft.data.axes import WHOLE
 from rainshaft.data.prepare import check_sources
 from rainshaft.data.sources import InputError
-from rainshaft.refinements import refinements
 from rainshaft.survey.find import LeftOut, Record
 from rainshaft.survey.paths import patterns_of, shown_path
 from rainshaft.survey.relate import (
@@ -51,9 +50,9 @@ LEAST_DAYS = 40  # days with rain and a predictor, to tell whether they are of t
 LEAST_CELLS = 4  # along each side of the rain, for two coarse cells of two
 SAME_PERIOD = 0.8  # of the days of the predictor that has most of them in common with the rain
 EXACT = 0.02  # of the standard deviation: coarse rain closer than this is the mean of the fine rain  # ASSUME
-USUAL_EPOCHS = {"cells": 12, "drawn": 12, "none": 7}
-LEAST_STEPS = {"cells": 700, "drawn": 700, "none": 1100}  # of a training; a short record needs more epochs  # ASSUME
+LEAST_STEPS = 700  # of a training; a short record needs more epochs  # ASSUME
 MOST_EPOCHS = 24
+CELLS_OF_WEATHER = 8  # coarse cells along the shorter side, where weather maps alone tell the rain
 PATCH_CELLS, BATCH = 64 * 64, 16  # the defaults of the training
 WORK_A_TRAINING = 1.5e8  # fine cells times days in all epochs: about half an hour on two CPU cores  # ASSUME
 
@@ -117,9 +116,12 @@ class Proposal:
     @property
     def conserve(self) -> str:
         """What suits the coarse rain."""
-        if self.predictors and not any(p.quantity == "rain" for p in self.predictors):
-            return "none"
         return "drawn" if self.predictors and not self.exact else "cells"
+
+    @property
+    def is_weather(self) -> bool:
+        """Whether the predictors tell the weather alone, and none is rain."""
+        return bool(self.predictors) and not any(p.quantity == "rain" for p in self.predictors)
 
     @property
     def coarser_scales(self) -> int:
@@ -466,10 +468,10 @@ def _choose_factor(proposal: Proposal) -> None:
     rain = [p for p in over if p.quantity == "rain"]
     other = "Any whole number from 2 to 64 can be written."
     if not over and proposal.predictors and proposal.has_context:
-        proposal.factor = 2
+        proposal.factor = max(2, 2 ** int(math.log2(max(1, least // CELLS_OF_WEATHER))))
         proposal.factor_why = (
-            "There is no coarse field over the rain, so nothing is downscaled. The factor only sets the step between "
-            "the two finest scales of the model."
+            "There is no coarse field over the rain. So the factor sets the cells for which the first network draws "
+            f"rain: at least {CELLS_OF_WEATHER} along each side. {other}"
         )
         return
     if over:
@@ -565,14 +567,9 @@ def _choose_epochs(proposal: Proposal) -> None:
     share = 0.7 if proposal.split["by"] == "years" else 0.625
     days, cells = share * len(proposal.days), math.prod(proposal.rain.grid.shape)
     steps = days * max(1.0, cells / PATCH_CELLS) / BATCH  # an epoch
-    wanted = max(USUAL_EPOCHS[proposal.conserve], min(MOST_EPOCHS, math.ceil(LEAST_STEPS[proposal.conserve] / steps)))
+    wanted = max(Train().epochs, min(MOST_EPOCHS, math.ceil(LEAST_STEPS / steps)))
     epochs = max(2, min(wanted, int(WORK_A_TRAINING / (days * cells))))
     proposal.epochs = epochs if epochs != Train().epochs else None
-
-
-def d_z(proposal: Proposal) -> list[int]:
-    """Latent channels for weather maps alone: as many at each coarse scale, few at the finest."""
-    return [4] * (proposal.coarser_scales + len(refinements(proposal.factor))) + [1]
 
 
 def _left(record: Record, reason: str) -> LeftOut:

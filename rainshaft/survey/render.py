@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rainshaft.survey.paths import shown_path
-from rainshaft.survey.propose import Predictor, Proposal, d_z, files_entry, predictor_entry
+from rainshaft.survey.propose import Predictor, Proposal, files_entry, predictor_entry
 
 WIDTH = 110
 
@@ -143,21 +143,19 @@ def _settings(proposal: Proposal) -> list[str]:
             "The coarse rain is the mean of the fine rain, so its mass is kept in every coarse cell: that is the "
             "default, `model: {conserve: cells}`."
         )
-    elif conserve == "drawn":
+    elif proposal.is_weather:
+        lines += comment(
+            "No predictor is rain. So a network draws the coarse rain from the weather of the whole domain, and a "
+            "second one refines it. docs/understand/model.md says how."
+        )
+        lines += ["model: {conserve: drawn, coarse: dense}", ""]
+    else:
         lines += comment(
             "Real coarse rain is biased, and its storms lie in other places. So a network of its own draws it first. "
             "`conserve: cells` would take it as it is."
         )
         model = {"conserve": "drawn", "coarser_scales": proposal.coarser_scales}
         lines += [f"model: {_bare(model)}", "loss: {lambda_mass: 0.3}", ""]
-        train["lr"] = 0.002
-    else:
-        lines += comment(
-            "There is no coarse rain that could be kept. These settings are those of config/spread-balearic.yaml, "
-            "with as many coarser scales as leave about 2 x 2 cells, so that members differ over the whole domain."
-        )
-        model = {"conserve": "none", "coarser_scales": proposal.coarser_scales, "d_z": d_z(proposal)}
-        lines += [f"model: {_bare(model)}", "loss: {lambda_mass: 0.3, beta_kl: 0.3}", ""]
         train["lr"] = 0.002
     lines += _train(proposal, train)
     lines += comment(

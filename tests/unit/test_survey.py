@@ -223,14 +223,14 @@ def test_coarse_rain_that_is_the_mean_of_the_fine_rain_is_kept(raw, made):
     assert experiment.model.conserve == "cells"
 
 
-def test_without_coarse_rain_nothing_is_conserved(raw, made):
+def test_without_coarse_rain_a_dense_network_draws_it_from_the_weather(raw, made):
     fine = rain(raw, 2001)
     write(raw / "hus.nc", "hus", blocks(np.log1p(fine), 4), days_of(2001), 0.4, units="kg kg-1")
     config, _ = made()
     dataset, experiment = of(config)
     assert labels(dataset) == ["hus"]
-    assert experiment.model.conserve == "none"
-    assert len(experiment.model.d_z) == 3 + experiment.model.coarser_scales, "one number for each scale"
+    assert (experiment.model.conserve, experiment.model.coarse) == ("drawn", "dense")
+    assert experiment.loss.lambda_mass == 0
 
 
 def test_winds_forbid_mirrored_patches(raw, made):
@@ -248,7 +248,7 @@ def test_a_field_of_few_large_cells_becomes_context(raw, made):
     config, _ = made()
     dataset, experiment = of(config)
     assert dataset.predictors[0].context
-    assert dataset.factor == 2, "nothing is downscaled"
+    assert dataset.factor == 2, "eight coarse cells along the shorter side, of sixteen"
     assert experiment.train.flips is False
 
 
