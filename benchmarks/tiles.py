@@ -45,7 +45,8 @@ def measure(side: int, tile: int) -> tuple[float, float]:
         {
             "predictors": (("time", "channel", "y", "x"), coarse),
             "context": (("time", "context_channel", "v", "u"), np.empty((1, 0, 0, 0), "f4")),
-        }
+        },
+        {"time": np.array(["2014-04-11"], "M8[ns]")},
     )
     model = build_model(Model(), maps, 1).eval()
     settings = DrawSettings(seed=1, members=MEMBERS, temperature=1.0, tile=tile, device="cpu")

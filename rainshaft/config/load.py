@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from rainshaft.config.messages import fault_lines
-from rainshaft.config.sections import GENERAL, WINDS, Application, Config, Experiment, Model
+from rainshaft.config.sections import DENSE_BATCH, GENERAL, WINDS, Application, Config, Experiment, Model
 from rainshaft.config.yamlfile import faults_of
 from rainshaft.errors import UserError, nearest
 from rainshaft.refinements import GENERAL_FACTORS, chained, refinements
@@ -63,6 +63,7 @@ def load(raw: dict[str, Any], baselines: Sequence[str]) -> Config:
     _require_known_baselines(config, baselines)
     # Only the merged experiments tell whether keys of different sections fit together.
     _require_mass_to_conserve(config)
+    _require_dense(config)
     _require_scales(config)
     _require_no_flipped_winds(config)
     _require_stopping_metric(config)
@@ -108,14 +109,38 @@ def _require_mass_to_conserve(config: Config) -> None:
                 f"{key}: found `cells`, which needs coarse rain, but dataset {experiment.dataset!r} has no predictor "
                 "with `quantity: rain`; write `drawn`"
             )
-        if (
-            experiment.model.coarse == "dense"
-            and experiment.model.conserve == "drawn"
-            and not experiment.loss.lambda_crps
-        ):
+
+
+def _require_dense(config: Config) -> None:
+    """Refuse keys that a dense network cannot follow."""
+    for name, experiment in config.trained.items():
+        model, key = experiment.model, f"experiments.{name}"
+        if model.coarse != "dense":
+            continue
+        if model.conserve != "drawn":
             raise ConfigError(
-                f"experiments.{name}.loss.lambda_crps: found 0 with `model.coarse: dense`, but a dense network learns "
-                "from scores of its members alone; give lambda_crps a number above 0"
+                f"{key}.model.coarse: found `dense` with `conserve: {model.conserve}`, but only with `conserve: drawn` "
+                "a network draws the coarse rain; write `conserve: drawn`, or remove `coarse`"
+            )
+        if model.coarser_scales:
+            raise ConfigError(
+                f"{key}.model.coarser_scales: found {model.coarser_scales} with `coarse: dense`, which has no scales; "
+                "remove it, or write `coarse: convolutional`"
+            )
+        if not experiment.loss.lambda_crps:
+            raise ConfigError(
+                f"{key}.loss.lambda_crps: found 0 with `model.coarse: dense`, but a dense network learns from scores "
+                "of its members alone; give lambda_crps a number above 0"
+            )
+        if experiment.train.early_stopping_metric in ("val_L_rec", "val_L_grad"):
+            raise ConfigError(
+                f"{key}.train.early_stopping_metric: found `{experiment.train.early_stopping_metric}`, but the dense "
+                "network has no posterior and so no such term; write `val_loss`"
+            )
+        if DENSE_BATCH % experiment.train.gpus:
+            raise ConfigError(
+                f"{key}.train.gpus: found {experiment.train.gpus}, but the {DENSE_BATCH} days in a batch of the dense "
+                "network must be shared evenly; write 1, 2, 4 or 8"
             )
 
 

@@ -332,6 +332,10 @@ class Dataset(Section):
         return self.predictors == "coarsened" or any(not p.context for p in self.predictors)
 
 
+DENSE_BATCH = 128
+"""days in a batch of the dense network, whatever `train.batch_size`"""
+
+
 class Model(Section):
     """These keys set the size and the structure of the conditional VAE."""
 
@@ -356,7 +360,7 @@ class Model(Section):
     conserve: Literal["cells", "drawn", "none"] = "cells"
     """`cells` keeps the coarse rain: the members have exactly its mean in each coarse cell, before
     `sampling.pixel_threshold` removes a little. `drawn` suits biased coarse rain: a first network draws new coarse
-    rain, and the second network keeps that. `none` keeps no mean, and is needed where no predictor is coarse rain."""
+    rain, and the second network keeps that. `none` keeps no mean. Without coarse rain, write `none` or `drawn`."""
 
 
 class Loss(Section):
@@ -515,7 +519,7 @@ class Sampling(Section):
     """In posterior mode, this many of the coarsest scales see the observed day. The finer scales are drawn from the
     prior, so a smaller number gives more varied members. The number of scales is one more than the number of prime
     factors of `factor`, for example 4 for 8 = 2 x 2 x 2. `model.coarser_scales` come on top, and `conserve: drawn` adds
-    one more."""
+    one more. With `coarse: dense` neither does, and the observed coarse rain is kept."""
     pixel_threshold: Number | Literal["auto"] = 0.1
     """Cells with less rain than this, in mm/day, are set to 0. `auto` takes the value with which the members are wet as
     often as the observations on validation days."""

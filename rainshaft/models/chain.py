@@ -1,6 +1,7 @@
 """The model of a dataset: one network from the predictors to the fine rain, or a chain of several.
 
-One network is enough where the coarse rain of the predictors is true (a perfect predictor), or where there is none.
+One network is enough where the coarse rain of the predictors is true (a perfect predictor), or where there is none and
+one network shall do.
 With `conserve: drawn` there are two. The first draws the coarse rain c, which is the mean of the fine rain y over each
 coarse cell, from the predictors x. The second draws fine rain with these means, as from a perfect predictor:
 

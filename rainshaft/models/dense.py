@@ -23,6 +23,7 @@ import torch.nn.functional as F
 import xarray as xr
 from torch import Tensor, nn
 
+from rainshaft.config.sections import DENSE_BATCH
 from rainshaft.config.slices import TrainSettings
 from rainshaft.data.conventions import TRAIN
 from rainshaft.data.moments import CONSTANT
@@ -33,13 +34,17 @@ from rainshaft.models.noise import PRIOR_NOISE, BatchNoise, Shape
 
 EOFS, DAYS_PER_EOF = 40, 20  # at most so many, and not more than one for so many training days
 FIRST_STD = 2.0  # standard deviation of the first component; the others keep their share of it
+LEAST_STD = (
+    0.1  # of a value, as a share of its field's; where it hardly ever rains in training, one wet day is no weather
+)
+MOST_BEYOND = 1.5  # components are cut at so many times their highest value in training; nothing was learned beyond
 FEATURES, LAYERS = 128, 2
 NOISE = 16  # random numbers that each layer gets
 CELL_NOISE = 0.35  # standard deviation of each noise of a cell before the training, in the space of the cube root
 WIDTH, REACH = 1.5, 4  # of the smooth noise: standard deviation of its kernel and cells on each side, in coarse cells
 OUTPUT_SHARE = 0.3  # of the usual first weights of the last layer, so that a training begins near the climate
 CLIMATE_SHARE = 0.3  # of the mean rain, where a training begins; noise before the ReLU adds to it
-BATCH, MEMBERS, LR, WEIGHT_DECAY = 128, 8, 2e-3, 0.05
+MEMBERS, LR, WEIGHT_DECAY = 8, 2e-3, 0.05
 MOST_GRADIENT = 0.2  # weight of L_crps_grad at most, and of L_crps_spectrum 0
 STEPS_PER_EPOCH = 25  # at least, so that the 24 epochs of the default are 600 steps
 SEASON = 2  # numbers that say where in the year a day lies
@@ -71,6 +76,7 @@ class DenseRain(Generator):
     mean_N: Tensor
     std_N: Tensor
     eofs_NP: Tensor
+    most_P: Tensor
     kernel: Tensor
     kernel_norm_yx: Tensor
 
@@ -80,6 +86,7 @@ class DenseRain(Generator):
         self.register_buffer("mean_N", torch.zeros(a.values))
         self.register_buffer("std_N", torch.ones(a.values))
         self.register_buffer("eofs_NP", torch.zeros(a.values, a.eofs))
+        self.register_buffer("most_P", torch.zeros(a.eofs))
         cells = a.rows * a.columns
         kernel = torch.exp(-0.5 * (torch.arange(-REACH, REACH + 1) / WIDTH) ** 2)
         self.register_buffer("kernel", kernel, persistent=False)
@@ -108,6 +115,7 @@ class DenseRain(Generator):
         self.mean_N.copy_(found_TN.mean(0))
         std_N = found_TN.std(0)
         changes_N = std_N > CONSTANT * self.mean_N.abs()
+        std_N = torch.maximum(std_N, LEAST_STD * self._of_fields(std_N, days))
         self.std_N.copy_(torch.where(changes_N, std_N, math.inf))  # what never changes tells nothing
         if not changes_N.any():
             return
@@ -115,6 +123,19 @@ class DenseRain(Generator):
         eofs_NP = torch.from_numpy(leading_eofs(anomalies_TN.numpy(), self.architecture.eofs))
         first_std = (anomalies_TN @ eofs_NP[:, 0]).std()
         self.eofs_NP.copy_(eofs_NP * (FIRST_STD / first_std))
+        self.most_P.copy_(MOST_BEYOND * (anomalies_TN @ self.eofs_NP).abs().amax(0))
+
+    def _of_fields(self, std_N: Tensor, days: Days) -> Tensor:
+        """Give each value the root mean square of the standard deviations of its field."""
+        parts, first = [], 0
+        for maps in (days.coarse_TCyx, days.context_TKvu):
+            size = maps[0].numel()
+            if not size:
+                continue
+            fields = std_N[first : first + size].view(maps.shape[1], -1)
+            parts.append(fields.square().mean(1, keepdim=True).sqrt().expand_as(fields).flatten())
+            first += size
+        return torch.cat(parts)
 
     # ----------------------------------------------------------------------------------- the interface
 
@@ -135,7 +156,8 @@ class DenseRain(Generator):
         smooth = _along_both(smooth.flatten(0, 1)[:, None], self.kernel)[:, 0] / self.kernel_norm_yx
         of_cells_BMG = torch.cat([single.flatten(2), smooth.unflatten(0, (days, -1)).flatten(2)], 2)
         fields_BN = self._fields(batch.coarse_BCyx, batch.context_BKvu)
-        weather_BP = torch.cat([(fields_BN - self.mean_N) / self.std_N @ self.eofs_NP, batch.season_B2], 1)
+        components_BP = ((fields_BN - self.mean_N) / self.std_N @ self.eofs_NP).clamp(-self.most_P, self.most_P)
+        weather_BP = torch.cat([components_BP, batch.season_B2], 1)
         h_BMF = weather_BP[:, None].expand(-1, of_layers_BMF.shape[1], -1)
         parts = of_layers_BMF.split(NOISE, 2)
         for level, (layer, part) in enumerate(zip(self.layers, parts[:-1], strict=True)):
@@ -166,7 +188,7 @@ class DenseRain(Generator):
         With few days in a batch, the spread of the mean over the domain comes out too wide. Scores of differences and
         of the spectrum weigh less than for fine cells. With their full weights the tail comes out too light.
         """
-        patches = {"patch": max(days.domain), "flips": False, "batch_size": BATCH - BATCH % given.train.gpus}
+        patches = {"patch": max(days.domain), "flips": False, "batch_size": DENSE_BATCH}
         train = given.train.model_copy(update={**patches, "lr": LR, "weight_decay": WEIGHT_DECAY})
         loss = given.loss.model_copy(
             update={"members": MEMBERS, "crps_grad": min(MOST_GRADIENT, given.loss.crps_grad), "crps_spectrum": 0.0}

@@ -12,15 +12,18 @@ Array = NDArray[np.float32]
 
 
 def leading_eofs(anomalies_TN: Array, most: int) -> Array:
-    """Give the leading patterns (N, P) of anomalies, the one with most variance first. Each has the length 1.
+    """Give the leading patterns (N, P) of anomalies, the one with most variance first.
 
-    There are fewer than `most` where there are few days or values.
+    Each has the length 1, and its largest value is positive. There are fewer than
+    `most` where there are few days or values.
     """
     from scipy.sparse.linalg import svds
 
     number = min(most, min(anomalies_TN.shape) - 1)
-    # ones as a start make it the same each time
-    start = np.ones(min(anomalies_TN.shape), anomalies_TN.dtype)
+    # a fixed start makes it the same each time
+    start = np.random.default_rng(0).standard_normal(min(anomalies_TN.shape)).astype(anomalies_TN.dtype)
     _, size, axes = svds(anomalies_TN, number, v0=start)
     found: Array = axes[np.argsort(size)[::-1]].T
-    return found
+    # rounding alone would choose the signs
+    largest = np.take_along_axis(found, np.abs(found).argmax(0)[None], 0)
+    return found * np.where(largest < 0, np.float32(-1), np.float32(1))

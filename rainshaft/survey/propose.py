@@ -467,11 +467,11 @@ def _choose_factor(proposal: Proposal) -> None:
     over = [p for p in proposal.predictors if not p.context and ratio(p.record.grid, fine) >= LIKE_THE_RAIN]
     rain = [p for p in over if p.quantity == "rain"]
     other = "Any whole number from 2 to 64 can be written."
-    if not over and proposal.predictors and proposal.has_context:
-        proposal.factor = max(2, 2 ** int(math.log2(max(1, least // CELLS_OF_WEATHER))))
+    if not over and proposal.is_weather and proposal.has_context:
+        proposal.factor = min(64, max(2, 2 ** int(math.log2(max(1, least // CELLS_OF_WEATHER)))))
         proposal.factor_why = (
             "There is no coarse field over the rain. So the factor sets the cells for which the first network draws "
-            f"rain: at least {CELLS_OF_WEATHER} along each side. {other}"
+            f"rain: {least // proposal.factor} along the shorter side. {other}"
         )
         return
     if over:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import xarray as xr
 from fields import make_fields, normalisation_of, showers
 from trainings import Data, island_days, small_training
 
+from rainshaft.config.load import ConfigError, load
 from rainshaft.config.slices import SampleSettings
 from rainshaft.data.conventions import TRAIN
 from rainshaft.data.patches import load_days, season
@@ -47,7 +49,7 @@ def data(tmp_path_factory) -> Data:
     return weather_days(tmp_path_factory.mktemp("weather"))
 
 
-SETTINGS = small_training("drawn", model={"coarse": "dense"}, coarse_epochs=12, epochs=1)
+SETTINGS = small_training("drawn", model={"coarse": "dense", "coarser_scales": 0}, coarse_epochs=12, epochs=1)
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +192,45 @@ def test_the_leading_patterns_are_those_with_most_variance():
     np.testing.assert_allclose(eofs.T @ eofs, np.eye(3), atol=1e-4)
     np.testing.assert_allclose(np.diag(np.abs(eofs.T @ patterns.T)), 1, atol=0.05)
     np.testing.assert_array_equal(eofs, leading_eofs(found.astype("f4"), 3))
+
+
+def test_a_day_far_beyond_the_training_does_not_explode(tmp_path):
+    """Where it hardly ever rained in the training, rain on a single day is no weather that was learned."""
+    rng = np.random.default_rng(2)
+    rain = showers(rng, 80, 8, 12)
+    rain[:, :, 8:] *= 1e-5 * (rng.random((80, 1, 1)) < 0.05)
+    path = make_fields(tmp_path / "2001.nc", rain)
+    data = [path], normalisation_of(path)
+    model = build_model(SETTINGS.model, data[1], 1)
+    network, days = model.networks[0], model.parts(load_days(*data, TRAIN, CPU))[0]
+    network.learn_inputs(days)
+    with torch.no_grad():
+        network.linear.weight.fill_(0.1)
+    coarse = days.coarse_TCyx.clone()
+    coarse[0, 0, :, 4:] = 50.0
+    noise = [torch.randn(len(days) * 2, *shape) for shape in network.noise_shapes(4, 6)]
+    heavy = draw_part(network.eval(), type(days)(**{**vars(days), "coarse_TCyx": coarse}), noise, 2, 512)
+    usual = draw_part(network, days, noise, 2, 512)
+    assert heavy[0].max() < 30 * usual.max()
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"model": {"conserve": "none", "coarse": "dense"}}, "only with `conserve: drawn`"),
+        ({"model": {"coarser_scales": 2}}, "coarser_scales: found 2 with `coarse: dense`"),
+        ({"loss": {"lambda_crps": 0}}, "lambda_crps: found 0 with `model.coarse: dense`"),
+        ({"train": {"early_stopping_metric": "val_L_grad"}}, "the dense network has no posterior"),
+        ({"train": {"gpus": 3, "batch_size": 6}}, "gpus: found 3, but the 128 days"),
+    ],
+)
+def test_keys_that_a_dense_network_cannot_follow_are_refused(keys, message):
+    dataset = {"years": [2001], "factor": 2, "rain": {"files": ["x.nc"], "variable": "pr"}}
+    dataset |= {"predictors": [{"files": ["y.nc"], "variable": "msl", "context": True}], "split": {"by": "blocks"}}
+    experiment = {"dataset": "mine", **keys}
+    experiment["model"] = {"conserve": "drawn", "coarse": "dense"} | keys.get("model", {})
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load(
+            {"datasets": {"mine": dataset}, "experiments": {"one": experiment}, "baselines": {"names": ["analogs"]}},
+            ["analogs"],
+        )

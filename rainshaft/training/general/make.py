@@ -73,7 +73,7 @@ def make(settings: GeneralSettings, folder: Path, without: str | None = None) ->
         If a signal ended it, after a checkpoint.
     """
     records = {name: files for name, files in settings.records.items() if name != without}
-    kept = _made_before(folder, recipe_of(settings, records))
+    kept = made_before(folder, recipe_of(settings, records))
     networks = []
     for factor in settings.factors:
         mix = [one for name, files in records.items() for one in variations(name, files, factor)]
@@ -87,7 +87,7 @@ def recipe_of(settings: GeneralSettings, records: Mapping[str, RecordFiles]) -> 
     return cast("dict[str, Any]", json.loads(json.dumps(used.model_dump(mode="json", exclude={"factors"}))))
 
 
-def _made_before(folder: Path, recipe: Mapping[str, Any]) -> dict[str, Any]:
+def made_before(folder: Path, recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Give what a folder says of the networks that it has: factor -> its entry. They stay.
 
     Raises
@@ -98,7 +98,8 @@ def _made_before(folder: Path, recipe: Mapping[str, Any]) -> dict[str, Any]:
     if not is_of_general(folder):
         return {}
     info = read_info(folder)
-    if info["settings"] != recipe:
+    stored = GeneralSettings.model_validate(info["settings"])  # gives keys that came later their defaults
+    if recipe_of(stored, stored.records) != recipe:
         raise UserError(
             f"{folder / INFO}: found networks of another recipe or of other records, expected those of this recipe; "
             "name another folder, or remove this one"
