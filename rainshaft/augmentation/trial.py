@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from rainshaft.config.sections import Train
 from rainshaft.config.slices import TrialSettings
 from rainshaft.data.conventions import TEST, TRAIN
-from rainshaft.data.patches import Days, Patches, load_days, require_rain, season, training_batch
+from rainshaft.data.patches import NO_SEASON, Days, Patches, load_days, require_rain, training_batch
 from rainshaft.errors import UserError
 from rainshaft.files import atomic, write_json
 from rainshaft.models.interface import PRIOR, Generator
@@ -68,7 +68,6 @@ def with_synthetic(days: Days, augmented: Path, channels: Sequence[str]) -> Days
     with xr.open_dataset(augmented) as made:
         rain = torch.from_numpy(made.pr.values)
         coarse = torch.from_numpy(np.stack([made[f"coarse_{name}"].values for name in channels], 1))
-        of_season = season(made["time"])
     day, member = torch.isfinite(rain).any(-1).any(-1).nonzero(as_tuple=True)
     first, no_context = len(days), days.context_TKvu.new_zeros(len(day), *days.context_TKvu.shape[1:])
     heavy = np.concatenate([days.categories["heavy"], np.arange(first, first + len(day))])
@@ -77,7 +76,7 @@ def with_synthetic(days: Days, augmented: Path, channels: Sequence[str]) -> Days
         rain_THW=torch.cat([require_rain(days.rain_THW, "the trial"), rain[day, member].nan_to_num()]),
         coarse_TCyx=torch.cat([days.coarse_TCyx, coarse[day].to(days.coarse_TCyx)]),
         context_TKvu=torch.cat([days.context_TKvu, no_context]),  # this network does not see it
-        season_T2=torch.cat([days.season_T2, of_season[day].to(days.season_T2)]),
+        season_T2=torch.cat([days.season_T2, NO_SEASON.to(days.season_T2).expand(len(day), -1)]),  # nor this
         categories={**days.categories, "heavy": heavy},
     )
 
