@@ -127,20 +127,10 @@ def _require_dense(config: Config) -> None:
                 f"{key}.model.coarser_scales: found {model.coarser_scales} with `coarse: dense`, which has no scales; "
                 "remove it, or write `coarse: convolutional`"
             )
-        if not experiment.loss.lambda_crps:
-            raise ConfigError(
-                f"{key}.loss.lambda_crps: found 0 with `model.coarse: dense`, but a dense network learns from scores "
-                "of its members alone; give lambda_crps a number above 0"
-            )
-        if experiment.train.early_stopping_metric in ("val_L_rec", "val_L_grad"):
-            raise ConfigError(
-                f"{key}.train.early_stopping_metric: found `{experiment.train.early_stopping_metric}`, but the dense "
-                "network has no posterior and so no such term; write `val_loss`"
-            )
         if DENSE_BATCH % experiment.train.gpus:
             raise ConfigError(
                 f"{key}.train.gpus: found {experiment.train.gpus}, but the {DENSE_BATCH} days in a batch of the dense "
-                "network must be shared evenly; write 1, 2, 4 or 8"
+                "network must be shared evenly; write a power of 2"
             )
 
 
@@ -185,25 +175,26 @@ def _require_stopping_metric(config: Config) -> None:
 
 
 def _require_posterior(config: Config) -> None:
-    """Refuse to draw, or to choose weights by, a posterior that is not trained."""
+    """Refuse to draw, or to choose weights by, a posterior that a network does not have."""
     for name, experiment in config.trained.items():
-        if experiment.loss.posterior_members:
+        is_trained = experiment.loss.posterior_members > 0
+        if is_trained and experiment.model.coarse != "dense":
             continue
-        key = f"experiments.{name}"
-        if "posterior" in experiment.sampling.modes:
+        key, without = f"experiments.{name}", "`model.coarse: dense`" if is_trained else "`posterior_members: 0`"
+        if "posterior" in experiment.sampling.modes and not is_trained:
             raise ConfigError(
                 f"{key}.sampling.mode: found `{experiment.sampling.mode}`, but `loss.posterior_members: 0` trains no "
                 "posterior; write `mode: prior`, or give posterior_members a number"
             )
         if not experiment.loss.lambda_crps:
             raise ConfigError(
-                f"{key}.loss.lambda_crps: found 0 with `posterior_members: 0`, so there is nothing to learn from; give "
-                "one of them a number above 0"
+                f"{key}.loss.lambda_crps: found 0 with {without}, so there is nothing to learn from; give "
+                "lambda_crps a number above 0"
             )
         if experiment.train.early_stopping_metric in ("val_L_rec", "val_L_grad"):
             raise ConfigError(
-                f"{key}.train.early_stopping_metric: found `{experiment.train.early_stopping_metric}`, but the loss "
-                "has no such term when loss.posterior_members is 0; write `val_loss`"
+                f"{key}.train.early_stopping_metric: found `{experiment.train.early_stopping_metric}`, but with "
+                f"{without} a network has no posterior, and so no such term; write `val_loss`"
             )
 
 

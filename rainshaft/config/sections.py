@@ -514,7 +514,8 @@ class Sampling(Section):
     memory: Number = Field(0.0, ge=0, le=0.99)
     """This is the correlation of the coarsest latent noise of a member with that of the day before. With 0 only the
     predictors link successive days. Where they leave the rain of a whole day uncertain, members then have spells that
-    are too short and sums over several days that differ too little. Single days are distributed as before."""
+    are too short and sums over several days that differ too little. Single days are distributed as before. With
+    `coarse: dense` the noise of its layers has the memory, and the noise of its cells has none."""
     posterior_scales: Annotated[StrictInt, Field(ge=1)] | Literal["all"] = "all"
     """In posterior mode, this many of the coarsest scales see the observed day. The finer scales are drawn from the
     prior, so a smaller number gives more varied members. The number of scales is one more than the number of prime

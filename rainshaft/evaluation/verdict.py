@@ -381,6 +381,8 @@ def _training_length(words: str, rows: list[dict[str, float]]) -> Check:
         advice = f"The loss still falls at the end. Train longer: {key} {2 * count}."
     else:
         advice = "The loss rises from the first epochs on. Halve train.lr, and try train.weight_decay 0.05."
+        if words:
+            advice += " With model.coarse: dense these have no effect, and only more training days help."
     return _check(name, best + 1, expected, not (too_early or still_falling), advice)
 
 

@@ -3,10 +3,9 @@
 Where no predictor is true rain, the rain of a coarse cell depends on the weather around it, and on where it lies. A
 convolution has equal weights everywhere, so it must learn the effect of the place from maps. This network is dense:
 each coarse cell has weights of its own. The weather comes in as its leading empirical orthogonal functions, because a
-record has only some thousand days. Noise comes in at each layer, and at each cell, where it is partly
-smooth: neighbours err alike. The network has no latent maps and
-no posterior: it learns from a proper score of its members alone. Such a network is called an engression (Shen and
-Meinshausen 2025, doi:10.1093/jrsssb/qkae108).
+record has only some thousand days. Noise comes in at each layer, and at each cell, where it is partly smooth, since
+neighbours err alike. The network has no latent maps and no posterior: it learns from a proper score of its members
+alone. Such a network is called an engression (Shen and Meinshausen 2025, doi:10.1093/jrsssb/qkae108).
 
 Shapes: B day, M member, C channel, y x coarse grid, K context channel, v u the grid of the context, N values of all
 fields of a day, P empirical orthogonal functions, F features, G coarse cells.
@@ -34,9 +33,7 @@ from rainshaft.models.noise import PRIOR_NOISE, BatchNoise, Shape
 
 EOFS, DAYS_PER_EOF = 40, 20  # at most so many, and not more than one for so many training days
 FIRST_STD = 2.0  # standard deviation of the first component; the others keep their share of it
-LEAST_STD = (
-    0.1  # of a value, as a share of its field's; where it hardly ever rains in training, one wet day is no weather
-)
+LEAST_STD = 0.1  # of a value, as a share of its field's: where it hardly ever rained, one wet day must not be huge
 MOST_BEYOND = 1.5  # components are cut at so many times their highest value in training; nothing was learned beyond
 FEATURES, LAYERS = 128, 2
 NOISE = 16  # random numbers that each layer gets

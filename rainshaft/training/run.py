@@ -143,6 +143,7 @@ def start(settings: TrainSettings, model: Chain, parts: Sequence[Days]) -> None:
         else:
             other = others.get(name) or (others.get("rain") if name == "fine" else None)
             if not isinstance(other, RainCVAE):
+                log.info("%s: starts anew, since the other model has no such network of this kind", name)
                 continue
             start_from(network, other.state_dict(), other.architecture, other.architecture.unit)
         log.info("%s: starts from %s", name, wanted)

@@ -326,7 +326,7 @@ def test_general_networks_need_coarse_rain_and_a_factor_that_they_can_reach(raw)
         ({"loss": {"posterior_members": 0, "lambda_crps": 0.0}}, "there is nothing to learn from"),
         (
             {"loss": {"posterior_members": 0}, "train": {"early_stopping_metric": "val_L_rec"}},
-            "the loss has no such term when loss.posterior_members is 0",
+            "with `posterior_members: 0` a network has no posterior, and so no such term",
         ),
     ],
 )

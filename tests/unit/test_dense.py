@@ -2,9 +2,7 @@
 
 import csv
 import json
-import os
 import re
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,7 @@ import pytest
 import torch
 import xarray as xr
 from fields import make_fields, normalisation_of, showers
-from trainings import Data, island_days, small_training
+from trainings import Data, island_days, small_training, stop_after
 
 from rainshaft.config.load import ConfigError, load
 from rainshaft.config.slices import SampleSettings
@@ -28,7 +26,6 @@ from rainshaft.sampling.draw import draw_part
 from rainshaft.sampling.sample import sample
 from rainshaft.training.distributed import Group
 from rainshaft.training.run import finished_files, train
-from rainshaft.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 
@@ -89,14 +86,7 @@ def test_an_epoch_has_enough_steps_in_a_short_record_and_batches_are_large(train
 
 
 def test_a_stopped_training_resumes_to_the_same_weights(data, trained, tmp_path, monkeypatch):
-    step = Trainer.step
-
-    def step_and_stop(self):
-        step(self)
-        if self.progress.step == 60:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(Trainer, "step", step_and_stop)
+    stop_after(monkeypatch, 60)
     with pytest.raises(Interrupted, match="stopped by a signal at step 60"):
         train(SETTINGS, *data, tmp_path, tmp_path / "log.csv", Group())
     monkeypatch.undo()
@@ -219,8 +209,11 @@ def test_a_day_far_beyond_the_training_does_not_explode(tmp_path):
     [
         ({"model": {"conserve": "none", "coarse": "dense"}}, "only with `conserve: drawn`"),
         ({"model": {"coarser_scales": 2}}, "coarser_scales: found 2 with `coarse: dense`"),
-        ({"loss": {"lambda_crps": 0}}, "lambda_crps: found 0 with `model.coarse: dense`"),
-        ({"train": {"early_stopping_metric": "val_L_grad"}}, "the dense network has no posterior"),
+        (
+            {"loss": {"lambda_crps": 0}},
+            "found 0 with `model.coarse: dense`, so there is nothing to learn from",
+        ),
+        ({"train": {"early_stopping_metric": "val_L_grad"}}, "with `model.coarse: dense` a network has no posterior"),
         ({"train": {"gpus": 3, "batch_size": 6}}, "gpus: found 3, but the 128 days"),
     ],
 )

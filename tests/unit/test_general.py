@@ -1,9 +1,7 @@
 """General networks: one unit for all rain, exact mass, chains, their making, and what they refuse."""
 
 import json
-import os
 import re
-import signal
 
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ import torch
 import xarray as xr
 import yaml
 from fields import showers
-from trainings import plain_days, small_training
+from trainings import plain_days, small_training, stop_after
 
 import rainshaft
 from rainshaft.application import general as shell
@@ -36,7 +34,6 @@ from rainshaft.training.general.__main__ import RECIPE
 from rainshaft.training.general.make import made_before, make, recipe_of
 from rainshaft.training.general.settings import RecordFiles, read_settings
 from rainshaft.training.run import trainers
-from rainshaft.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 
@@ -257,14 +254,7 @@ def test_the_same_recipe_makes_the_same_weights(recipe, made, tmp_path):
 
 
 def test_a_stopped_making_resumes_to_the_same_weights(recipe, made, tmp_path, monkeypatch):
-    step = Trainer.step
-
-    def step_and_stop(self):
-        step(self)
-        if self.progress.step == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(Trainer, "step", step_and_stop)
+    stop_after(monkeypatch, 3)
     with pytest.raises(Interrupted):
         make(read_settings(recipe), tmp_path)
     assert not (tmp_path / "general.json").exists()

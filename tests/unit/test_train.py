@@ -2,9 +2,7 @@
 
 import csv
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -17,7 +15,7 @@ import pytest
 import torch
 from project import REPOSITORY
 from safetensors.torch import load_file
-from trainings import Data, island_days, plain_days, small_training
+from trainings import Data, island_days, plain_days, small_training, stop_after
 
 from rainshaft.config.slices import TrainSettings
 from rainshaft.data.patches import load_days
@@ -97,14 +95,7 @@ def test_the_same_training_gives_the_same_weights(data, undisturbed, tmp_path):
 @pytest.mark.parametrize(("conserve", "stop_at"), [("cells", 3), ("cells", 10), ("drawn", 3), ("drawn", 40)])
 def test_a_stopped_training_resumes_to_the_same_weights(data, tmp_path, monkeypatch, request, conserve, stop_at):
     undisturbed = request.getfixturevalue("undisturbed_chain" if conserve == "drawn" else "undisturbed")
-    step = Trainer.step
-
-    def step_and_stop(self):
-        step(self)
-        if self.progress.step == stop_at:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(Trainer, "step", step_and_stop)
+    stop_after(monkeypatch, stop_at)
     with pytest.raises(Interrupted, match=f"stopped by a signal at step {stop_at}"):
         trained(data, tmp_path, small_training(conserve))
     monkeypatch.undo()

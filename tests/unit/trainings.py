@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
+import pytest
 import xarray as xr
 from fields import make_fields, normalisation_of, showers
 
 from rainshaft.config.sections import Loss, Model, Train
 from rainshaft.config.slices import TrainSettings
+from rainshaft.training.trainer import Trainer
 
 Data = tuple[list[Path], xr.Dataset]
 """Canonical fields and their normalisation."""
@@ -43,3 +47,15 @@ def small_training(
     return TrainSettings(
         seed=1, model=Model(**sizes | (model or {})), loss=Loss(**loss or {}), train=Train(**options | train)
     )
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Let a training get the signal of a scheduler after so many steps."""
+    step = Trainer.step
+
+    def step_and_stop(self: Trainer) -> None:
+        step(self)
+        if self.progress.step == count:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Trainer, "step", step_and_stop)
