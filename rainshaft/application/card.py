@@ -85,7 +85,7 @@ def write_card(folder: Path, facts: Facts, normalisation: xr.Dataset, threshold:
         "dataset": {"name": facts.dataset, "description": facts.description, "days": _days(normalisation)},
         "grid": grid_of(domain),
         "predictors": [
-            {"name": one.name, "units": one.units, "quantity": one.quantity, "context": one.context}
+            {"name": one.name, "units": one.units, "quantity": one.quantity, "context": one.context, "lag": one.lag}
             for one in domain.channels
         ],
         "sampling": {
@@ -139,7 +139,8 @@ def markdown(card: Mapping[str, Any]) -> str:
         "| --- | --- | --- |",
         *(
             f"| {one['name']} | {one['units'] or '(not stated)'} | "
-            f"{'the whole field around the rain (context)' if one['context'] else 'over the area of the rain'} |"
+            f"{'the whole field around the rain (context)' if one['context'] else 'over the area of the rain'}"
+            f"{f', {lag} day(s) before' if (lag := one.get('lag')) else ''} |"
             for one in card["predictors"]
         ),
         "",

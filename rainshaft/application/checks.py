@@ -18,7 +18,7 @@ from rainshaft.config.applications import Run, dataset_of, key_of_run, made_from
 from rainshaft.config.sections import GENERAL, Config
 from rainshaft.data.domain import Domain, domain_around
 from rainshaft.data.rawfile import OpenFiles
-from rainshaft.data.sources import Faults, files_of, predictor_source
+from rainshaft.data.sources import Faults, files_of, predictor_source, predictor_sources
 from rainshaft.files import DAY_HOURS
 from rainshaft.models import folder as model_folder
 
@@ -78,9 +78,9 @@ def _check_files(run: Run, key: str, domain: Domain | None) -> list[str]:
     faults = Faults()
     for i, predictor in enumerate(run.predictors):
         with faults.collect():
-            source = predictor_source(predictor, f"{key}.{i}")
-            for year in run.years:
-                files_of(source, year)
+            for source in predictor_sources(predictor, f"{key}.{i}"):
+                for year in run.years:
+                    files_of(source, year)
     faults.throw()
     return [f"files of {len(run.years)} years are there; they are looked into when the model is there"]
 
@@ -97,7 +97,7 @@ def _domain(config: Config, name: str) -> Domain | None:
     dataset = dataset_of(config, name)
     if dataset is not None and dataset.predictors != "coarsened":
         channels = sorted(channel.name for channel in domain.channels)
-        if channels != sorted(predictor.label for predictor in dataset.predictors):
+        if channels != sorted(name for predictor in dataset.predictors for name in predictor.channels):
             return None
     return domain
 

@@ -26,7 +26,7 @@ from rainshaft.config.sections import PredictorFiles
 from rainshaft.config.slices import DrawSettings
 from rainshaft.data.domain import Channel, Domain
 from rainshaft.data.rawfile import OpenFiles
-from rainshaft.data.sources import InMemory, Source, predictor_source
+from rainshaft.data.sources import InMemory, Source, predictor_sources
 from rainshaft.errors import UserError, nearest
 from rainshaft.files import member_axis, rain_attributes
 from rainshaft.models import folder as files
@@ -134,20 +134,21 @@ class TrainedModel:
         UserError
             If `variables` names a predictor that the model does not have.
         """
-        needed = [channel.name for channel in self.channels]
+        needed = [channel.label for channel in self.channels]
         if unknown := sorted(set(variables) - set(needed)):
-            known = nearest(unknown[0], needed) or f"; they are {', '.join(needed)}"
+            known = nearest(unknown[0], needed) or f"; they are {', '.join(dict.fromkeys(needed))}"
             raise UserError(f"variables: found {', '.join(unknown)}, expected predictors of the model{known}")
         found = []
         for channel in self.channels:
             files = PredictorFiles(
                 files=("(given)",),
-                variable=variables.get(channel.name, channel.name),
-                name=channel.name,
+                variable=variables.get(channel.label, channel.label),
+                name=channel.label,
                 quantity=channel.quantity,
                 context=channel.context,
+                lags=(channel.lag,),
             )
-            found.append(predictor_source(files, f"variables[{channel.name!r}]"))
+            found += predictor_sources(files, f"variables[{channel.label!r}]")
         return found
 
     def rain_of(self, days: xr.Dataset, settings: DrawSettings) -> xr.Dataset:

@@ -26,7 +26,7 @@ from rainshaft.data.gaps import complete_days, joined_days
 from rainshaft.data.prepare import MEMORY_CHUNK_BYTES, STAMPS_ELSEWHERE, days_as_written, stacked
 from rainshaft.data.rawfile import OpenFiles
 from rainshaft.data.regrid import map_to_coarse
-from rainshaft.data.sources import Faults, InputError, Location, Source, files_of, predictor_source
+from rainshaft.data.sources import Faults, InputError, Location, Source, files_of, predictor_sources
 from rainshaft.data.times import iso
 from rainshaft.data.units import factors_between
 from rainshaft.data.year import Days, VariableYear, read_year, years_of
@@ -60,8 +60,8 @@ def sources_of(domain: Domain, predictors: Sequence[PredictorFiles], key: str) -
     Parameters
     ----------
     predictors
-        Files, whose names are those of the channels. What they are is known to the model: `quantity` and `context` need
-        not be stated.
+        Files, whose names are those of the channels. What they are is known to the model: `quantity`, `context` and
+        `lags` need not be stated.
     key
         Where `predictors` stands in the configuration, for messages.
 
@@ -71,7 +71,10 @@ def sources_of(domain: Domain, predictors: Sequence[PredictorFiles], key: str) -
         If a channel has no files, or files have no channel.
     """
     given = {files.label: (i, files) for i, files in enumerate(predictors)}
-    needed = [channel.name for channel in domain.channels]
+    lags: dict[str, tuple[int, ...]] = {}
+    for channel in domain.channels:
+        lags[channel.label] = (*lags.get(channel.label, ()), channel.lag)
+    needed = list(lags)
     if len(given) < len(predictors):
         raise UserError(f"{key}: found a name twice in {[p.label for p in predictors]}, expected each name once")
     if missing := [name for name in needed if name not in given]:
@@ -85,15 +88,15 @@ def sources_of(domain: Domain, predictors: Sequence[PredictorFiles], key: str) -
             raise UserError(f"{key}: found {name}, which the model does not know{hint}; remove it")
     found = []
     for channel in domain.channels:
-        i, files = given[channel.name]
-        fixed = {"quantity": channel.quantity, "context": channel.context, "name": channel.name}
-        for name, value in fixed.items():
+        i, files = given[channel.label]
+        fixed = {"quantity": channel.quantity, "context": channel.context, "name": channel.label}
+        for name, value in (fixed | {"lags": lags[channel.label]}).items():
             if getattr(files, name) not in (PredictorFiles.model_fields[name].default, value):
                 raise UserError(
                     f"{key}.{i}.{name}: found {getattr(files, name)}, expected {value}, with which the model was "
                     "trained; remove the key"
                 )
-        found.append(predictor_source(files.model_copy(update=fixed), f"{key}.{i}"))
+        found += predictor_sources(files.model_copy(update=fixed | {"lags": (channel.lag,)}), f"{key}.{i}")
     return found
 
 
@@ -146,10 +149,15 @@ class Input:
 
     @property
     def years(self) -> list[int]:
-        """The years of the data that were given."""
+        """The years of the data that were given. With lags, a year needs days before it, too."""
         assert self._given is not None
-        first = self._member(0)[0]
-        return years_of(first, self._given[first.key], self._centre, self._files)
+        first, *others = self._member(0)
+        found = years_of(first, self._given[first.key], self._centre, self._files)
+        for source in others:
+            if source.lag != first.lag:
+                known = set(years_of(source, self._given[source.key], self._centre, self._files))
+                found = [year for year in found if year in known] or found
+        return found
 
     def read_all(self) -> xr.Dataset:
         """Read all years of the data that were given; result and errors as in `read`."""
@@ -272,14 +280,14 @@ class Input:
         for record, data in records:
             with faults.collect():
                 record.require_equal_copies()
-                notes += check_values(record, data, content[record.source.key])
+                notes += check_values(record, data, content[record.source.id])
         faults.throw()
         plan = plan.only(days)
         time = xr.DataArray(days_as_written(plan.predictors[0].record, year), dims="time")
         asked = {False: self._domain.observed, True: np.ones(self._domain.context_shape, bool)}
         fields = {
             is_context: [
-                one.lazy(empty[one.record.source.key], asked[is_context])
+                one.lazy(empty[one.record.source.id], asked[is_context])
                 for one in plan.predictors
                 if one.channel.context == is_context
             ]

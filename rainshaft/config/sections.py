@@ -106,6 +106,11 @@ class RainFiles(DailyFiles):
     """These files hold the observed rain on the fine grid, which the model learns to make."""
 
 
+def channel_name(label: str, lag: int) -> str:
+    """Name a predictor of some days before."""
+    return f"{label}_lag{lag}" if lag else label
+
+
 class PredictorFiles(DailyFiles):
     """These files hold one coarse predictor."""
 
@@ -118,11 +123,20 @@ class PredictorFiles(DailyFiles):
     """`true` gives the network the whole field, as the large-scale weather of the day. The field stays on its own grid
     and may reach far beyond the rain. All context predictors of a dataset share one grid. `false` gives the network
     only the values over the area of the rain."""
+    lags: tuple[Annotated[StrictInt, Field(ge=0, le=10)], ...] = Field((0,), min_length=1)
+    """The network sees the predictor of so many days before. `[0, 1]` gives it that of the day and that of the day
+    before, each as a predictor of its own. This helps where the day of the rain begins before that of the predictors,
+    or where the weather of a day lasts into the next. Days without a day before are left out."""
 
     @property
     def label(self) -> str:
         """Its name in the results."""
         return self.name or self.variable.rpartition("/")[2]  # without the groups
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The name in the results for each of its lags."""
+        return tuple(channel_name(self.label, lag) for lag in self.lags)
 
     @model_validator(mode="after")
     def _rain_is_no_context(self) -> PredictorFiles:
@@ -130,6 +144,18 @@ class PredictorFiles(DailyFiles):
             raise ValueError(
                 "context: found true with `quantity: rain`, but the model refines coarse rain cell by cell; remove "
                 "`context`, or write `quantity: other` for rain that only describes the weather"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _lags_fit(self) -> PredictorFiles:
+        if len(set(self.lags)) < len(self.lags):
+            raise ValueError(f"lags: found {list(self.lags)}, expected each lag once; remove one")
+        if self.quantity == "rain" and self.lags != (0,):
+            raise ValueError(
+                f"lags: found {list(self.lags)} with `quantity: rain`, but the model refines the coarse rain of the "
+                "day itself; remove `lags`. To show it the rain of the day before, add these files once more with "
+                "`quantity: other`, `lags: [1]` and another `name`"
             )
         return self
 
@@ -308,11 +334,16 @@ class Dataset(Section):
             return self
         if not self.predictors:
             raise ValueError("predictors: found an empty list; name files, or write `coarsened`")
-        names = [p.label for p in self.predictors]
+        names = [name for p in self.predictors for name in p.channels]
         if len(set(names)) != len(names):
             raise ValueError(
                 f"predictors: found the names {names}, expected each name once; give a predictor another `name`, for "
                 "example `name: z500`"
+            )
+        if self.synthetic is not None and (lagged := [p.label for p in self.predictors if p.lags != (0,)]):
+            raise ValueError(
+                f"predictors: found `lags` of {', '.join(lagged)}, but a synthetic day has no rain of the day before; "
+                "remove them"
             )
         if (count := sum(p.quantity == "rain" for p in self.predictors)) > 1:
             raise ValueError(

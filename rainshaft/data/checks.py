@@ -85,10 +85,10 @@ def read_content(records: Sequence[tuple[VariableYear, xr.DataArray]]) -> dict[s
             name: (sign * change > LEAST_STEP).any(("lat", "lon")).sum() for name, sign in (("rises", 1), ("falls", -1))
         }
 
-    asked = {record.source.key: summary(data) for record, data in records}
+    asked = {record.source.id: summary(data) for record, data in records}
     for record, data in records:
         if record.source.quantity == "rain":
-            asked[record.source.key] = asked[record.source.key].assign(steps(data))
+            asked[record.source.id] = asked[record.source.id].assign(steps(data))
     try:
         (content,) = dask.compute(asked)
     except (RuntimeError, OSError):

@@ -18,6 +18,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from rainshaft.config.sections import channel_name
 from rainshaft.data.axes import WHOLE, Grid
 from rainshaft.data.fields import Fields
 from rainshaft.data.mappings import Kind
@@ -45,6 +46,13 @@ class Channel:
     quantity: Quantity
     context: bool
     """whether it is the large-scale weather, whose whole field the network sees"""
+    lag: int = 0
+    """how many days before a day its record lies"""
+
+    @property
+    def label(self) -> str:
+        """The name of its files, which all lags of a predictor share."""
+        return self.name.removesuffix(channel_name("", self.lag))
 
 
 def domain_of(paths: Sequence[Path], normalisation: xr.Dataset) -> xr.Dataset:
@@ -67,13 +75,15 @@ def domain_of(paths: Sequence[Path], normalisation: xr.Dataset) -> xr.Dataset:
         sources = json.loads(ground.attrs["sources"])
     names = [*map(str, ground.channel.values), *map(str, ground.context_channel.values)]
     quantities = [str(source["quantity"]) for source in sources[1:]] or ["rain"]  # it is made from the rain
-    of_channels, of_context = quantities[: ground.sizes["channel"]], quantities[ground.sizes["channel"] :]
+    lags = [int(source.get("lag", 0)) for source in sources[1:]] or [0]
     assert len(quantities) == len(names)
     kept = ["channel_units", "context_units", *(["crs"] if "crs" in ground else [])]
     domain = ground[kept].merge(normalisation[list(OF_NORMALISATION)].drop_vars("time", errors="ignore"))
     domain = domain.drop_vars([name for name in domain.coords if "time" in domain[name].dims])
-    domain["channel_quantity"] = "channel", np.array(of_channels, dtype=str), {"long_name": "kind of predictor"}
-    domain["context_quantity"] = "context_channel", np.array(of_context, dtype=str), {"long_name": "kind of predictor"}
+    count = ground.sizes["channel"]
+    for dim, name, part in (("channel", "channel", slice(count)), ("context_channel", "context", slice(count, None))):
+        domain[f"{name}_quantity"] = dim, np.array(quantities[part], dtype=str), {"long_name": "kind of predictor"}
+        domain[f"{name}_lag"] = dim, np.array(lags[part], dtype="i4"), {"long_name": "days before the day of the rain"}
     for name in ("y", "x", "v", "u"):
         domain = domain.assign_coords({name: ground[name]})
     domain.attrs = {
@@ -109,8 +119,11 @@ class Domain:
         found = []
         for dim, prefix in (("channel", "channel"), ("context_channel", "context")):
             columns = (self.content[name].values for name in (dim, f"{prefix}_units", f"{prefix}_quantity"))
-            for name, units, quantity in zip(*columns, strict=True):
-                found.append(Channel(str(name), str(units), cast("Quantity", str(quantity)), prefix == "context"))
+            of_older_models = xr.DataArray(np.zeros(self.content.sizes[dim], "i4"))
+            lags = self.content.get(f"{prefix}_lag", of_older_models).values
+            for name, units, quantity, lag in zip(*columns, lags, strict=True):
+                kind = cast("Quantity", str(quantity))
+                found.append(Channel(str(name), str(units), kind, prefix == "context", int(lag)))
         return tuple(found)
 
     @property
@@ -164,6 +177,8 @@ def domain_around(
             "context_units": ("context_channel", np.array([], dtype="<U1")),
             "channel_quantity": ("channel", np.array(["rain"])),
             "context_quantity": ("context_channel", np.array([], dtype="<U1")),
+            "channel_lag": ("channel", np.zeros(1, "i4")),
+            "context_lag": ("context_channel", np.zeros(0, "i4")),
             "static_maps": (("static", "lat", "lon"), np.empty((0, rows, columns), "f4")),
             "valid": (("lat", "lon"), np.kron(observed, np.ones((factor, factor))).astype("i1")),
         },

@@ -60,8 +60,8 @@ def complete_days(
     notes = []
     for record, data in records:
         is_rain = record.source.key == "rain"
-        usual, finite = _usual_values(data, content[record.source.key])
-        empty[record.source.key] = ~usual
+        usual, finite = _usual_values(data, content[record.source.id])
+        empty[record.source.id] = ~usual
         lacks = finite < (1 - MOST_GAPS) * usual.sum() if is_rain else finite < usual.sum()
         if lacks.all() or not usual.any():
             raise record.fault(0, f"no day of {len(lacks)} with values in all cells", "values", "complete the files")

@@ -104,6 +104,8 @@ class Origin:
     quantity: str
     day_is_stated: bool
     """whether the configuration says to which day a record belongs"""
+    lag: int = 0
+    """how many days before a day its record lies"""
 
     @property
     def words(self) -> str:
@@ -113,7 +115,7 @@ class Origin:
 
 def origin_of(source: Source) -> Origin:
     """Give what the fields keep of the source of a variable."""
-    return Origin(source.key, source.name, source.quantity, source.day != DayOf())
+    return Origin(source.key, source.name, source.quantity, source.day != DayOf(), source.lag)
 
 
 class Pairs:
@@ -170,9 +172,10 @@ class Pairs:
         numbers = self._days[order]
         rain, *weather = (np.concatenate(maps)[order].astype("f8") for maps in self._maps)
         comparison = _Comparison(self._rain, numbers, np.log1p(rain))
-        for origin, maps in zip(self._predictors, weather, strict=True):
+        of_the_day = [pair for pair in zip(self._predictors, weather, strict=True) if not pair[0].lag]
+        for origin, maps in of_the_day:
             comparison.add((origin, np.log1p(maps.clip(min=0)) if origin.quantity == "rain" else maps))
-        others = [pair for pair in zip(self._predictors, weather, strict=True) if pair[0].quantity != "rain"]
+        others = [pair for pair in of_the_day if pair[0].quantity != "rain"]
         if len(others) > 1:
             comparison.add(*others)
         notes, faults = comparison.judge()

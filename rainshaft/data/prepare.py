@@ -258,7 +258,7 @@ def _fields(dataset: PrepareSettings, year: int, plan: YearPlan) -> xr.Dataset:
         channels = [(record.source.label, record.units) for record, _ in plan.predictors]
         rain_channel = next((r.source.label for r, _ in plan.predictors if r.source.quantity == "rain"), "")
         coarse = [
-            mapping.of_record(record, data, empty[record.source.key], observed)
+            mapping.of_record(record, data, empty[record.source.id], observed)
             for (record, mapping), data in zip(plan.predictors, predictors, strict=True)
         ]
     fields = xr.Dataset(
@@ -317,8 +317,8 @@ def _check(plan: YearPlan) -> _Checked:
     for record, data in records:
         with faults.collect():
             record.require_equal_copies()
-            notes += check_values(record, data, content[record.source.key])
-            ranges[record.source.name] = range_of(record, content[record.source.key])
+            notes += check_values(record, data, content[record.source.id])
+            ranges[record.source.name] = range_of(record, content[record.source.id])
     faults.throw()
     notes += lone_values(*records[0], content["rain"])
     plan = plan.only(days)
@@ -376,7 +376,7 @@ def _context_fields(
     """The predictors that are context, whole: time, context_channel, v, u."""
     shape = context[0].grid.shape if context else (0, 0)
     whole = [
-        nearest_filled(data, empty[record.source.key], record.grid).rename(lat="v", lon="u")
+        nearest_filled(data, empty[record.source.id], record.grid).rename(lat="v", lon="u")
         for record, data in zip(context, fields, strict=True)
     ]
     return stacked(whole, ("context_channel", "v", "u"), shape, time)
@@ -387,7 +387,7 @@ def _filled_notes(plan: YearPlan, empty: dict[str, NDArray[np.bool_]], observed:
     words = "{} of {} {} never have a value and take that of the nearest one that has."
     notes = []
     for record in (*(record for record, _ in plan.predictors), *plan.context):
-        cells = empty[record.source.key]
+        cells = empty[record.source.id]
         if cells.any():
             notes.append(record.source.note(words.format(int(cells.sum()), cells.size, "cells")))
     if not plan.predictors and not plan.context and not observed.all():

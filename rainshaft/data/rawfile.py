@@ -119,7 +119,7 @@ class OpenFiles:
 
     def timed(self, source: Source, path: Location, centre: float | None) -> TimedFile:
         """Open a file with records, or give the one that is open; arguments and errors as in `open_timed`."""
-        key = path, source.key, source.realization
+        key = path, source.id, source.realization
         if key not in self._timed:
             self._timed[key] = open_timed(source, path, centre)
         return self._timed[key]

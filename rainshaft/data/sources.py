@@ -13,13 +13,13 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rainshaft.config.sections import DailyFiles, DayOf, PredictorFiles
+from rainshaft.config.sections import DailyFiles, DayOf, PredictorFiles, channel_name
 from rainshaft.config.slices import PrepareSettings
 from rainshaft.errors import UserError
 
@@ -81,6 +81,8 @@ class Source:
     """name of the channel in the results"""
     context: bool = False
     """whether the field stays whole, on its own grid"""
+    lag: int = 0
+    """how many days before a day its record lies"""
     realization: int | Literal["all"] | None = None
     """which member to take of an ensemble, counted from 0, or all; None where a file must not have several"""
     members_dim: str | None = None
@@ -90,6 +92,11 @@ class Source:
     def static(self) -> bool:
         """Whether it does not change with time."""
         return self.quantity in ("elevation", "land")
+
+    @property
+    def id(self) -> str:
+        """What tells it from all other sources of a dataset."""
+        return channel_name(self.key, self.lag)
 
     @property
     def files_key(self) -> str:
@@ -174,7 +181,8 @@ def sources_of(dataset: PrepareSettings) -> list[Source]:
     """Rain, predictors, elevation and land, in this order."""
     sources = [_daily(dataset.rain, "rain", "rain", "rain")]
     if dataset.predictors != "coarsened":
-        sources += [predictor_source(files, f"predictors.{i}") for i, files in enumerate(dataset.predictors)]
+        for i, files in enumerate(dataset.predictors):
+            sources += predictor_sources(files, f"predictors.{i}")
     if dataset.elevation:
         sources.append(
             Source("elevation", "elevation", (dataset.elevation.file,), dataset.elevation.variable, "elevation")
@@ -184,19 +192,23 @@ def sources_of(dataset: PrepareSettings) -> list[Source]:
     return sources
 
 
+def predictor_sources(files: PredictorFiles, key: str) -> list[Source]:
+    """The sources of a predictor, one for each lag; it stands under this key in the configuration."""
+    found = []
+    for lag, label in zip(files.lags, files.channels, strict=True):
+        days = f" of {lag} {'day' if lag == 1 else 'days'} before" if lag else ""
+        source = _daily(files, key, f"predictor {files.label}{days}", files.quantity)
+        found.append(replace(source, label=label, context=files.context, lag=lag))
+    return found
+
+
 def predictor_source(files: PredictorFiles, key: str) -> Source:
-    """The source of a predictor, which stands under this key in the configuration."""
-    return _daily(files, key, f"predictor {files.label}", files.quantity, files.label, files.context)
+    """The source of a predictor of the day itself."""
+    (source,) = predictor_sources(files, key)
+    return source
 
 
-def _daily(
-    files: DailyFiles,
-    key: str,
-    name: str,
-    quantity: Literal["rain", "temperature", "other"],
-    label: str = "",
-    context: bool = False,
-) -> Source:
+def _daily(files: DailyFiles, key: str, name: str, quantity: Literal["rain", "temperature", "other"]) -> Source:
     """The source of a variable that changes from day to day."""
     day = files.day if isinstance(files.day, DayOf) else DayOf(stamps=files.day)
     return Source(
@@ -208,8 +220,6 @@ def _daily(
         units=files.units,
         level=files.level,
         day=day,
-        label=label,
-        context=context,
     )
 
 
@@ -259,11 +269,22 @@ def ensemble_files(source: Source, years: Iterable[int]) -> list[Location]:
 def files_of(source: Source, year: int) -> list[Location]:
     """The raw files of one variable for one year, sorted. An address is passed on as it is, a text.
 
+    With a lag, the days before the year count, too. So the files of the year before are among them if they are there.
+
     Raises
     ------
     InputError
         If no file matches a pattern, or an environment variable is not set.
     """
+    found = _matches(source, year)
+    if source.lag:
+        with suppress(InputError):  # the record begins with this year
+            found |= _matches(source, year - 1)
+    return sorted(found, key=str)
+
+
+def _matches(source: Source, year: int) -> set[Location]:
+    """The files that the patterns match with this year."""
     found: set[Location] = set()
     for pattern in source.patterns:
         expanded = _expand(pattern, source.files_key).replace("{year}", str(year))
@@ -281,7 +302,7 @@ def files_of(source: Source, year: int) -> list[Location]:
                 )
             )
         found.update(match if is_address(match) else Path(match) for match in matches)
-    return sorted(found, key=str)
+    return found
 
 
 def is_address(name: str) -> bool:

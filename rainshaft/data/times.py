@@ -69,6 +69,10 @@ class Timing:
         """How many records make a day."""
         return max(1, round(1 / self.length))
 
+    def later(self, days: int) -> Timing:
+        """Count each record for so many days later."""
+        return replace(self, middles=[middles + days for middles in self.middles]) if days else self
+
 
 # ------------------------------------------------------------------------------------------------ one file
 

@@ -108,8 +108,9 @@ class VariableYear:
     @property
     def span(self) -> str:
         """How many days there are, and the first and the last of them, in words."""
-        days = self.days
-        return f"{len(days)} days from {iso(days[0])} to {iso(days[-1])}"
+        days, lag = self.days, self.source.lag
+        counted = f", which count {lag} day(s) later" if lag else ""
+        return f"{len(days)} days from {iso(days[0])} to {iso(days[-1])}{counted}"
 
     def only(self, days: Days) -> VariableYear:
         """Keep some of the days. At least one of them must be here."""
@@ -217,13 +218,13 @@ def read_year(
         If there is no complete day, or the files do not fit each other.
     """
     raws = [files.timed(source, path, centre) for path in paths]
-    timing = timing_of([raw.records for raw in raws])
+    timing = timing_of([raw.records for raw in raws]).later(source.lag)
     parts = [_part(raw, middles, year) for raw, middles in zip(raws, timing.middles, strict=True)]
     parts = sorted((p for p in parts if len(p.days)), key=lambda part: (part.middles.min(), str(part.raw.header.path)))
     if not parts:
-        raise fault(
-            paths[0], source.variable, _span(timing, raws), f"days of {year}", f"correct years, or {source.files_key}"
-        )
+        before = f" or of the {source.lag} days before it, for `lags`" if source.lag else ""
+        expected, cure = f"days of {year}{before}", f"correct years, or {source.files_key}"
+        raise fault(paths[0], source.variable, _span(timing, raws), expected, cure)
     for part in parts[1:]:
         _require_fit(part.raw, parts[0].raw)
     parts, repeated = _each_once(parts)
@@ -246,7 +247,7 @@ def read_year(
 def years_of(source: Source, paths: Sequence[Location], centre: float | None, files: OpenFiles) -> list[int]:
     """Find the years of which the files have records; arguments and errors as in `read_year`."""
     raws = [files.timed(source, path, centre) for path in paths]
-    timing = timing_of([raw.records for raw in raws])
+    timing = timing_of([raw.records for raw in raws]).later(source.lag)
     found: set[int] = set()
     for raw, middles in zip(raws, timing.middles, strict=True):
         known = middles[np.isfinite(middles)]

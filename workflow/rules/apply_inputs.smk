@@ -1,7 +1,7 @@
 # Functions that find the input of the rules of applications.
 from rainshaft.config.applications import key_of_run, made_from_seed, runs_of
 from rainshaft.config.slices import application_slice
-from rainshaft.data.sources import files_of, predictor_source
+from rainshaft.data.sources import files_of, predictor_sources
 
 
 def scores_of_model(wildcards):
@@ -90,11 +90,13 @@ def drawing_of(application):
 def files_of_run(application, run, year):
     """The user's files of a year of an application. The folders are searched once, though several functions ask."""
     try:
-        return [
+        found = [
             path
             for i, files in enumerate(runs_of(CONFIG, application)[run].predictors)
-            for path in files_of(predictor_source(files, f"{key_of_run(CONFIG, application, run)}.{i}"), int(year))
+            for source in predictor_sources(files, f"{key_of_run(CONFIG, application, run)}.{i}")
+            for path in files_of(source, int(year))
         ]
+        return list(dict.fromkeys(found))
     except UserError as error:
         sys.exit(f"The input cannot be used:\n{error}")
 
