@@ -385,6 +385,10 @@ class Model(Section):
     """This kind of network draws the coarse rain, with `conserve: drawn`. `dense` sees the weather of the whole domain,
     as its leading patterns, and the season. Each coarse cell has weights of its own. `convolutional` sees the
     predictors around a coarse cell, and has equal weights everywhere."""
+    analogs: StrictBool = True
+    """With `coarse: dense`, some members take the coarse rain of a training day with alike weather. Their share is the
+    best one on the validation days. `false` is for a climate that the training days do not have: no analog can rain
+    more than they did."""
     prior: Literal["learned", "standard"] = "learned"
     """`learned` predicts the distribution of the latents from the predictors. `standard` takes N(0, 1) for every
     day."""
@@ -467,7 +471,11 @@ class Train(Section):
     """These keys control the training."""
 
     epochs: StrictInt = Field(12, ge=1)
-    """Training takes at most this many epochs. An epoch draws as many patches as cover all training days once."""
+    """Training takes at most this many epochs. An epoch draws as many patches as cover all training days once, or as
+    `steps_per_epoch` allows."""
+    steps_per_epoch: StrictInt = Field(100, ge=1)
+    """An epoch has at most this many steps. Records of up to some five years have fewer. So a training of 40 years
+    takes as long as one of five."""
     coarse_epochs: StrictInt = Field(24, ge=1)
     """The network that draws the coarse rain takes at most this many epochs, with `conserve: drawn`. It learns from
     whole days, which are few, so too many epochs overfit."""

@@ -181,7 +181,12 @@ class Patches:
         side = max(1, settings.patch // days.factor)
         rows, columns = (min(side, extent) for extent in days.domain)
         tiles = (days.domain[0] * days.domain[1]) / (rows * columns)
-        return cls(rows, columns, settings.batch_size, max(1, round(len(days) * tiles / settings.batch_size)))
+        return cls(rows, columns, settings.batch_size, steps_of(len(days) * tiles, settings))
+
+
+def steps_of(patches: float, settings: Train) -> int:
+    """Count the steps of an epoch, where so many patches cover all training days once."""
+    return max(1, min(settings.steps_per_epoch, round(patches / settings.batch_size)))
 
 
 class BatchSource(Protocol):

@@ -491,7 +491,7 @@ def build_cvae(settings: Model, normalisation: xr.Dataset) -> list[Generator]:
 def _coarse(settings: Model, whole: CVAEArchitecture, normalisation: xr.Dataset) -> Generator:
     """Make the network that draws the coarse rain."""
     if settings.coarse == DenseRain.kind:
-        return build_dense(normalisation)
+        return build_dense(normalisation, settings.analogs)
     # The next network adds the detail, so the states of this one may be interpolated. One network alone is sharper with
     # repeated states.
     architecture = replace(whole, factor=1, conserve="none", interpolate=True)

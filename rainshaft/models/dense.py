@@ -5,7 +5,8 @@ convolution has equal weights everywhere, so it must learn the effect of the pla
 each coarse cell has weights of its own. The weather comes in as its leading empirical orthogonal functions, because a
 record has only some thousand days. Noise comes in at each layer, and at each cell, where it is partly smooth, since
 neighbours err alike. The network has no latent maps and no posterior: it learns from a proper score of its members
-alone. Such a network is called an engression (Shen and Meinshausen 2025, doi:10.1093/jrsssb/qkae108).
+alone. Such a network is called an engression (Shen and Meinshausen 2025, doi:10.1093/jrsssb/qkae108). Some members
+take the coarse rain of a training day with alike weather instead (`models.analogs`).
 
 Shapes: B day, M member, C channel, y x coarse grid, K context channel, v u the grid of the context, N values of all
 fields of a day, P empirical orthogonal functions, F features, G coarse cells.
@@ -13,7 +14,9 @@ fields of a day, P empirical orthogonal functions, F features, G coarse cells.
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +30,12 @@ from rainshaft.config.slices import TrainSettings
 from rainshaft.data.conventions import TRAIN
 from rainshaft.data.moments import CONSTANT
 from rainshaft.data.patches import Batch, Days, require_rain
+from rainshaft.models.analogs import CHOICES, Analogs, BestShare
 from rainshaft.models.eofs import leading_eofs
 from rainshaft.models.interface import PRIOR, Architecture, Generator
 from rainshaft.models.noise import PRIOR_NOISE, BatchNoise, Shape
+
+log = logging.getLogger(__name__)
 
 EOFS, DAYS_PER_EOF = 40, 20  # at most so many, and not more than one for so many training days
 FIRST_STD = 2.0  # standard deviation of the first component; the others keep their share of it
@@ -43,7 +49,9 @@ OUTPUT_SHARE = 0.3  # of the usual first weights of the last layer, so that a tr
 CLIMATE_SHARE = 0.3  # of the mean rain, where a training begins; noise before the ReLU adds to it
 MEMBERS, LR, WEIGHT_DECAY = 8, 2e-3, 0.05
 MOST_GRADIENT = 0.2  # weight of L_crps_grad at most, and of L_crps_spectrum 0
-STEPS_PER_EPOCH = 25  # at least, so that the 24 epochs of the default are 600 steps
+CALIBRATION_MEMBERS = 10
+STEPS_OF_THREE_YEARS = 25  # in an epoch; so the 24 epochs of the default are 600 steps
+LEAST_STEPS, THREE_YEARS = 10, 1096
 SEASON = 2  # numbers that say where in the year a day lies
 
 
@@ -59,6 +67,8 @@ class DenseArchitecture(Architecture):
     eofs: int
     context: tuple[str, ...] = ()
     """names of the predictors on a grid of their own"""
+    analog_days: int = 0
+    """training days among which members may choose an analog; 0 for a network without analogs"""
 
 
 class DenseRain(Generator):
@@ -68,7 +78,6 @@ class DenseRain(Generator):
     """
 
     kind = "dense"
-    least_steps = STEPS_PER_EPOCH
     architecture: DenseArchitecture
     mean_N: Tensor
     std_N: Tensor
@@ -97,6 +106,7 @@ class DenseRain(Generator):
         self.linear = nn.Linear(a.eofs + SEASON, cells, bias=False)
         self.spread = nn.Linear(FEATURES, 2 * cells)  # of the noise of the cells, single and smooth
         self.climate = nn.Parameter(torch.zeros(cells))
+        self.analogs = Analogs(a.analog_days, a.eofs, cells, not a.rain_channel) if a.analog_days else None
         with torch.no_grad():
             self.out.weight.mul_(OUTPUT_SHARE)
             nn.init.zeros_(self.linear.weight)
@@ -120,7 +130,27 @@ class DenseRain(Generator):
         eofs_NP = torch.from_numpy(leading_eofs(anomalies_TN.numpy(), self.architecture.eofs))
         first_std = (anomalies_TN @ eofs_NP[:, 0]).std()
         self.eofs_NP.copy_(eofs_NP * (FIRST_STD / first_std))
-        self.most_P.copy_(MOST_BEYOND * (anomalies_TN @ self.eofs_NP).abs().amax(0))
+        components_TP = anomalies_TN @ self.eofs_NP
+        self.most_P.copy_(MOST_BEYOND * components_TP.abs().amax(0))
+        if self.analogs is not None:
+            self.analogs.learn(components_TP, days.season_T2.cpu(), rain_TG)
+
+    @torch.no_grad()
+    def calibrate(self, validation: Iterable[Batch]) -> None:
+        """Choose the share of analogs on the validation days."""
+        if self.analogs is None:
+            return
+        found, generator = BestShare(), torch.Generator(self.device).manual_seed(0)
+        for batch in validation:
+            shapes = self.noise_shapes(*batch.coarse_BCyx.shape[-2:])
+            count = len(batch.coarse_BCyx) * CALIBRATION_MEMBERS
+            noise = [torch.randn(count, *shape, generator=generator, device=self.device) for shape in shapes]
+            drawn_BMG = self._drawn(batch, noise, 1.0).flatten(2)
+            pool_BK = self.analogs.pool(self._components(batch), batch.season_B2)
+            rain_BG, weights_BG = require_rain(batch.rain_B1HW, "the share of analogs").flatten(1), batch.valid_B1HW
+            found.add(drawn_BMG, self.analogs.rain_TG[pool_BK], rain_BG, weights_BG.flatten(1))
+        self.analogs.share.fill_(found.share)
+        log.info("coarse: %.0f %% of the members are analogs", 100 * found.share)
 
     def _of_fields(self, std_N: Tensor, days: Days) -> Tensor:
         """Give each value the root mean square of the standard deviations of its field."""
@@ -141,20 +171,27 @@ class DenseRain(Generator):
     ) -> dict[str, Tensor]:
         """Draw members of the prior; there is no posterior."""
         shapes = self.noise_shapes(*batch.coarse_BCyx.shape[-2:])
-        return {PRIOR: self.members(batch, noise.normal(PRIOR_NOISE, shapes, prior_members))}
+        return {PRIOR: self._drawn(batch, noise.normal(PRIOR_NOISE, shapes, prior_members), 1.0)}
 
     def members(self, batch: Batch, noise: list[Tensor], temperature: float = 1.0, observed_scales: int = 0) -> Tensor:
         """Draw members (B, M, y, x) in mm/day."""
+        rain_BMyx = self._drawn(batch, noise, temperature)
+        if self.analogs is None:
+            return rain_BMyx
+        chance_BM2 = noise[0].unflatten(0, (len(rain_BMyx), -1)).flatten(2)[..., -CHOICES:]
+        mixed_BMG = self.analogs.mixed(rain_BMyx.flatten(2), self._components(batch), batch.season_B2, chance_BM2)
+        return mixed_BMG.view_as(rain_BMyx)
+
+    def _drawn(self, batch: Batch, noise: list[Tensor], temperature: float) -> Tensor:
+        """Draw members (B, M, y, x) of the network itself."""
         a = self.architecture
         days = len(batch.coarse_BCyx)
         of_layers, of_cells = (temperature * maps.unflatten(0, (days, -1)) for maps in noise)
-        of_layers_BMF = of_layers.flatten(2)
+        of_layers_BMF = of_layers.flatten(2)[..., : NOISE * (LAYERS + 1)]
         single, smooth = of_cells[..., : a.rows, : a.columns].unbind(2)
         smooth = _along_both(smooth.flatten(0, 1)[:, None], self.kernel)[:, 0] / self.kernel_norm_yx
         of_cells_BMG = torch.cat([single.flatten(2), smooth.unflatten(0, (days, -1)).flatten(2)], 2)
-        fields_BN = self._fields(batch.coarse_BCyx, batch.context_BKvu)
-        components_BP = ((fields_BN - self.mean_N) / self.std_N @ self.eofs_NP).clamp(-self.most_P, self.most_P)
-        weather_BP = torch.cat([components_BP, batch.season_B2], 1)
+        weather_BP = torch.cat([self._components(batch), batch.season_B2], 1)
         h_BMF = weather_BP[:, None].expand(-1, of_layers_BMF.shape[1], -1)
         parts = of_layers_BMF.split(NOISE, 2)
         for level, (layer, part) in enumerate(zip(self.layers, parts[:-1], strict=True)):
@@ -166,8 +203,8 @@ class DenseRain(Generator):
         return rain_BMyx * (batch.valid_B1HW > 0)
 
     def noise_shapes(self, rows: int, columns: int) -> list[Shape]:
-        """Give the shapes of the noise of the layers, and of that of the cells on a square around the domain."""
-        return [(NOISE * (LAYERS + 1), 1, 1), (2, self.block, self.block)]
+        """Give the shapes of the noise of the layers and choices, and of the cells on a square around the domain."""
+        return [(NOISE * (LAYERS + 1) + CHOICES, 1, 1), (2, self.block, self.block)]
 
     @property
     def halo(self) -> int:
@@ -178,6 +215,10 @@ class DenseRain(Generator):
     def block(self) -> int:
         """The longer side of the domain, so that it is one block."""
         return max(self.architecture.rows, self.architecture.columns)
+
+    def least_steps(self, days: int) -> int:
+        """Let the steps grow with the root of the number of days: with more, a short record is overfitted."""
+        return max(LEAST_STEPS, round(STEPS_OF_THREE_YEARS * math.sqrt(days / THREE_YEARS)))
 
     def training_settings(self, given: TrainSettings, days: Days) -> TrainSettings:
         """Train on whole days that are not mirrored, with many in a batch, since a step costs little.
@@ -193,6 +234,11 @@ class DenseRain(Generator):
         return given.model_copy(update={"train": train, "loss": loss})
 
     # ------------------------------------------------------------------------------------- the network
+
+    def _components(self, batch: Batch) -> Tensor:
+        """Give the components of the weather of the days (B, P)."""
+        fields_BN = self._fields(batch.coarse_BCyx, batch.context_BKvu)
+        return ((fields_BN - self.mean_N) / self.std_N @ self.eofs_NP).clamp(-self.most_P, self.most_P)
 
     def _fields(self, coarse_BCyx: Tensor, context_BKvu: Tensor) -> Tensor:
         """Give all fields of the days as rows (B, N), coarse rain as log1p."""
@@ -210,7 +256,7 @@ def _along_both(maps_B1yx: Tensor, kernel: Tensor) -> Tensor:
     return F.conv2d(rows, kernel.view(1, 1, 1, -1), padding=(0, reach))
 
 
-def build_dense(normalisation: xr.Dataset) -> DenseRain:
+def build_dense(normalisation: xr.Dataset, with_analogs: bool) -> DenseRain:
     """Make the network of a dataset with fresh weights. It must still learn its inputs."""
     channels = tuple(normalisation.channel.values.tolist())
     context = tuple(normalisation.context_channel.values.tolist())
@@ -228,6 +274,7 @@ def build_dense(normalisation: xr.Dataset) -> DenseRain:
         values=values,
         eofs=max(1, min(EOFS, training_days // DAYS_PER_EOF, values - 1)),
         context=context,
+        analog_days=training_days if with_analogs else 0,
     )
     return DenseRain(architecture)
 

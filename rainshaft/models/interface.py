@@ -10,6 +10,7 @@ Shapes: B day or patch, M member, C channel, H W fine grid, y x coarse grid with
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
@@ -55,8 +56,6 @@ class Generator(nn.Module, ABC):
 
     kind: ClassVar[str]
     """the name of this kind of network in model.json, and of this kind of model in the configuration"""
-    least_steps: ClassVar[int] = 1
-    """an epoch has at least so many steps"""
     architecture: Architecture
 
     @abstractmethod
@@ -119,8 +118,15 @@ class Generator(nn.Module, ABC):
         """Give the keys of the training that suit this network. Most networks take those of the configuration."""
         return given
 
+    def least_steps(self, days: int) -> int:
+        """Say how many steps an epoch has at least, for so many training days."""
+        return 1
+
     def learn_inputs(self, days: Days) -> None:
         """Learn what the network must know of its inputs from the training days, before the first step."""
+
+    def calibrate(self, validation: Iterable[Batch]) -> None:
+        """Learn what the validation days tell beyond the best weights, after the last step."""
 
     def leave_posterior(self) -> None:
         """Train without the posterior: its weights get no gradient, on one device or on several."""

@@ -22,7 +22,7 @@ from torch import Tensor
 from rainshaft.config.sections import Experiment, Train
 from rainshaft.config.slices import DrawSettings, TrainSettings
 from rainshaft.data.conventions import COARSE_CATEGORIES, TEST, TRAIN, VALIDATION
-from rainshaft.data.patches import VALIDATION_PATCHES, Days, Patches, days_of, training_batch
+from rainshaft.data.patches import VALIDATION_PATCHES, Days, Patches, days_of, steps_of, training_batch
 from rainshaft.models.chain import Chain
 from rainshaft.models.dense import DenseRain
 from rainshaft.models.device import choose_device, placed
@@ -115,7 +115,7 @@ def _cost_of(experiment: Experiment, sizes: Sizes, days: dict[str, int]) -> Cost
         objective = Objective(network, own.loss, normalisation, 1.0, train.amp)
         patch_seconds, patch_bytes = _measure(objective, part, patches, measured)
         per_day = math.prod(part.domain) / (patches.rows * patches.columns)
-        steps = max(network.least_steps, round(days[TRAIN] * per_day / batch_size))
+        steps = max(network.least_steps(days[TRAIN]), steps_of(days[TRAIN] * per_day, own.train))
         validated = min(days[VALIDATION], VALIDATION_PATCHES)
         work = steps * batch_size + VALIDATION_SHARE * validated
         seconds += epochs * work * patch_seconds

@@ -170,7 +170,7 @@ def trainers(settings: TrainSettings, fields: Sequence[Path], normalisation: xr.
     found = []
     for name, network, days, validation_days in zip(model.names, model.networks, training, validation, strict=True):
         own = network.training_settings(settings, days)
-        batches = PatchesOfDays(days, validation_days, own.train, network.least_steps)
+        batches = PatchesOfDays(days, validation_days, own.train, network.least_steps(len(days)))
         number = epochs.get(name, settings.train.epochs)
         found.append(Trainer(own, network, batches, normalisation, name, number, group))
     return found
