@@ -31,12 +31,13 @@ from rainshaft.data.conventions import TRAIN
 from rainshaft.data.moments import CONSTANT
 from rainshaft.data.patches import Batch, Days, require_rain
 from rainshaft.models.analogs import CHOICES, Analogs, BestShare
-from rainshaft.models.eofs import leading_eofs
+from rainshaft.models.eofs import weather_patterns
 from rainshaft.models.interface import PRIOR, Architecture, Generator
 from rainshaft.models.noise import PRIOR_NOISE, BatchNoise, Shape
 
 log = logging.getLogger(__name__)
 
+GRADIENT_WEIGHT = 3.0  # of the gradients of a field, where no predictor is rain; as in the baseline of analogs
 EOFS, DAYS_PER_EOF = 40, 20  # at most so many, and not more than one for so many training days
 FIRST_STD = 2.0  # standard deviation of the first component; the others keep their share of it
 LEAST_STD = 0.1  # of a value, as a share of its field's: where it hardly ever rained, one wet day must not be huge
@@ -122,12 +123,14 @@ class DenseRain(Generator):
         self.mean_N.copy_(found_TN.mean(0))
         std_N = found_TN.std(0)
         changes_N = std_N > CONSTANT * self.mean_N.abs()
-        std_N = torch.maximum(std_N, LEAST_STD * self._of_fields(std_N, days))
+        std_N = torch.maximum(std_N, LEAST_STD * _of_fields(std_N, days))
         self.std_N.copy_(torch.where(changes_N, std_N, math.inf))  # what never changes tells nothing
         if not changes_N.any():
             return
         anomalies_TN = (found_TN - self.mean_N) / self.std_N
-        eofs_NP = torch.from_numpy(leading_eofs(anomalies_TN.numpy(), self.architecture.eofs))
+        maps = [part.numpy() for part in _as_maps(anomalies_TN, days)]
+        gradient_weight = 0.0 if self.architecture.rain_channel else GRADIENT_WEIGHT
+        eofs_NP = torch.from_numpy(weather_patterns(maps, self.architecture.eofs, gradient_weight))
         first_std = (anomalies_TN @ eofs_NP[:, 0]).std()
         self.eofs_NP.copy_(eofs_NP * (FIRST_STD / first_std))
         components_TP = anomalies_TN @ self.eofs_NP
@@ -151,18 +154,6 @@ class DenseRain(Generator):
             found.add(drawn_BMG, self.analogs.rain_TG[pool_BK], rain_BG, weights_BG.flatten(1))
         self.analogs.share.fill_(found.share)
         log.info("coarse: %.0f %% of the members are analogs", 100 * found.share)
-
-    def _of_fields(self, std_N: Tensor, days: Days) -> Tensor:
-        """Give each value the root mean square of the standard deviations of its field."""
-        parts, first = [], 0
-        for maps in (days.coarse_TCyx, days.context_TKvu):
-            size = maps[0].numel()
-            if not size:
-                continue
-            fields = std_N[first : first + size].view(maps.shape[1], -1)
-            parts.append(fields.square().mean(1, keepdim=True).sqrt().expand_as(fields).flatten())
-            first += size
-        return torch.cat(parts)
 
     # ----------------------------------------------------------------------------------- the interface
 
@@ -247,6 +238,22 @@ class DenseRain(Generator):
             rain = torch.log1p(coarse_BCyx[:, i : i + 1])
             coarse_BCyx = torch.cat([coarse_BCyx[:, :i], rain, coarse_BCyx[:, i + 1 :]], 1)
         return torch.cat([coarse_BCyx.flatten(1), context_BKvu.flatten(1)], 1)
+
+
+def _as_maps(values_TN: Tensor, days: Days) -> list[Tensor]:
+    """Lay out all values of days as the fields on the coarse grid and those on the grid of the context."""
+    maps, first = [], 0
+    for given in (days.coarse_TCyx, days.context_TKvu):
+        size = given[0].numel()
+        maps.append(values_TN[:, first : first + size].unflatten(1, given.shape[1:]))
+        first += size
+    return maps
+
+
+def _of_fields(std_N: Tensor, days: Days) -> Tensor:
+    """Give each value the root mean square of the standard deviations of its field."""
+    maps = _as_maps(std_N[None], days)
+    return torch.cat([m.square().mean((-2, -1), keepdim=True).sqrt().expand_as(m).flatten() for m in maps])
 
 
 def _along_both(maps_B1yx: Tensor, kernel: Tensor) -> Tensor:

@@ -5,10 +5,15 @@ Shapes: T day, N value of a day, P pattern.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+ZERO = np.float32(0)
+NOTHING = -1  # stands for the field itself, in the place of the axis of a difference
 
 
 def leading_eofs(anomalies_TN: Array, most: int) -> Array:
@@ -27,3 +32,53 @@ def leading_eofs(anomalies_TN: Array, most: int) -> Array:
     # rounding alone would choose the signs
     largest = np.take_along_axis(found, np.abs(found).argmax(0)[None], 0)
     return found * np.where(largest < 0, np.float32(-1), np.float32(1))
+
+
+def weather_patterns(maps: Sequence[NDArray[np.float32]], most: int, gradient_weight: float) -> Array:
+    """Give patterns whose components tell the fields of a day and their gradients.
+
+    The gradients say where the wind blows, and where the air rises (Teweles and Wobus 1954). So components of both tell
+    more about the rain than those of the fields alone.
+
+    Parameters
+    ----------
+    maps
+        Standardised anomalies (T, K, h, w), one array for each grid.
+    gradient_weight
+        The gradients of a field count as much as this many fields.
+
+    Returns
+    -------
+    (N, P), where N counts the values of a day, array by array. The values of a day times a pattern are its component.
+    """
+    fields = [field for array in maps for field in np.moveaxis(array, 1, 0)]
+    weights = {NOTHING: 1.0} | ({1: gradient_weight / 2, 2: gradient_weight / 2} if gradient_weight else {})
+    views = [(_difference(field, axis), axis, weight) for field in fields for axis, weight in weights.items()]
+    scales = [_scale(values, weight) for values, _, weight in views]
+    scaled = [values.reshape(len(values), -1) * scale for (values, *_), scale in zip(views, scales, strict=True)]
+    eofs = leading_eofs(np.concatenate(scaled, axis=1), most)
+    parts = np.split(eofs, np.cumsum([values.shape[1] for values in scaled])[:-1])
+    # what a view adds to a component is linear in the field, so all views of a field make one pattern of it
+    of_fields = [
+        scale * _adjoint(part.reshape(*values.shape[1:], -1), axis)
+        for (values, axis, _), scale, part in zip(views, scales, parts, strict=True)
+    ]
+    count = len(weights)
+    patterns = [np.sum(of_fields[first : first + count], axis=0) for first in range(0, len(of_fields), count)]
+    return np.concatenate([pattern.reshape(-1, eofs.shape[1]) for pattern in patterns])
+
+
+def _difference(field_Thw: Array, axis: int) -> Array:
+    """The differences of neighbours along an axis."""
+    return field_Thw if axis == NOTHING else np.diff(field_Thw, axis=axis)
+
+
+def _adjoint(pattern: Array, axis: int) -> Array:
+    """From a pattern of differences (h, w, P) to the pattern of the field that has the same component."""
+    return pattern if axis == NOTHING else -np.diff(pattern, axis=axis - 1, prepend=ZERO, append=ZERO)
+
+
+def _scale(values: Array, weight: float) -> np.float32:
+    """The factor that gives a view this mean square over the days; 0 where nothing changes."""
+    power = float(np.square(values).sum(dtype=np.float64)) / len(values)
+    return np.float32(math.sqrt(weight / power) if power else 0.0)

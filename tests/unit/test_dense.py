@@ -14,8 +14,8 @@ from trainings import Data, island_days, small_training, stop_after
 
 from rainshaft.config.load import ConfigError, load
 from rainshaft.config.slices import SampleSettings
-from rainshaft.data.conventions import TRAIN
-from rainshaft.data.patches import load_days, season
+from rainshaft.data.conventions import TRAIN, VALIDATION
+from rainshaft.data.patches import PatchesOfDays, load_days, season
 from rainshaft.errors import Interrupted
 from rainshaft.models.chain import Chain
 from rainshaft.models.dense import DenseRain
@@ -119,6 +119,53 @@ def test_members_differ_as_whole_days_and_at_single_cells(data, model, tmp_path)
     assert float(drawn.mean(("lat", "lon")).std("member").mean()) > 0.1
     coarse = drawn.coarsen(lat=2, lon=2).mean()
     assert float((coarse - coarse.mean(("lat", "lon"))).std("member").mean()) > 0.5
+
+
+def test_some_members_are_coarse_rain_of_other_training_days(data, model):
+    network = model.networks[0]
+    assert isinstance(network, DenseRain)
+    assert network.analogs is not None
+    share = 0.4
+    network.analogs.share.fill_(share)
+    days = load_days(*data, TRAIN, CPU)
+    (coarse, _) = model.parts(days)
+    shapes, members = network.noise_shapes(8, 12), 50
+    noise = [torch.randn(len(days) * members, *shape, generator=torch.Generator().manual_seed(1)) for shape in shapes]
+    drawn = draw_part(network.eval(), coarse, noise, members, 512).reshape(len(days), members, -1)
+    observed = network.analogs.rain_TG.numpy()
+    distance = np.abs(drawn[:, :, None] - observed[None, None]).max(-1)  # day, member, training day
+    is_analog = distance.min(-1) == 0
+    assert is_analog.mean() == pytest.approx(share, abs=0.03)
+    assert (is_analog.any(1)).all()
+    chosen = np.where(is_analog, distance.argmin(-1), -1)
+    assert not (chosen == np.arange(len(days))[:, None]).any(), "a day is no analog of itself"
+    quiet = draw_part(network, coarse, noise, members, 512, temperature=0.0).reshape(drawn.shape)
+    np.testing.assert_array_equal(quiet[is_analog], drawn[is_analog])  # the choice has no temperature
+
+
+def test_a_network_that_has_learned_needs_fewer_analogs(data, model):
+    fresh = build_model(SETTINGS.model, data[1], 1)
+    shares = []
+    for chain, is_fresh in ((fresh, True), (model, False)):
+        network = chain.networks[0]
+        days, validation = (chain.parts(load_days(*data, split, CPU))[0] for split in (TRAIN, VALIDATION))
+        if is_fresh:
+            network.learn_inputs(days)
+        own = network.training_settings(SETTINGS, days)
+        network.calibrate(PatchesOfDays(days, validation, own.train).validation(CPU))
+        shares.append(float(network.analogs.share))
+    assert shares[0] > 0.5
+    assert shares[1] < 0.5 * shares[0]
+
+
+def test_a_network_may_do_without_analogs(data, tmp_path):
+    settings = SETTINGS.model_copy(update={"model": SETTINGS.model.model_copy(update={"analogs": False})})
+    train(settings, *data, tmp_path, tmp_path / "log.csv", Group())
+    weights, info, _ = finished_files(tmp_path)
+    network = load_model(weights, info, CPU).networks[0]
+    assert isinstance(network, DenseRain)
+    assert network.analogs is None
+    assert not [name for name in network.state_dict() if "analogs" in name]
 
 
 def test_variations_of_an_observed_day_keep_its_coarse_rain(data, model, tmp_path):
