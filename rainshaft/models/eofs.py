@@ -60,7 +60,7 @@ def weather_patterns(maps: Sequence[NDArray[np.float32]], most: int, gradient_we
     parts = np.split(eofs, np.cumsum([values.shape[1] for values in scaled])[:-1])
     # what a view adds to a component is linear in the field, so all views of a field make one pattern of it
     of_fields = [
-        scale * _adjoint(part.reshape(*values.shape[1:], -1), axis)
+        scale * _adjoint(part.reshape(*values.shape[1:], part.shape[1]), axis)
         for (values, axis, _), scale, part in zip(views, scales, parts, strict=True)
     ]
     count = len(weights)

@@ -19,7 +19,7 @@ from rainshaft.data.patches import PatchesOfDays, load_days, season
 from rainshaft.errors import Interrupted
 from rainshaft.models.chain import Chain
 from rainshaft.models.dense import DenseRain
-from rainshaft.models.eofs import leading_eofs
+from rainshaft.models.eofs import leading_eofs, weather_patterns
 from rainshaft.models.kinds import build_model
 from rainshaft.models.store import load_model
 from rainshaft.sampling.draw import draw_part
@@ -229,6 +229,23 @@ def test_the_leading_patterns_are_those_with_most_variance():
     np.testing.assert_allclose(eofs.T @ eofs, np.eye(3), atol=1e-4)
     np.testing.assert_allclose(np.diag(np.abs(eofs.T @ patterns.T)), 1, atol=0.05)
     np.testing.assert_array_equal(eofs, leading_eofs(found.astype("f4"), 3))
+
+
+@pytest.mark.parametrize("weight", [0.0, 3.0])
+def test_patterns_of_the_weather_are_those_of_fields_and_gradients(weight):
+    rng = np.random.default_rng(0)
+    maps = [rng.normal(size=(90, 2, 4, 6)).cumsum(-1).astype("f4"), rng.normal(size=(90, 1, 1, 5)).astype("f4")]
+    views = []
+    for field in (maps[0][:, 0], maps[0][:, 1], maps[1][:, 0]):
+        for values, share in ((field, 1.0), (np.diff(field, axis=1), weight / 2), (np.diff(field, axis=2), weight / 2)):
+            variance = np.square(values).sum() / len(values)
+            views.append(values.reshape(90, -1) * np.sqrt(share / variance) if values.size else values.reshape(90, 0))
+    whole = np.concatenate(views, 1)
+    patterns = weather_patterns([*maps, np.zeros((90, 0, 0, 0), "f4")], 4, weight)
+    assert patterns.shape == (2 * 24 + 5, 4)
+    assert patterns.dtype == np.float32
+    values = np.concatenate([one.reshape(90, -1) for one in maps], 1)
+    np.testing.assert_allclose(values @ patterns, whole @ leading_eofs(whole.astype("f4"), 4), atol=1e-4)
 
 
 def test_a_day_far_beyond_the_training_does_not_explode(tmp_path):
