@@ -38,7 +38,7 @@ from rainshaft.models.noise import PRIOR_NOISE, BatchNoise, Shape
 log = logging.getLogger(__name__)
 
 GRADIENT_WEIGHT = 3.0  # of the gradients of a field, where no predictor is rain; as in the baseline of analogs
-EOFS, DAYS_PER_EOF = 40, 20  # at most so many, and not more than one for so many training days
+EOFS, DAYS_PER_EOF = 40, 20  # at most so many; the network sees not more than one for so many training days
 FIRST_STD = 2.0  # standard deviation of the first component; the others keep their share of it
 LEAST_STD = 0.1  # of a value, as a share of its field's: where it hardly ever rained, one wet day must not be huge
 MOST_BEYOND = 1.5  # components are cut at so many times their highest value in training; nothing was learned beyond
@@ -66,6 +66,9 @@ class DenseArchitecture(Architecture):
     values: int
     """N, of all fields of a day"""
     eofs: int
+    """patterns by which analogs are found"""
+    seen: int
+    """how many of them, the leading ones, the network sees"""
     context: tuple[str, ...] = ()
     """names of the predictors on a grid of their own"""
     analog_days: int = 0
@@ -101,10 +104,10 @@ class DenseRain(Generator):
         ones = torch.ones(1, 1, a.rows, a.columns)
         self.register_buffer("kernel_norm_yx", _along_both(ones, kernel**2)[0, 0].sqrt(), persistent=False)
         self.layers = nn.ModuleList(
-            nn.Linear((FEATURES if level else a.eofs + SEASON) + NOISE, FEATURES) for level in range(LAYERS)
+            nn.Linear((FEATURES if level else a.seen + SEASON) + NOISE, FEATURES) for level in range(LAYERS)
         )
         self.out = nn.Linear(FEATURES + NOISE, cells)
-        self.linear = nn.Linear(a.eofs + SEASON, cells, bias=False)
+        self.linear = nn.Linear(a.seen + SEASON, cells, bias=False)
         self.spread = nn.Linear(FEATURES, 2 * cells)  # of the noise of the cells, single and smooth
         self.climate = nn.Parameter(torch.zeros(cells))
         self.analogs = Analogs(a.analog_days, a.eofs, cells, not a.rain_channel) if a.analog_days else None
@@ -182,7 +185,7 @@ class DenseRain(Generator):
         single, smooth = of_cells[..., : a.rows, : a.columns].unbind(2)
         smooth = _along_both(smooth.flatten(0, 1)[:, None], self.kernel)[:, 0] / self.kernel_norm_yx
         of_cells_BMG = torch.cat([single.flatten(2), smooth.unflatten(0, (days, -1)).flatten(2)], 2)
-        weather_BP = torch.cat([self._components(batch), batch.season_B2], 1)
+        weather_BP = torch.cat([self._components(batch)[:, : a.seen], batch.season_B2], 1)
         h_BMF = weather_BP[:, None].expand(-1, of_layers_BMF.shape[1], -1)
         parts = of_layers_BMF.split(NOISE, 2)
         for level, (layer, part) in enumerate(zip(self.layers, parts[:-1], strict=True)):
@@ -271,6 +274,7 @@ def build_dense(normalisation: xr.Dataset, with_analogs: bool) -> DenseRain:
     rows, columns = (size // factor for size in normalisation.valid.shape)
     values = len(channels) * rows * columns + normalisation.context_mean.size
     training_days = int((normalisation.split == TRAIN).sum())
+    eofs = max(1, min(EOFS, training_days - 1, values - 1))
     architecture = DenseArchitecture(
         channels=channels,
         statics=(),
@@ -279,7 +283,8 @@ def build_dense(normalisation: xr.Dataset, with_analogs: bool) -> DenseRain:
         rows=rows,
         columns=columns,
         values=values,
-        eofs=max(1, min(EOFS, training_days // DAYS_PER_EOF, values - 1)),
+        eofs=eofs,
+        seen=max(1, min(eofs, training_days // DAYS_PER_EOF)),
         context=context,
         analog_days=training_days if with_analogs else 0,
     )
