@@ -385,10 +385,9 @@ class Model(Section):
     """This kind of network draws the coarse rain, with `conserve: drawn`. `dense` sees the weather of the whole domain,
     as its leading patterns, and the season. Each coarse cell has weights of its own. `convolutional` sees the
     predictors around a coarse cell, and has equal weights everywhere."""
-    analogs: StrictBool = True
-    """With `coarse: dense`, some members take the coarse rain of a training day with alike weather. Their share is the
-    best one on the validation days. `false` is for a climate that the training days do not have: no analog can rain
-    more than they did."""
+    analogs: Number = Field(0.4, ge=0, le=1)
+    """With `coarse: dense`, this share of the members takes the coarse rain of a training day with alike weather. 0
+    suits a climate that the training days do not have, since no analog can rain more than they did."""
     prior: Literal["learned", "standard"] = "learned"
     """`learned` predicts the distribution of the latents from the predictors. `standard` takes N(0, 1) for every
     day."""

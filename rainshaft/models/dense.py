@@ -14,9 +14,7 @@ fields of a day, P empirical orthogonal functions, F features, G coarse cells.
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,12 +28,10 @@ from rainshaft.config.slices import TrainSettings
 from rainshaft.data.conventions import TRAIN
 from rainshaft.data.moments import CONSTANT
 from rainshaft.data.patches import Batch, Days, require_rain
-from rainshaft.models.analogs import CHOICES, Analogs, BestShare
+from rainshaft.models.analogs import CHOICES, Analogs
 from rainshaft.models.eofs import weather_patterns
 from rainshaft.models.interface import PRIOR, Architecture, Generator
 from rainshaft.models.noise import PRIOR_NOISE, BatchNoise, Shape
-
-log = logging.getLogger(__name__)
 
 GRADIENT_WEIGHT = 3.0  # of the gradients of a field, where no predictor is rain; as in the baseline of analogs
 EOFS, DAYS_PER_EOF = 40, 20  # at most so many; the network sees not more than one for so many training days
@@ -50,7 +46,6 @@ OUTPUT_SHARE = 0.3  # of the usual first weights of the last layer, so that a tr
 CLIMATE_SHARE = 0.3  # of the mean rain, where a training begins; noise before the ReLU adds to it
 MEMBERS, LR, WEIGHT_DECAY = 8, 2e-3, 0.05
 MOST_GRADIENT = 0.2  # weight of L_crps_grad at most, and of L_crps_spectrum 0
-CALIBRATION_MEMBERS = 10
 STEPS_OF_THREE_YEARS = 25  # in an epoch; so the 24 epochs of the default are 600 steps
 LEAST_STEPS, THREE_YEARS = 10, 1096
 SEASON = 2  # numbers that say where in the year a day lies
@@ -72,7 +67,9 @@ class DenseArchitecture(Architecture):
     context: tuple[str, ...] = ()
     """names of the predictors on a grid of their own"""
     analog_days: int = 0
-    """training days among which members may choose an analog; 0 for a network without analogs"""
+    """training days among which members may choose an analog"""
+    analog_share: float = 0.0
+    """probability that a member is an analog"""
 
 
 class DenseRain(Generator):
@@ -110,7 +107,9 @@ class DenseRain(Generator):
         self.linear = nn.Linear(a.seen + SEASON, cells, bias=False)
         self.spread = nn.Linear(FEATURES, 2 * cells)  # of the noise of the cells, single and smooth
         self.climate = nn.Parameter(torch.zeros(cells))
-        self.analogs = Analogs(a.analog_days, a.eofs, cells, not a.rain_channel) if a.analog_days else None
+        self.analogs = None
+        if a.analog_share:
+            self.analogs = Analogs(a.analog_days, a.eofs, cells, not a.rain_channel, a.analog_share)
         with torch.no_grad():
             self.out.weight.mul_(OUTPUT_SHARE)
             nn.init.zeros_(self.linear.weight)
@@ -140,23 +139,6 @@ class DenseRain(Generator):
         self.most_P.copy_(MOST_BEYOND * components_TP.abs().amax(0))
         if self.analogs is not None:
             self.analogs.learn(components_TP, days.season_T2.cpu(), rain_TG)
-
-    @torch.no_grad()
-    def calibrate(self, validation: Iterable[Batch]) -> None:
-        """Choose the share of analogs on the validation days."""
-        if self.analogs is None:
-            return
-        found, generator = BestShare(), torch.Generator(self.device).manual_seed(0)
-        for batch in validation:
-            shapes = self.noise_shapes(*batch.coarse_BCyx.shape[-2:])
-            count = len(batch.coarse_BCyx) * CALIBRATION_MEMBERS
-            noise = [torch.randn(count, *shape, generator=generator, device=self.device) for shape in shapes]
-            drawn_BMG = self._drawn(batch, noise, 1.0).flatten(2)
-            pool_BK = self.analogs.pool(self._components(batch), batch.season_B2)
-            rain_BG, weights_BG = require_rain(batch.rain_B1HW, "the share of analogs").flatten(1), batch.valid_B1HW
-            found.add(drawn_BMG, self.analogs.rain_TG[pool_BK], rain_BG, weights_BG.flatten(1))
-        self.analogs.share.fill_(found.share)
-        log.info("coarse: %.0f %% of the members are analogs", 100 * found.share)
 
     # ----------------------------------------------------------------------------------- the interface
 
@@ -266,7 +248,7 @@ def _along_both(maps_B1yx: Tensor, kernel: Tensor) -> Tensor:
     return F.conv2d(rows, kernel.view(1, 1, 1, -1), padding=(0, reach))
 
 
-def build_dense(normalisation: xr.Dataset, with_analogs: bool) -> DenseRain:
+def build_dense(normalisation: xr.Dataset, analog_share: float) -> DenseRain:
     """Make the network of a dataset with fresh weights. It must still learn its inputs."""
     channels = tuple(normalisation.channel.values.tolist())
     context = tuple(normalisation.context_channel.values.tolist())
@@ -286,7 +268,8 @@ def build_dense(normalisation: xr.Dataset, with_analogs: bool) -> DenseRain:
         eofs=eofs,
         seen=max(1, min(eofs, training_days // DAYS_PER_EOF)),
         context=context,
-        analog_days=training_days if with_analogs else 0,
+        analog_days=training_days if analog_share else 0,
+        analog_share=analog_share,
     )
     return DenseRain(architecture)
 

@@ -10,7 +10,6 @@ Shapes: B day or patch, M member, C channel, H W fine grid, y x coarse grid with
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
@@ -124,9 +123,6 @@ class Generator(nn.Module, ABC):
 
     def learn_inputs(self, days: Days) -> None:
         """Learn what the network must know of its inputs from the training days, before the first step."""
-
-    def calibrate(self, validation: Iterable[Batch]) -> None:
-        """Learn what the validation days tell beyond the best weights, after the last step."""
 
     def leave_posterior(self) -> None:
         """Train without the posterior: its weights get no gradient, on one device or on several."""

@@ -120,14 +120,11 @@ class Trainer:
 
     def result(self) -> TrainedNetwork:
         """Give the network with its best weights."""
-        self.network.load_state_dict(self.best)
-        self.network.eval()
-        self.network.calibrate(self.batches.validation(self.device))
         return TrainedNetwork(
             name=self.name,
             kind=self.network.kind,
             architecture=self.network.architecture,
-            weights=self.network.state_dict(),
+            weights=self.best,
             parameters=self.parameters,
             epochs=len(self.progress.history),
             steps=self.progress.step,

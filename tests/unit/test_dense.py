@@ -14,8 +14,8 @@ from trainings import Data, island_days, small_training, stop_after
 
 from rainshaft.config.load import ConfigError, load
 from rainshaft.config.slices import SampleSettings
-from rainshaft.data.conventions import TRAIN, VALIDATION
-from rainshaft.data.patches import PatchesOfDays, load_days, season
+from rainshaft.data.conventions import TRAIN
+from rainshaft.data.patches import load_days, season
 from rainshaft.errors import Interrupted
 from rainshaft.models.chain import Chain
 from rainshaft.models.dense import DenseRain
@@ -125,8 +125,7 @@ def test_some_members_are_coarse_rain_of_other_training_days(data, model):
     network = model.networks[0]
     assert isinstance(network, DenseRain)
     assert network.analogs is not None
-    share = 0.4
-    network.analogs.share.fill_(share)
+    share = SETTINGS.model.analogs
     days = load_days(*data, TRAIN, CPU)
     (coarse, _) = model.parts(days)
     shapes, members = network.noise_shapes(8, 12), 50
@@ -143,23 +142,8 @@ def test_some_members_are_coarse_rain_of_other_training_days(data, model):
     np.testing.assert_array_equal(quiet[is_analog], drawn[is_analog])  # the choice has no temperature
 
 
-def test_a_network_that_has_learned_needs_fewer_analogs(data, model):
-    fresh = build_model(SETTINGS.model, data[1], 1)
-    shares = []
-    for chain, is_fresh in ((fresh, True), (model, False)):
-        network = chain.networks[0]
-        days, validation = (chain.parts(load_days(*data, split, CPU))[0] for split in (TRAIN, VALIDATION))
-        if is_fresh:
-            network.learn_inputs(days)
-        own = network.training_settings(SETTINGS, days)
-        network.calibrate(PatchesOfDays(days, validation, own.train).validation(CPU))
-        shares.append(float(network.analogs.share))
-    assert shares[0] > 0.5
-    assert shares[1] < 0.5 * shares[0]
-
-
 def test_a_network_may_do_without_analogs(data, tmp_path):
-    settings = SETTINGS.model_copy(update={"model": SETTINGS.model.model_copy(update={"analogs": False})})
+    settings = SETTINGS.model_copy(update={"model": SETTINGS.model.model_copy(update={"analogs": 0.0})})
     train(settings, *data, tmp_path, tmp_path / "log.csv", Group())
     weights, info, _ = finished_files(tmp_path)
     network = load_model(weights, info, CPU).networks[0]
