@@ -528,7 +528,7 @@ def scaled(
     valid = torch.from_numpy(valid_HW == 1)
     potential = torch.from_numpy(potential_MHW)[None].masked_fill(~valid, -math.inf)
     rain = conserve_cells(
-        F.relu(potential), potential, torch.from_numpy(coarse_yx)[None, None], valid.float()[None, None], factor
+        F.relu(potential), potential, torch.from_numpy(coarse_yx)[None, None], valid.float()[None, None], factor, 0
     )
     return rain[0].masked_fill(~valid, math.nan).numpy()
 

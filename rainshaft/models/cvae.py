@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from rainshaft.config.sections import Model
 from rainshaft.data.patches import Batch, require_rain
 from rainshaft.models.dense import DenseRain, build_dense
-from rainshaft.models.grids import bilinear, block_mean, repeat_cells
+from rainshaft.models.grids import bilinear, block_mean, block_sum, repeat_cells
 from rainshaft.models.interface import KL, POSTERIOR, PRIOR, Architecture, Generator
 from rainshaft.models.noise import POSTERIOR_NOISE, PRIOR_NOISE, BatchNoise, Shape
 from rainshaft.refinements import refinements
@@ -35,6 +35,8 @@ from rainshaft.refinements import refinements
 LOG_VARIANCE_RANGE = (-6.0, 3.0)
 LEAST_SHARE_OF_MASS = 0.02  # of a coarse cell; `conserve_cells` says what it is for
 NEAR_RAIN = 0.2  # mm/day; `conserve_cells` says what it is for
+SMOOTHINGS = 1  # of the factors of `conserve_cells`
+LEAST_RAIN, LARGEST_LOG_RATIO = 1e-6, 3.0  # mm/day, and a factor of 20; they keep logarithms finite
 BLOCK_REACH = 2  # cells on each side that a Block sees
 CONTEXT_CHANNELS = 8, 16  # channels of the two convolutions of a ContextEncoder
 CONTEXT_WIDTH = 8  # numbers that describe a day; few, because a record has only some thousand days
@@ -58,6 +60,8 @@ class CVAEArchitecture(Architecture):
     interpolate: bool = False
     """The decoder's state goes from a scale coarser than the coarse grid to the next by interpolation, not by
     repetition. So the edges of its large cells do not show."""
+    smoothings: int = 0
+    """how often the factors of `conserve_cells` are interpolated before each cell is scaled by itself"""
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -92,7 +96,9 @@ class CVAEArchitecture(Architecture):
     @property
     def reach(self) -> int:
         """How far away the inputs of a fine cell may lie, in cells of the coarsest scale: the halo of a tile."""
-        cells = 1  # counted on the grid of the current scale; the last convolution sees one
+        # Counted on the grid of the current scale. The last convolution sees one, and an interpolated factor of
+        # `conserve_cells` sees the next coarse cell.
+        cells = 1 + self.smoothings * self.factor
         for level, step in zip(range(self.scales)[::-1], (1, *self.steps[::-1]), strict=True):  # through the decoder
             up = cells // step + 1 if self.interpolates(level) else math.ceil(cells / step)
             cells = up + BLOCK_REACH
@@ -458,7 +464,8 @@ class RainCVAE(Generator):
         rain = F.relu(potential)
         if self.architecture.conserve == "cells":
             assert given.rain_B1yx is not None  # the configuration refuses `cells` without coarse rain
-            rain = conserve_cells(rain, potential, given.rain_B1yx, given.valid_B1HW, self.architecture.factor)
+            a = self.architecture
+            rain = conserve_cells(rain, potential, given.rain_B1yx, given.valid_B1HW, a.factor, a.smoothings)
         return rain if self.architecture.unit == 1 else rain * self.architecture.unit
 
 
@@ -478,6 +485,7 @@ def build_cvae(settings: Model, normalisation: xr.Dataset) -> list[Generator]:
         conserve=settings.conserve,
         context=tuple(normalisation.context_channel.values.tolist()),
         coarser_scales=settings.coarser_scales,
+        smoothings=SMOOTHINGS if settings.conserve != "none" else 0,
     )
     if settings.conserve != "drawn":
         return [RainCVAE(whole, *channels, log_std, *context)]
@@ -494,7 +502,7 @@ def _coarse(settings: Model, whole: CVAEArchitecture, normalisation: xr.Dataset)
         return build_dense(normalisation, settings.analogs)
     # The next network adds the detail, so the states of this one may be interpolated. One network alone is sharper with
     # repeated states.
-    architecture = replace(whole, factor=1, conserve="none", interpolate=True)
+    architecture = replace(whole, factor=1, conserve="none", interpolate=True, smoothings=0)
     channels = _tensors(normalisation, "channel_mean", "channel_std")
     context = _tensors(normalisation, "context_mean", "context_std")
     return RainCVAE(architecture, *channels, float(normalisation.rain_log_std), *context)
@@ -524,15 +532,26 @@ def sample_latent(mean: Tensor, log_variance: Tensor, noise: Tensor, temperature
 
 
 def conserve_cells(
-    rain_BMHW: Tensor, potential_BMHW: Tensor, coarse_B1yx: Tensor, valid_B1HW: Tensor, factor: int
+    rain_BMHW: Tensor,
+    potential_BMHW: Tensor,
+    coarse_B1yx: Tensor,
+    valid_B1HW: Tensor,
+    factor: int,
+    smoothings: int,
 ) -> Tensor:
     """Scale the fine rain so that its mean over the valid cells of each coarse cell is the coarse rain.
 
-    Zeros stay zeros, and a dry coarse cell is dry throughout. One case needs care: a wet coarse cell that the network
-    leaves (almost) empty, with less than LEAST_SHARE_OF_MASS of its rain. There that share is first laid on the fine
-    cells that were nearest to rain. These are the cells whose potential, the output before the ReLU, is within
-    NEAR_RAIN of the highest in the coarse cell. So the mass always falls somewhere, and the factor stays below
-    1 / LEAST_SHARE_OF_MASS.
+    Zeros stay zeros, and a dry coarse cell is dry throughout. Two things need care.
+
+    A wet coarse cell may be left (almost) empty by the network, with less than LEAST_SHARE_OF_MASS of its rain. There
+    that share is first laid on the fine cells that were nearest to rain. These are the cells whose potential, the
+    output before the ReLU, is within NEAR_RAIN (1 + coarse rain) of the highest in the coarse cell. So the mass always
+    falls somewhere, and the factor stays below 1 / LEAST_SHARE_OF_MASS. The network works in the same unit, 1 + coarse
+    rain. So the gradient of an empty cell is no larger than that of others.
+
+    Where each cell has a factor of its own, the edges of the cells show. So the rain is first scaled by factors that
+    are interpolated between the centres of the wet cells, as often as `smoothings` says. The last factors, of each
+    cell by itself, are then near 1.
     """
 
     def mean(fine: Tensor) -> Tensor:
@@ -540,8 +559,15 @@ def conserve_cells(
 
     lacking = F.relu(LEAST_SHARE_OF_MASS * coarse_B1yx - mean(rain_BMHW))
     highest = repeat_cells(F.max_pool2d(potential_BMHW, factor), factor).clamp(min=-LARGEST)  # not -inf
-    near = F.relu(potential_BMHW - highest + NEAR_RAIN)
+    near = F.relu(potential_BMHW - highest + NEAR_RAIN * (1 + repeat_cells(coarse_B1yx, factor)))
     rain_BMHW = rain_BMHW + near * repeat_cells(lacking / mean(near).clamp(min=1e-6), factor)
+    if smoothings:
+        wet_B1yx = ((coarse_B1yx > 0) & (block_sum(valid_B1HW, factor) > 0)).to(coarse_B1yx.dtype)
+        weight_B1HW = bilinear(wet_B1yx, factor).clamp(min=1e-6)
+    for _ in range(smoothings):
+        log_ratio = torch.log((coarse_B1yx + LEAST_RAIN) / (mean(rain_BMHW) + LEAST_RAIN)) * wet_B1yx
+        log_ratio = log_ratio.clamp(-LARGEST_LOG_RATIO, LARGEST_LOG_RATIO)
+        rain_BMHW = rain_BMHW * torch.exp(bilinear(log_ratio, factor) / weight_B1HW)
     ratio = coarse_B1yx / mean(rain_BMHW).clamp(min=1e-6)
     return rain_BMHW * repeat_cells(ratio, factor)
 

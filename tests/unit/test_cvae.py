@@ -69,9 +69,9 @@ def test_any_factor_and_non_square_grids_give_the_fine_grid(factor, coarser):
     assert torch.isfinite(rain).all()
 
 
-@pytest.mark.parametrize(("factor", "coarser"), [(2, 0), (3, 0), (6, 0), (8, 0), (2, 1), (3, 2), (1, 0), (1, 2)])
-def test_inputs_beyond_the_reach_change_nothing_and_those_just_within_do(factor, coarser):
-    model = build(factor, conserve="none", coarser_scales=coarser, interpolate=factor == 1).double()
+def farthest_change(model, factor):
+    """How many blocks away the rain changes where an input changes; all is computed in double precision."""
+    model = model.double()
     reach, block = model.architecture.reach, model.architecture.block
     x, statics, valid = (t.double() for t in inputs(model, 1, 1, (2 * reach + 4) * block))
     z = [n.double() for n in noise(model, 1, 1, (2 * reach + 4) * block)]
@@ -82,7 +82,22 @@ def test_inputs_beyond_the_reach_change_nothing_and_those_just_within_do(factor,
     changed = x.clone()
     changed[..., (reach + 2) * block] += 5
     far = (rain(changed) - rain(x)).abs().amax((0, 2)).nonzero().squeeze() - (reach + 2)
-    assert far.abs().max() in (reach - 1, reach)
+    return int(far.abs().max())
+
+
+@pytest.mark.parametrize(("factor", "coarser"), [(2, 0), (3, 0), (6, 0), (8, 0), (2, 1), (3, 2), (1, 0), (1, 2)])
+def test_inputs_beyond_the_reach_change_nothing_and_those_just_within_do(factor, coarser):
+    model = build(factor, conserve="none", coarser_scales=coarser, interpolate=factor == 1)
+    assert farthest_change(model, factor) in (model.architecture.reach - 1, model.architecture.reach)
+
+
+@pytest.mark.parametrize(("factor", "smoothings"), [(2, 1), (8, 1), (8, 2), (6, 3)])
+def test_interpolated_factors_reach_as_far_as_they_say(factor, smoothings):
+    model = build(factor, smoothings=smoothings)
+    torch.nn.init.constant_(model.out.bias, 3.0)  # wet everywhere
+    plain = build(factor)
+    torch.nn.init.constant_(plain.out.bias, 3.0)
+    assert farthest_change(plain, factor) < farthest_change(model, factor) <= model.architecture.reach
 
 
 @pytest.mark.parametrize("coarser", [0, 2])
@@ -120,8 +135,9 @@ def test_rain_is_never_negative_and_dry_in_is_exactly_dry_out():
     assert (rain == 0).all()
 
 
-def test_every_coarse_cell_keeps_its_mass():
-    model = build()
+@pytest.mark.parametrize("smoothings", [0, 1, 3])
+def test_every_coarse_cell_keeps_its_mass(smoothings):
+    model = build(smoothings=smoothings)
     coarse, statics, valid = inputs(model)
     valid[:, :, 4:9, :7] = 0  # one coarse cell, and parts of others
     rain, _ = model(model.encode_predictors(coarse, statics, valid), noise(model, 8))
@@ -143,10 +159,55 @@ def test_conserve_cells_fills_a_wet_cell_that_was_left_empty():
     valid, coarse = torch.ones(1, 1, 8, 8), torch.tensor([[[[4.0, 0.0], [1.0, 2.0]]]])
     potential = torch.full((1, 3, 8, 8), -3.0)
     potential[:, :, 1, 2] = -1.0
-    rain = conserve_cells(torch.zeros(1, 3, 8, 8), potential, coarse, valid, 4)
+    rain = conserve_cells(torch.zeros(1, 3, 8, 8), potential, coarse, valid, 4, 1)
     torch.testing.assert_close(block_sum(rain, 4) / 16, coarse.expand(1, 3, 2, 2))
     assert (rain[0, 0, :4, :4] > 0).sum() == 1  # it falls where the network was nearest to rain
     assert rain[0, 0, 1, 2] == 64
+
+
+def test_interpolated_factors_leave_no_edges_where_the_network_is_smooth():
+    """The network rains evenly, but too little in one of two cells and too much in the other."""
+    coarse, valid = torch.tensor([[[[9.0, 3.0, 3.0, 9.0]]]]), torch.ones(1, 1, 4, 16)
+    even = torch.full((1, 1, 4, 16), 5.0)
+    jumps = []
+    for smoothings in (0, 1, 2, 4):
+        rain = conserve_cells(even, even, coarse, valid, 4, smoothings)
+        torch.testing.assert_close(block_sum(rain, 4) / 16, coarse)
+        steps = rain[0, 0, 0].diff().abs()
+        jumps.append(float(steps[3::4].mean() / steps.mean()))
+    assert jumps[0] > 4
+    assert jumps[1] < 2
+    assert jumps[2] < 1.5
+    assert jumps[3] < 1.5
+
+
+def test_a_coarse_cell_without_observations_does_not_leak_into_its_neighbours():
+    valid = torch.ones(1, 1, 4, 12)
+    valid[..., :4] = 0
+    coarse, even = torch.tensor([[[[7.0, 3.0, 3.0]]]]), torch.full((1, 1, 4, 12), 3.0)
+    potential = even.masked_fill(valid == 0, -torch.inf)
+    rain = conserve_cells(torch.relu(potential), potential, coarse, valid, 4, 2)
+    torch.testing.assert_close(rain[..., 4:], even[..., 4:])
+    assert (rain[..., :4] == 0).all()
+
+
+@pytest.mark.parametrize("coarse", [1e-3, 1.0, 30.0, 300.0])
+def test_the_gradient_of_an_empty_cell_is_that_of_others(coarse):
+    """The network works in the unit 1 + coarse rain; in this unit an empty cell must not outweigh all others."""
+    gradients = []
+    for start in (-5.0, 0.5):
+        output = torch.full((1, 1, 8, 8), start).requires_grad_()
+        potential = coarse + output * (1 + coarse) if start > 0 else output * (1 + coarse)
+        truth = torch.zeros(1, 1, 8, 8)
+        truth[..., 0, 0] = 64 * coarse
+        rain = conserve_cells(torch.relu(potential), potential, torch.full((1, 1, 1, 1), coarse), valid_8(), 8, 1)
+        (rain - truth).abs().mean().backward()
+        gradients.append(float(output.grad.abs().max()))
+    assert gradients[0] < 20 * gradients[1]
+
+
+def valid_8():
+    return torch.ones(1, 1, 8, 8)
 
 
 def test_a_fresh_network_is_the_bilinear_forecast():
