@@ -79,6 +79,9 @@ class DenseRain(Generator):
     """
 
     kind = "dense"
+    # One validation year finds a best epoch long before the learning rate has fallen. Over years that were left out in
+    # turn, the last weights are 1 to 2 % better.
+    keeps_last = True
     architecture: DenseArchitecture
     mean_N: Tensor
     std_N: Tensor

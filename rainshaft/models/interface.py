@@ -55,6 +55,8 @@ class Generator(nn.Module, ABC):
 
     kind: ClassVar[str]
     """the name of this kind of network in model.json, and of this kind of model in the configuration"""
+    keeps_last: ClassVar[bool] = False
+    """whether the last weights are kept, and not those with the best score on the validation days"""
     architecture: Architecture
 
     @abstractmethod

@@ -203,7 +203,7 @@ class Trainer:
         return dict(zip(sums, means.tolist(), strict=True))
 
     def end_epoch(self, seconds: float) -> None:
-        """Validate, add a row to the history, and keep the weights if they are the best."""
+        """Validate, add a row to the history, and keep the weights if they are the best, or the last are kept."""
         p, metric = self.progress, self.settings.train.early_stopping_metric
         lr, beta = self.schedule()
         validation = self.validate(self.settings.loss.beta_kl)  # the final beta makes epochs comparable
@@ -219,7 +219,7 @@ class Trainer:
             row[f"val_{name}"] = validation.get(name)
         p.sums = {}
         p.history.append(row)
-        if row[metric] < p.best_value:
+        if row[metric] < p.best_value or self.network.keeps_last:
             p.best_value, p.best_epoch = row[metric], row["epoch"]
             self.best = self.weights()
 
