@@ -3,7 +3,9 @@
 A network and analogs err in different ways: the network smooths what it has seen seldom, and an analog is a day that
 was. So a mixture of both has a lower CRPS than each of them.
 
-Each member is an analog with a certain probability, by itself. So members of a day stay exchangeable.
+Each member is an analog with a certain probability, by itself. Those of one day should be different days of the pool:
+ten members that are each drawn from ten days would often be the same day, and differ too little. So the numbers that
+choose are stratified when members are drawn (`Generator.strata`). Members stay exchangeable.
 
 Shapes: B day, M member, T training day, P component of the weather, G coarse cell, K analog of the pool.
 """

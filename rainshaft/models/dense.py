@@ -28,7 +28,7 @@ from rainshaft.config.slices import TrainSettings
 from rainshaft.data.conventions import TRAIN
 from rainshaft.data.moments import CONSTANT
 from rainshaft.data.patches import Batch, Days, require_rain
-from rainshaft.models.analogs import CHOICES, Analogs
+from rainshaft.models.analogs import CHOICES, POOL, Analogs
 from rainshaft.models.eofs import weather_patterns
 from rainshaft.models.interface import PRIOR, Architecture, Generator
 from rainshaft.models.noise import PRIOR_NOISE, BatchNoise, Shape
@@ -82,6 +82,7 @@ class DenseRain(Generator):
     # One validation year finds a best epoch long before the learning rate has fallen. Over years that were left out in
     # turn, the last weights are 1 to 2 % better.
     keeps_last = True
+    strata = POOL  # so that the analogs among the members are different days
     architecture: DenseArchitecture
     mean_N: Tensor
     std_N: Tensor

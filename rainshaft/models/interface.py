@@ -57,6 +57,9 @@ class Generator(nn.Module, ABC):
     """the name of this kind of network in model.json, and of this kind of model in the configuration"""
     keeps_last: ClassVar[bool] = False
     """whether the last weights are kept, and not those with the best score on the validation days"""
+    strata: ClassVar[int] = 0
+    """Over so many members in a row, the last number of the first map of noise falls once into each of as many equally
+    probable ranges. So these members choose different things. 0 where all members are drawn by themselves."""
     architecture: Architecture
 
     @abstractmethod

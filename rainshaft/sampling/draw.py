@@ -23,6 +23,7 @@ from rainshaft.models.interface import Generator
 Rain = NDArray[np.float32]
 
 DAYS_AT_ONCE = 8  # are read together; members do not depend on it
+STRATA, CLOSE = 1, 1e-7  # key of the order of the ranges; how near to 0 and 1 a uniform number may come
 LEAST_MEMORY = 1e-3  # days with a smaller share in the noise of a later day are left out
 
 Field = TypeVar("Field", Tensor, Rain)
@@ -158,7 +159,23 @@ def day_noise(
     ]
     if memory and noise[0]:
         noise[0][0] = _remembering(noise[0][0], seed, date, members, memory)
+    if strata := model.networks[0].strata:
+        noise[0][0][:, -1, 0, 0] = _stratified(noise[0][0][:, -1, 0, 0], seed, date, members, strata)
     return noise
+
+
+def _stratified(normal: Rain, seed: int, date: int, members: range, strata: int) -> Rain:
+    """Move standard normal numbers of the members, so that each of some in a row falls into another range.
+
+    The ranges are equally probable, and their order is random. So each number by itself is still standard normal.
+    """
+    order = {
+        block: np.random.default_rng((seed, date % 2**32, block, STRATA)).permutation(strata)
+        for block in {member // strata for member in members}
+    }
+    place = torch.tensor([int(order[member // strata][member % strata]) for member in members])
+    uniform = (place + torch.special.ndtr(torch.from_numpy(normal).double())) / strata
+    return np.asarray(torch.special.ndtri(uniform.clamp(CLOSE, 1 - CLOSE)), dtype="f4")
 
 
 def _streams(seed: int, date: int, members: range) -> list[np.random.Generator]:

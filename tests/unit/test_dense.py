@@ -22,7 +22,7 @@ from rainshaft.models.dense import DenseRain
 from rainshaft.models.eofs import leading_eofs, weather_patterns
 from rainshaft.models.kinds import build_model
 from rainshaft.models.store import load_model
-from rainshaft.sampling.draw import draw_part
+from rainshaft.sampling.draw import day_noise, draw_part
 from rainshaft.sampling.sample import sample
 from rainshaft.training.distributed import Group
 from rainshaft.training.run import finished_files, train
@@ -140,6 +140,24 @@ def test_some_members_are_coarse_rain_of_other_training_days(data, model):
     assert not (chosen == np.arange(len(days))[:, None]).any(), "a day is no analog of itself"
     quiet = draw_part(network, coarse, noise, members, 512, temperature=0.0).reshape(drawn.shape)
     np.testing.assert_array_equal(quiet[is_analog], drawn[is_analog])  # the choice has no temperature
+
+
+def test_analogs_of_a_day_are_different_days_whatever_the_number_of_members(data, model):
+    domains = [(8, 12), (8, 12)]
+    drawn = {}
+    for date in (5, 6):
+        whole = day_noise(model, 1, date, range(20), domains)[0][0][:, -1, 0, 0]
+        some = day_noise(model, 1, date, range(7, 12), domains)[0][0][:, -1, 0, 0]
+        np.testing.assert_array_equal(some, whole[7:12])
+        places = np.floor(torch.special.ndtr(torch.from_numpy(whole)).numpy() * 10)
+        assert sorted(places[:10]) == sorted(places[10:]) == list(range(10))
+        drawn[date] = places
+    assert not np.array_equal(drawn[5], drawn[6])
+    many = np.concatenate([day_noise(model, 1, date, range(10), domains)[0][0][:, -1, 0, 0] for date in range(300)])
+    assert abs(many.mean()) < 0.03
+    assert abs(many.std() - 1) < 0.03
+    with_memory = day_noise(model, 1, 5, range(10), domains, memory=0.5)[0][0][:, -1, 0, 0]
+    assert len(set(np.floor(torch.special.ndtr(torch.from_numpy(with_memory)).numpy() * 10))) == 10
 
 
 def test_a_network_may_do_without_analogs(data, tmp_path):
