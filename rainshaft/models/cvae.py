@@ -35,7 +35,7 @@ from rainshaft.refinements import refinements
 LOG_VARIANCE_RANGE = (-6.0, 3.0)
 LEAST_SHARE_OF_MASS = 0.02  # of a coarse cell; `conserve_cells` says what it is for
 NEAR_RAIN = 0.2  # mm/day; `conserve_cells` says what it is for
-SMOOTHINGS = 2  # of the factors of `conserve_cells`
+SMOOTHINGS = 3  # of the factors of `conserve_cells`
 LEAST_RAIN, LARGEST_LOG_RATIO = 1e-6, 3.0  # mm/day, and a factor of 20; they keep logarithms finite
 BLOCK_REACH = 2  # cells on each side that a Block sees
 CONTEXT_CHANNELS = 8, 16  # channels of the two convolutions of a ContextEncoder
