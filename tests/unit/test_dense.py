@@ -85,6 +85,16 @@ def test_an_epoch_has_enough_steps_in_a_short_record_and_batches_are_large(train
     assert int(next(row["step"] for row in rows if row["network"] == "fine")) > 25  # small batches of many patches
 
 
+def test_the_steps_of_an_epoch_grow_with_the_root_of_the_days(model):
+    network = model.networks[0]
+    assert [network.least_steps(days) for days in (10, 220, 1096, 4 * 1096)] == [10, 11, 25, 50]
+
+
+def test_the_last_weights_are_kept(trained):
+    info = json.loads((trained / "model.json").read_text(encoding="utf-8"))
+    assert info["networks"][0]["best_epoch"] == info["networks"][0]["epochs"] == 12
+
+
 def test_a_stopped_training_resumes_to_the_same_weights(data, trained, tmp_path, monkeypatch):
     stop_after(monkeypatch, 60)
     with pytest.raises(Interrupted, match="stopped by a signal at step 60"):

@@ -77,6 +77,14 @@ def test_every_patch_has_the_whole_weather_of_its_day_mirrored_as_the_patch_is(t
     assert len(seen) == 4
 
 
+def test_an_epoch_covers_all_days_once_but_has_no_more_steps_than_are_allowed(days):
+    options = Train(batch_size=2, patch=8)
+    covering = len(days) * (8 * 12) / (4 * 4) / 2  # patches of 4 x 4 in 8 x 12 coarse cells, two a step
+    assert Patches.of(days, options).steps_per_epoch == min(100, round(covering)) == 100
+    assert Patches.of(days, options.model_copy(update={"steps_per_epoch": 1000})).steps_per_epoch == round(covering)
+    assert Patches.of(days, Train(batch_size=16, patch=64)).steps_per_epoch == round(len(days) / 16)
+
+
 def test_a_part_of_the_days_has_their_fields_and_all_maps(days):
     part = days[3:5]
     assert len(part) == 2
