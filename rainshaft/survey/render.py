@@ -146,8 +146,8 @@ def _settings(proposal: Proposal) -> list[str]:
     elif proposal.is_weather:
         lines += comment(
             "No predictor is rain. So a network draws the coarse rain from the weather of the whole domain, and a "
-            "second one refines it. docs/understand/model.md says how. If the days of the rain begin before those of the "
-            "predictors, try `lags: [0, 1]` for each predictor."
+            "second one refines it. docs/understand/model.md says how. If the days of the rain begin before those of "
+            "the predictors, try `lags: [0, 1]` for each predictor."
         )
         lines += ["model: {conserve: drawn, coarse: dense}", ""]
     else:
