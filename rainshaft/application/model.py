@@ -92,15 +92,15 @@ class TrainedModel:
             If a variable is missing, or its units, its grid or its values cannot be what the model was trained with.
         """
         if isinstance(coarse, xr.DataArray):
-            coarse = coarse.to_dataset(name=coarse.name or self.channels[0].name)
+            coarse = coarse.to_dataset(name=coarse.name or self.channels[0].label)
         sources = self.sources(variables or {})
         for source in sources:
             if source.variable not in coarse.variables:
                 names = ", ".join(map(str, coarse.data_vars))
                 raise UserError(
                     f"the coarse fields: found the variables {names}, expected one for each predictor of the model, "
-                    f"{', '.join(one.variable for one in sources)}; add {source.variable}, or say which variable is "
-                    f"which: variables={{{source.label!r}: 'its name'}}"
+                    f"{', '.join(dict.fromkeys(one.variable for one in sources))}; add {source.variable}, or say which "
+                    f"variable is which: variables={{{source.files_label!r}: 'its name'}}"
                 )
         given = {source.key: [InMemory(coarse)] for source in sources}
         days = Input(self.domain, sources, OpenFiles(), given).read_all()

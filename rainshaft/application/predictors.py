@@ -90,7 +90,12 @@ def sources_of(domain: Domain, predictors: Sequence[PredictorFiles], key: str) -
     for channel in domain.channels:
         i, files = given[channel.label]
         fixed = {"quantity": channel.quantity, "context": channel.context, "name": channel.label}
-        for name, value in (fixed | {"lags": lags[channel.label]}).items():
+        if "lags" in files.model_fields_set and {*files.lags} != {*lags[channel.label]}:
+            raise UserError(
+                f"{key}.{i}.lags: found {list(files.lags)}, expected {list(lags[channel.label])}, with which the model "
+                "was trained; remove the key"
+            )
+        for name, value in fixed.items():
             if getattr(files, name) not in (PredictorFiles.model_fields[name].default, value):
                 raise UserError(
                     f"{key}.{i}.{name}: found {getattr(files, name)}, expected {value}, with which the model was "

@@ -129,7 +129,7 @@ def holders(sources: Sequence[Source], inputs: Sequence[Path]) -> dict[str, list
             names = ", ".join(sorted(set().union(*held.values())))
             raise UserError(
                 f"{', '.join(map(str, inputs))}: found the variables {names}, expected {source.variable}, a predictor "
-                f"of the model; add its file, or say which variable it is: --variable {source.label}=NAME"
+                f"of the model; add its file, or say which variable it is: --variable {source.files_label}=NAME"
             )
     return found
 

@@ -314,6 +314,11 @@ def _require_one_rain(key: str, application: Application) -> None:
         raise ConfigError(
             f"{key}.predictors: found {count} with `model: general`, expected one, the coarse rain; remove the others"
         )
+    if (lags := application.predictors[0].lags) != (0,):
+        raise ConfigError(
+            f"{key}.predictors.0.lags: found {list(lags)} with `model: general`, which sees the coarse rain of the day "
+            "itself; remove the key"
+        )
     assert application.factor is not None  # the section refuses an application without it
     try:
         chained(application.factor, GENERAL_FACTORS)

@@ -334,8 +334,8 @@ class Dataset(Section):
             return self
         if not self.predictors:
             raise ValueError("predictors: found an empty list; name files, or write `coarsened`")
-        names = [name for p in self.predictors for name in p.channels]
-        if len(set(names)) != len(names):
+        labels, names = [p.label for p in self.predictors], [name for p in self.predictors for name in p.channels]
+        if len(set(labels)) != len(labels) or len(set(names)) != len(names):
             raise ValueError(
                 f"predictors: found the names {names}, expected each name once; give a predictor another `name`, for "
                 "example `name: z500`"
@@ -473,8 +473,9 @@ class Train(Section):
     """Training takes at most this many epochs. An epoch draws as many patches as cover all training days once, or as
     `steps_per_epoch` allows."""
     steps_per_epoch: StrictInt = Field(100, ge=1)
-    """An epoch has at most this many steps. Records of up to some five years have fewer. So a training of 40 years
-    takes as long as one of five."""
+    """An epoch has at most this many steps. A longer record or a larger domain then takes no longer, and an epoch sees
+    only a part of its days. 100 steps cover 1600 days of a domain that is one patch, or 400 days of four patches. Give
+    more where the loss still falls at the end."""
     coarse_epochs: StrictInt = Field(24, ge=1)
     """The network that draws the coarse rain takes at most this many epochs, with `conserve: drawn`. It learns from
     whole days, which are few, so too many epochs overfit."""
@@ -518,9 +519,10 @@ class Train(Section):
     where a predictor has a direction, for example a component of the wind, because mirroring does not turn it."""
     early_stopping_patience: StrictInt = Field(10, ge=1)
     """Training stops after this many epochs without a better `early_stopping_metric`. Patience is given for `epochs`.
-    It is scaled to `coarse_epochs` for the network that draws the coarse rain."""
+    It is scaled to `coarse_epochs` for the network that draws the coarse rain. A dense one trains to its end."""
     early_stopping_metric: Literal["val_loss", "val_L_rec", "val_L_crps", "val_L_grad"] = "val_loss"
-    """The weights of the epoch with the lowest value in this column of train_log.csv are kept."""
+    """The weights of the epoch with the lowest value in this column of train_log.csv are kept. Of a dense network the
+    last weights are kept."""
 
     @model_validator(mode="after")
     def _gpus_share_the_batch(self) -> Train:
@@ -782,8 +784,8 @@ class Application(Section):
     """Rain is drawn for these years. Each one is a job. A year may be incomplete, and its calendar is kept."""
     predictors: tuple[PredictorFiles, ...] = ()
     """These files hold the predictors of the model, under the names that the model knows. What they are (`quantity`,
-    `context`) is known to the model. They may have an ensemble dimension; each of its realizations gets members of its
-    own. Without this key, they are those of the dataset of the experiment, for example in years without rain."""
+    `context`, `lags`) is known to the model. They may have an ensemble dimension; each of its realizations gets members
+    of its own. Without this key, they are those of the dataset of the experiment, for example in years without rain."""
     members: StrictInt = Field(10, ge=1)
     """This many members are drawn for each day, and for each realization of the input."""
     seed: StrictInt | None = Field(None, ge=0)

@@ -228,7 +228,7 @@ class PatchesOfDays:
     def __init__(self, days: Days, validation_days: Days, settings: Train, least_steps: int = 1):
         self.days, self.validation_days, self.settings = days, validation_days, settings
         self.patches = Patches.of(days, settings)
-        self.steps_per_epoch = max(least_steps, self.patches.steps_per_epoch)
+        self.steps_per_epoch = max(min(least_steps, settings.steps_per_epoch), self.patches.steps_per_epoch)
         self.batch_size = settings.batch_size
         self.valid_share = float(days.valid_HW.mean())
 

@@ -99,6 +99,11 @@ class Source:
         return channel_name(self.key, self.lag)
 
     @property
+    def files_label(self) -> str:
+        """What users call its files, whatever the lag."""
+        return self.label.removesuffix(channel_name("", self.lag))
+
+    @property
     def files_key(self) -> str:
         """Key of the patterns in the configuration."""
         return f"{self.key}.{'file' if self.static else 'files'}"
@@ -270,6 +275,7 @@ def files_of(source: Source, year: int) -> list[Location]:
     """The raw files of one variable for one year, sorted. An address is passed on as it is, a text.
 
     With a lag, the days before the year count, too. So the files of the year before are among them if they are there.
+    Whether an address is there, nobody knows, so none is added.
 
     Raises
     ------
@@ -279,7 +285,7 @@ def files_of(source: Source, year: int) -> list[Location]:
     found = _matches(source, year)
     if source.lag:
         with suppress(InputError):  # the record begins with this year
-            found |= _matches(source, year - 1)
+            found |= {found for found in _matches(source, year - 1) if not isinstance(found, str)}
     return sorted(found, key=str)
 
 

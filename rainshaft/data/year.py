@@ -108,9 +108,8 @@ class VariableYear:
     @property
     def span(self) -> str:
         """How many days there are, and the first and the last of them, in words."""
-        days, lag = self.days, self.source.lag
-        counted = f", which count {lag} day(s) later" if lag else ""
-        return f"{len(days)} days from {iso(days[0])} to {iso(days[-1])}{counted}"
+        counted = f", which count {self.source.lag} day(s) later" if self.source.lag else ""
+        return f"{len(self.days)} days from {self.date(0)} to {self.date(-1)}{counted}"
 
     def only(self, days: Days) -> VariableYear:
         """Keep some of the days. At least one of them must be here."""
@@ -143,8 +142,13 @@ class VariableYear:
         return data.assign_coords(time=self.days)
 
     def date(self, index: int) -> str:
-        """Give a day of the year as YYYY-MM-DD."""
-        return iso(int(self.days[index]))
+        """Give the day on which a record of the files lies, which is earlier with a lag, as YYYY-MM-DD."""
+        day = int(self.days[index])
+        if not self.source.lag:
+            return iso(day)
+        holder = next(part for part in self.parts if day in part.days)
+        middle = holder.middles[(holder.days == day).argmax()] - self.source.lag
+        return str(cftime.num2date(middle, EPOCH, holder.raw.records.calendar).strftime("%Y-%m-%d"))
 
     def fault(self, index: int | None, found: str, expected: str, cure: str) -> InputError:
         """Give an error about the file which holds a day (None: the first file)."""

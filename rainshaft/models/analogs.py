@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 POOL = 10  # nearest days among which members choose, as in the baseline
 SEASON_DAYS, YEAR = 45, 365.25  # a day of the pool is at most so many days of the year away
-SAME_DAY = 1e-4  # a training day that is nearer than this is the day itself
+SAME_DAY = 1e-4  # a training day that is nearer than this, on the same day of the year, is the day itself
+SAME_DATE = 5e-5  # 1 - cosine of the angle between two days of the year; of neighbouring days it is 1.5e-4
 CHOICES = 2  # random numbers that a member needs: whether it is an analog, and which one
 
 
@@ -56,15 +57,20 @@ class Analogs(nn.Module):
         self.rain_TG.copy_(rain_TG)
 
     def pool(self, weather_BP: Tensor, season_B2: Tensor) -> Tensor:
-        """Find the training days whose weather is nearest (B, K); a training day is no analog of itself."""
+        """Find the training days whose weather is nearest (B, K); a training day is no analog of itself.
+
+        There are at least two training days.
+        """
         distance_BT = torch.cdist(weather_BP, self.weather_TP, compute_mode="donot_use_mm_for_euclid_dist")
-        left_out_BT = distance_BT < SAME_DAY
+        # Dry days have equal coarse rain, so the weather alone does not tell the day itself.
+        cosine_BT = season_B2 @ self.season_T2.T
+        left_out_BT = (distance_BT < SAME_DAY) & (cosine_BT > 1 - SAME_DATE)
         if self.of_one_season:
-            other_season_BT = season_B2 @ self.season_T2.T < math.cos(2 * math.pi * SEASON_DAYS / YEAR)
+            other_season_BT = cosine_BT < math.cos(2 * math.pi * SEASON_DAYS / YEAR)
             enough_B1 = (~(left_out_BT | other_season_BT)).sum(1, keepdim=True) >= POOL
             left_out_BT = left_out_BT | (other_season_BT & enough_B1)
         distance_BT = distance_BT.masked_fill(left_out_BT, math.inf)
-        return distance_BT.topk(min(POOL, distance_BT.shape[1]), largest=False).indices
+        return distance_BT.topk(min(POOL, distance_BT.shape[1] - 1), largest=False).indices
 
     def mixed(self, rain_BMG: Tensor, weather_BP: Tensor, season_B2: Tensor, normal_BM2: Tensor) -> Tensor:
         """Put the rain of an analog in the place of some members.

@@ -34,7 +34,7 @@ from rainshaft.refinements import refinements
 
 LOG_VARIANCE_RANGE = (-6.0, 3.0)
 LEAST_SHARE_OF_MASS = 0.02  # of a coarse cell; `conserve_cells` says what it is for
-NEAR_RAIN = 0.2  # mm/day; `conserve_cells` says what it is for
+NEAR_RAIN = 0.2  # of 1 mm/day + coarse rain; `conserve_cells` says what it is for
 SMOOTHINGS = 3  # of the factors of `conserve_cells`
 LEAST_RAIN, LARGEST_LOG_RATIO = 1e-6, 3.0  # mm/day, and a factor of 20; they keep logarithms finite
 BLOCK_REACH = 2  # cells on each side that a Block sees
@@ -546,8 +546,8 @@ def conserve_cells(
     A wet coarse cell may be left (almost) empty by the network, with less than LEAST_SHARE_OF_MASS of its rain. There
     that share is first laid on the fine cells that were nearest to rain. These are the cells whose potential, the
     output before the ReLU, is within NEAR_RAIN (1 + coarse rain) of the highest in the coarse cell. So the mass always
-    falls somewhere, and the factor stays below 1 / LEAST_SHARE_OF_MASS. The network works in the same unit, 1 + coarse
-    rain. So the gradient of an empty cell is no larger than that of others.
+    falls somewhere, and no factor is huge. The network works in the same unit, 1 + coarse rain. So the gradient of an
+    empty cell is no larger than that of others.
 
     Where each cell has a factor of its own, the edges of the cells show. So the rain is first scaled by factors that
     are interpolated between the centres of the wet cells, as often as `smoothings` says. The last factors, of each

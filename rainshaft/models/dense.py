@@ -132,6 +132,8 @@ class DenseRain(Generator):
         std_N = torch.maximum(std_N, LEAST_STD * _of_fields(std_N, days))
         self.std_N.copy_(torch.where(changes_N, std_N, math.inf))  # what never changes tells nothing
         if not changes_N.any():
+            if self.analogs is not None:  # then all days are alike, and the season alone tells
+                self.analogs.learn(self.analogs.weather_TP, days.season_T2.cpu(), rain_TG)
             return
         anomalies_TN = (found_TN - self.mean_N) / self.std_N
         maps = [part.numpy() for part in _as_maps(anomalies_TN, days)]

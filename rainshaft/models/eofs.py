@@ -53,15 +53,20 @@ def weather_patterns(maps: Sequence[NDArray[np.float32]], most: int, gradient_we
     """
     fields = [field for array in maps for field in np.moveaxis(array, 1, 0)]
     weights = {NOTHING: 1.0} | ({1: gradient_weight / 2, 2: gradient_weight / 2} if gradient_weight else {})
-    views = [(_difference(field, axis), axis, weight) for field in fields for axis, weight in weights.items()]
-    scales = [_scale(values, weight) for values, _, weight in views]
-    scaled = [values.reshape(len(values), -1) * scale for (values, *_), scale in zip(views, scales, strict=True)]
-    eofs = leading_eofs(np.concatenate(scaled, axis=1), most)
-    parts = np.split(eofs, np.cumsum([values.shape[1] for values in scaled])[:-1])
+    views = [(field, axis, weight) for field in fields for axis, weight in weights.items()]
+    shapes = [_difference(field[:1], axis).shape[1:] for field, axis, _ in views]
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
+    whole, scales = np.empty((len(fields[0]), ends[-1]), np.float32), []
+    for (field, axis, weight), shape, end in zip(views, shapes, ends, strict=True):  # one at a time, to save memory
+        values = _difference(field, axis).reshape(len(field), -1)
+        scales.append(_scale(values, weight))
+        np.multiply(values, scales[-1], out=whole[:, end - math.prod(shape) : end])
+    eofs = leading_eofs(whole, most)
+    parts = np.split(eofs, ends[:-1])
     # what a view adds to a component is linear in the field, so all views of a field make one pattern of it
     of_fields = [
-        scale * _adjoint(part.reshape(*values.shape[1:], part.shape[1]), axis)
-        for (values, axis, _), scale, part in zip(views, scales, parts, strict=True)
+        scale * _adjoint(part.reshape(*shape, part.shape[1]), axis)
+        for (_, axis, _), shape, scale, part in zip(views, shapes, scales, parts, strict=True)
     ]
     count = len(weights)
     patterns = [np.sum(of_fields[first : first + count], axis=0) for first in range(0, len(of_fields), count)]

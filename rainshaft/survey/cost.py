@@ -115,7 +115,8 @@ def _cost_of(experiment: Experiment, sizes: Sizes, days: dict[str, int]) -> Cost
         objective = Objective(network, own.loss, normalisation, 1.0, train.amp)
         patch_seconds, patch_bytes = _measure(objective, part, patches, measured)
         per_day = math.prod(part.domain) / (patches.rows * patches.columns)
-        steps = max(network.least_steps(days[TRAIN]), steps_of(days[TRAIN] * per_day, own.train))
+        least = min(network.least_steps(days[TRAIN]), own.train.steps_per_epoch)
+        steps = max(least, steps_of(days[TRAIN] * per_day, own.train))
         validated = min(days[VALIDATION], VALIDATION_PATCHES)
         work = steps * batch_size + VALIDATION_SHARE * validated
         seconds += epochs * work * patch_seconds

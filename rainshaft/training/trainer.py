@@ -283,7 +283,7 @@ class Trainer:
         left = row["seconds"] / row["epoch"] * (self.epochs - row["epoch"])
         shown = [name for name in SHOWN if row[f"val_{name}"] is not None]
         log.info(
-            "%s: epoch %d/%d  %s  best epoch %d  %.0f s, %.0f s left",
+            "%s: epoch %d/%d  %s  kept epoch %d  %.0f s, %.0f s left",
             self.name,
             row["epoch"],
             self.epochs,

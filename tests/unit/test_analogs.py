@@ -37,6 +37,20 @@ def test_a_training_day_is_no_analog_of_itself():
     assert not (found == torch.arange(DAYS)[:, None]).any()
 
 
+def test_dry_days_that_are_all_alike_are_analogs_of_a_dry_day():
+    analogs = some_analogs()
+    analogs.weather_TP[:30] = -1.0
+    found = analogs.pool(torch.full((1, COMPONENTS), -1.0), analogs.season_T2[7:8])
+    assert (found < 30).all()
+    assert not (found == 7).any()
+
+
+def test_few_days_are_all_in_the_pool_but_the_day_itself():
+    analogs = Analogs(4, COMPONENTS, CELLS, False, 0.3)
+    analogs.learn(torch.randn(4, COMPONENTS), season_of(torch.arange(4) * 50.0), torch.zeros(4, CELLS))
+    assert sorted(analogs.pool(analogs.weather_TP, analogs.season_T2)[2].tolist()) == [0, 1, 3]
+
+
 def test_days_of_the_pool_are_of_one_season_where_there_are_enough():
     analogs = some_analogs(of_one_season=True)
     day = torch.linspace(0, 364, DAYS)

@@ -23,7 +23,7 @@ from rainshaft.general.chain import general_chain
 from rainshaft.general.info import WEIGHTS, factors, read_info
 from rainshaft.general.store import read_weights
 from rainshaft.general.unit import unit_of
-from rainshaft.models.cvae import CVAEArchitecture, RainCVAE
+from rainshaft.models.cvae import SMOOTHINGS, CVAEArchitecture, RainCVAE
 from rainshaft.models.noise import BatchNoise
 from rainshaft.models.start import start_from
 from rainshaft.refinements import GENERAL_FACTORS, chained
@@ -251,6 +251,11 @@ def test_the_same_recipe_makes_the_same_weights(recipe, made, tmp_path):
     assert (tmp_path / "general.json").read_text(encoding="utf-8") == (made / "general.json").read_text(
         encoding="utf-8"
     )
+
+
+def test_made_networks_interpolate_their_factors_as_those_of_the_package_do(made):
+    found = {read_weights(2, folder).architecture.smoothings for folder in (made, WEIGHTS)}
+    assert found == {SMOOTHINGS}
 
 
 def test_a_stopped_making_resumes_to_the_same_weights(recipe, made, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from test_application import PREDICTORS, coarse_rain, trained
 
 import rainshaft
 from rainshaft.application.predictors import sources_of
-from rainshaft.config.sections import PredictorFiles
+from rainshaft.config.sections import Dataset, PredictorFiles
 from rainshaft.data.domain import Domain, domain_of
 from rainshaft.data.prepare import prepare_year
 from rainshaft.errors import UserError
@@ -90,12 +90,35 @@ def test_lags_that_cannot_be_are_refused(tmp_path, keys, words):
         assert word in str(caught.value)
 
 
+def test_a_fault_names_the_day_of_the_file(tmp_path):
+    wrong = coarse_file()
+    wrong["tas"][100] = 1e30
+    configured = settings(tmp_path, rain_file(), {"tas": (wrong, {"quantity": "temperature", "lags": [1]})})
+    message = refused(prepare_year, configured, YEAR, tmp_path / "fields.nc")
+    assert "2001-04-11" in message
+    assert "2001-04-12" not in message
+
+
+def test_a_name_belongs_to_one_entry(tmp_path):
+    with pytest.raises(ValidationError, match="expected each name once"):
+        Dataset(
+            years=[2001],
+            factor=2,
+            rain={"files": ["r.nc"], "variable": "pr"},
+            predictors=[
+                {"files": ["t.nc"], "variable": "tp", "quantity": "rain"},
+                {"files": ["t.nc"], "variable": "tp", "lags": [1]},
+            ],
+            split={"by": "blocks"},
+        )
+
+
 def test_files_without_the_days_before_are_named(tmp_path):
     days = {"time": slice(0, 3)}
     configured = settings(tmp_path, rain_file().isel(days), {"tas": (coarse_file().isel(days), {"lags": [5]})})
     message = refused(check_sources, configured)
     assert "tas.nc" in message
-    assert "found 3 days from 2001-01-06 to 2001-01-08, which count 5 day(s) later" in message
+    assert "found 3 days from 2001-01-01 to 2001-01-03, which count 5 day(s) later" in message
     assert "expected days of the rain, 3 days from 2001-01-01 to 2001-01-03" in message
 
 
@@ -147,6 +170,6 @@ def test_the_card_and_the_checks_know_the_lags(model, inputs):
         model.downscale(inputs, variables={"tas_lag1": "tas"})
     files = [PredictorFiles(files=(f"{name}.nc",), variable=name) for name in ("tp", "tas", "hus")]
     assert [source.lag for source in sources_of(model.domain, files, "predictors")] == [0, 0, 1, 0]
-    wrong = [*files[:1], files[1].model_copy(update={"lags": (0, 2)}), files[2]]
-    with pytest.raises(UserError, match=r"predictors.1.lags: found \(0, 2\), expected \(0, 1\)"):
+    wrong = [*files[:1], PredictorFiles(files=("tas.nc",), variable="tas", lags=(0, 2)), files[2]]
+    with pytest.raises(UserError, match=r"predictors.1.lags: found \[0, 2\], expected \[0, 1\]"):
         sources_of(model.domain, wrong, "predictors")

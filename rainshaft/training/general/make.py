@@ -26,7 +26,7 @@ from rainshaft.config.slices import TrainSettings
 from rainshaft.errors import UserError
 from rainshaft.files import atomic, write_json
 from rainshaft.general.info import FORMAT, INFO, is_of_general, read_info
-from rainshaft.models.cvae import COARSE_RAIN, CVAEArchitecture, RainCVAE
+from rainshaft.models.cvae import COARSE_RAIN, SMOOTHINGS, CVAEArchitecture, RainCVAE
 from rainshaft.models.noise import seeded
 from rainshaft.models.store import TrainedNetwork
 from rainshaft.training.checkpoints import Checkpoints
@@ -124,6 +124,7 @@ def _trained(
         d_z=s.model.d_z,
         prior=s.model.prior,
         conserve="cells",
+        smoothings=SMOOTHINGS,
     )
     with seeded(s.seed):
         network = RainCVAE(architecture, torch.zeros(1), torch.tensor([log_std]), log_std)
