@@ -41,6 +41,10 @@ LIMITS = (
     "It has not learned what lies beyond the range of its training days. Each application is compared with it.",
     "Its scores hold for days like its test days.",
 )
+WITH_ANALOGS = (
+    "Some members take the coarse rain of a training day. They have no more of it than the training days had, and this "
+    "rain lies in the file of the weights."
+)
 WITHOUT_MEMORY = "Members of successive days are drawn independently, given the predictors."
 
 
@@ -95,7 +99,7 @@ def write_card(folder: Path, facts: Facts, normalisation: xr.Dataset, threshold:
             "pixel_threshold": threshold,
         },
         "scores": [_scores(path) for path in scores],
-        "limits": [*LIMITS, *([] if facts.memory else [WITHOUT_MEMORY])],
+        "limits": limits_of(info["networks"], facts.memory),
         "licence": facts.licence,
         "citation": facts.citation,
     }
@@ -200,6 +204,12 @@ def _markdown_of_general(card: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def limits_of(networks: Sequence[Mapping[str, Any]], memory: float) -> list[str]:
+    """Say what the members of these networks cannot be, from their entries in model.json."""
+    has_analogs = any(network["architecture"].get("analog_share") for network in networks)
+    return [*LIMITS, *([WITH_ANALOGS] if has_analogs else []), *([] if memory else [WITHOUT_MEMORY])]
 
 
 def _days(normalisation: xr.Dataset) -> dict[str, dict[str, Any]]:

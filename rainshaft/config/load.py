@@ -116,6 +116,11 @@ def _require_dense(config: Config) -> None:
     for name, experiment in config.trained.items():
         model, key = experiment.model, f"experiments.{name}"
         if model.coarse != "dense":
+            if model.analogs and "analogs" in model.model_fields_set:
+                raise ConfigError(
+                    f"{key}.model.analogs: found {model.analogs:g} with `coarse: {model.coarse}`, but only members of "
+                    "a dense network can be analogs; write `coarse: dense`, or remove `analogs`"
+                )
             continue
         if model.conserve != "drawn":
             raise ConfigError(

@@ -285,7 +285,7 @@ def files_of(source: Source, year: int) -> list[Location]:
     found = _matches(source, year)
     if source.lag:
         with suppress(InputError):  # the record begins with this year
-            found |= {found for found in _matches(source, year - 1) if not isinstance(found, str)}
+            found |= {earlier for earlier in _matches(source, year - 1) if not isinstance(earlier, str)}
     return sorted(found, key=str)
 
 

@@ -109,6 +109,10 @@ def model(made):
 
 @pytest.fixture(scope="module")
 def inputs():
+    return in_one_dataset()
+
+
+def in_one_dataset():
     """The predictors of the record in one dataset, each on a grid of its own."""
     renamed = {
         name: ds.rename(lat=f"lat_{name}", lon=f"lon_{name}").assign_coords(time=days_of(YEAR, hour=12))

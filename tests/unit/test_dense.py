@@ -12,6 +12,7 @@ import xarray as xr
 from fields import make_fields, normalisation_of, showers
 from trainings import Data, island_days, small_training, stop_after
 
+from rainshaft.application.card import WITH_ANALOGS, limits_of
 from rainshaft.config.load import ConfigError, load
 from rainshaft.config.slices import SampleSettings
 from rainshaft.data.conventions import TRAIN
@@ -152,6 +153,12 @@ def test_some_members_are_coarse_rain_of_other_training_days(data, model):
     np.testing.assert_array_equal(quiet[is_analog], drawn[is_analog])  # the choice has no temperature
 
 
+def test_the_card_of_a_model_with_analogs_says_so(trained):
+    networks = json.loads((trained / "model.json").read_text(encoding="utf-8"))["networks"]
+    assert WITH_ANALOGS in limits_of(networks, 0.0)
+    assert WITH_ANALOGS not in limits_of(networks[1:], 0.0)
+
+
 def test_analogs_of_a_day_are_different_days_whatever_the_number_of_members(data, model):
     domains = [(8, 12), (8, 12)]
     drawn = {}
@@ -284,6 +291,7 @@ def test_a_day_far_beyond_the_training_does_not_explode(tmp_path):
     ("keys", "message"),
     [
         ({"model": {"conserve": "none", "coarse": "dense"}}, "only with `conserve: drawn`"),
+        ({"model": {"coarse": "convolutional", "analogs": 0.5}}, "analogs: found 0.5 with `coarse: convolutional`"),
         ({"model": {"coarser_scales": 2}}, "coarser_scales: found 2 with `coarse: dense`"),
         (
             {"loss": {"lambda_crps": 0}},

@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 from fields import normalisation_of
 from pydantic import ValidationError
-from rawmakers import FACTOR, YEAR, check_sources, coarse_file, days_of, rain_file, refused, settings
-from test_application import PREDICTORS, coarse_rain, trained
+from rawmakers import FACTOR, YEAR, check_sources, coarse_file, rain_file, refused, settings
+from test_application import PREDICTORS, coarse_rain, in_one_dataset, trained
 
 import rainshaft
 from rainshaft.application.predictors import sources_of
@@ -74,6 +74,23 @@ def test_rain_of_the_day_before_is_no_fault_of_the_dates(tmp_path):
     assert fields.attrs["rain_channel"] == "tp"
 
 
+def test_predictors_of_another_day_are_refused_with_lags_too(tmp_path):
+    late = coarse_rain()
+    late = late.assign_coords(time=late.time + np.timedelta64(1, "D"))
+    configured = settings(tmp_path, rain_file(), {"tp": (late, {"quantity": "rain"})})
+    (today,) = configured.predictors
+    lagged = today.model_copy(update={"name": "before", "quantity": "other", "lags": (1,)})
+    message = refused_by_user(prepare_year, configured.model_copy(update={"predictors": (today, lagged)}), tmp_path)
+    assert "these records lie one day late" in message
+    assert "before" not in message.partition(": found")[0]
+
+
+def refused_by_user(call, configured, folder):
+    with pytest.raises(UserError) as caught:
+        call(configured, YEAR, folder / "fields.nc")
+    return str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
@@ -134,11 +151,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def inputs():
-    renamed = {
-        name: ds.rename(lat=f"lat_{name}", lon=f"lon_{name}").assign_coords(time=days_of(YEAR, hour=12))
-        for name, (ds, _) in PREDICTORS.items()
-    }
-    return xr.merge(renamed.values())
+    return in_one_dataset()
 
 
 def test_a_model_takes_the_days_before_from_the_files_it_is_given(model, inputs):
